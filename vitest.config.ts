@@ -1,0 +1,36 @@
+import { defineConfig } from 'vitest/config';
+
+/**
+ * Three projects: `unit` (quick, no program of the machine's), `system` (real programs, real sockets, whole gateway)
+ * and `fuzz` (random and mutated input; FUZZ_RUNS says how many). `npm test` runs all of them once.
+ */
+const resolve = { conditions: ['opes-source'] };
+const ssr = { resolve: { conditions: ['opes-source'] } };
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        resolve,
+        ssr,
+        test: { name: 'unit', include: ['src/**/*.test.ts', 'test/*.test.ts'], isolate: false, testTimeout: 20_000 },
+      },
+      {
+        resolve,
+        ssr,
+        test: {
+          name: 'system',
+          include: ['test/e2e/**/*.test.ts', 'test/interop/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 240_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        resolve,
+        ssr,
+        test: { name: 'fuzz', include: ['test/fuzz/**/*.test.ts'], testTimeout: 1_200_000, fileParallelism: false },
+      },
+    ],
+  },
+});
