@@ -1,0 +1,288 @@
+/**
+ * What the gateway is told and what it tells: plain data only, so that `config` can make it, `console` and `cli` can
+ * show it, and tests can write it by hand. Every default has been applied before a value gets here; nothing in this
+ * file is optional because "somebody will fill it in".
+ */
+import type { Log, Metrics } from '../base/index.ts';
+
+// --- what the gateway is told -------------------------------------------------------------------------------------
+
+export interface GatewayOptions extends GatewaySettings {
+  readonly services: readonly ServiceOptions[];
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/** All of it that the configuration file decides. Embedded services get their endpoints from whoever starts them. */
+export interface GatewaySettings {
+  readonly hostname: string;
+  readonly system: SystemOptions;
+  readonly listeners: readonly ListenerOptions[];
+  /** In order; the first match wins. */
+  readonly routes: readonly RouteOptions[];
+  /** In order; each works on the result of the one before. */
+  readonly pipeline: readonly PipelineEntry[];
+  /** From the final dot to our reply, over services and next hop together. */
+  readonly deadlineMs: number;
+  /** Where content beyond `limits.memoryOctets` goes; exists, mode 0700. */
+  readonly spillDir: string;
+  readonly limits: GatewayLimits;
+  /** How many of the last mails are kept in memory for the console; 0: none. */
+  readonly recentMails: number;
+  /** Of each of them, how many octets of the mail as it came and as it left. */
+  readonly recentOctets: number;
+}
+
+export interface SystemOptions {
+  /** Our identity in `OPES-System`. */
+  readonly uri: string;
+  readonly contact: string | undefined;
+  readonly privacyPolicy: string | undefined;
+}
+
+export type Side = 'sender' | 'recipient';
+
+export interface ListenerOptions {
+  readonly name: string;
+  readonly host: string;
+  /** 0: any free port; `Gateway.listeners` says which. */
+  readonly port: number;
+  readonly side: Side;
+  /** PEM, read when the configuration was loaded. */
+  readonly tls: TlsKeys | undefined;
+  readonly maxSizeOctets: number;
+  readonly maxRecipients: number;
+  readonly maxConnections: number;
+  readonly maxConnectionsPerPeer: number;
+  /** Longest silence in a session. */
+  readonly idleMs: number;
+  /** `reject`: bare CR or LF in content is refused (the default, D11). */
+  readonly bareNewline: 'reject';
+}
+
+export interface TlsKeys {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+}
+
+export interface RouteOptions {
+  /** Lower-case domain, `.example.com` (any domain below it) or `*`. */
+  readonly to: string;
+  readonly nextHop: NextHopAddress;
+  /** STARTTLS towards the next hop where it offers it. */
+  readonly tls: 'none' | 'may';
+}
+
+export interface NextHopAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** One place where a callout server listens. The same shape as `Endpoint` of `ocp/net`. */
+export type CalloutEndpoint =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'tls'; readonly host: string; readonly port: number; readonly tls: CalloutTls }
+  | { readonly kind: 'unix'; readonly path: string };
+
+/** Mutual certificates (D10); without `ca` the system's own roots. */
+export interface CalloutTls {
+  readonly ca?: Buffer;
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+  readonly serverName?: string;
+}
+
+export const PERMISSIONS = [
+  'refuse',
+  'tempfail',
+  'quarantine',
+  'add-header',
+  'edit-header',
+  'edit-content',
+  'rewrite-sender',
+  'rewrite-recipient',
+  'add-recipient',
+  'remove-recipient',
+  'route',
+  'delay',
+  'notify',
+] as const;
+/** What the operator allows a service (D7). */
+export type Permission = (typeof PERMISSIONS)[number];
+
+/** Who may ask that a service is not invoked (D8). */
+export const BYPASS_BY = ['never', 'sender', 'recipient', 'any'] as const;
+export type BypassBy = (typeof BYPASS_BY)[number];
+
+export interface ServiceRules {
+  readonly name: string;
+  /** Its identity in negotiation and trace. */
+  readonly uri: string;
+  readonly may: ReadonlySet<Permission>;
+  readonly bypassable: BypassBy;
+  readonly consent: 'operator';
+  /** How `Kept` is written to this server (D4). */
+  readonly kept: 'structure' | 'pair' | 'off';
+}
+
+export interface ServiceOptions extends ServiceRules {
+  /** At least one; balanced, with failover. */
+  readonly endpoints: readonly CalloutEndpoint[];
+}
+
+/** Parts of a dialog a service can be asked to see; the names of the profile. */
+export const PARTS = ['IP', 'EHLO', 'HELO', 'MAIL', 'RCPT', 'VRFY', 'EXPN', 'RAWDATA'] as const;
+export type PartName = (typeof PARTS)[number];
+
+export const FAILURE_REASONS = ['timeout', 'unreachable', 'crash', 'invalid', 'overload'] as const;
+export type FailureReason = (typeof FAILURE_REASONS)[number];
+export type FailureAction = 'tempfail' | 'skip' | 'reject';
+
+export interface PipelineEntry {
+  /** Name of one of `services`. */
+  readonly service: string;
+  /** A rule (CEL), checked when the configuration was loaded; undefined: always. */
+  readonly when: string | undefined;
+  /** Parts the service must have selected; an NR without them is `invalid` (D6). */
+  readonly requires: ReadonlySet<PartName>;
+  readonly onFailure: Readonly<Record<FailureReason, FailureAction>>;
+  /** Runs only while the service owes an answer. */
+  readonly timeoutMs: number;
+}
+
+export interface GatewayLimits {
+  /** Content of one mail kept in memory; what is beyond goes to `spillDir`. */
+  readonly memoryOctets: number;
+  /** All spilled content together; beyond it MAIL gets 452 4.3.1. */
+  readonly spillOctets: number;
+  /** A header section longer than this is refused. */
+  readonly headerOctets: number;
+  /** `Received` fields beyond this are a loop: 554 5.4.6. */
+  readonly maxHops: number;
+  /** Connections to one next hop. */
+  readonly nextHopConnections: number;
+}
+
+// --- what the gateway tells ---------------------------------------------------------------------------------------
+
+/** The last mails, newest first. A small port: the console needs no more. */
+export interface RecentMails {
+  list(): readonly MailRecord[];
+  find(id: string): MailRecord | undefined;
+}
+
+export interface ReplyRecord {
+  readonly code: number;
+  readonly enhanced: string | undefined;
+  readonly text: readonly string[];
+}
+
+export interface MailRecord {
+  /** `<session>.<n>`: the id of trace, reply and log. */
+  readonly id: string;
+  /** Time of day at MAIL, milliseconds since 1970. */
+  readonly atMs: number;
+  /** From MAIL to the reply. */
+  readonly tookMs: number;
+  readonly listener: string;
+  readonly side: Side;
+  readonly client: { readonly address: string; readonly helo: string; readonly tls: boolean };
+  /** As the client sent it; '' is the null path. */
+  readonly sender: string;
+  /** As it was relayed, where a service rewrote it. */
+  readonly relayedSender: string | undefined;
+  readonly recipients: readonly RecipientRecord[];
+  /** Octets of the content as it came and as it left. */
+  readonly sizeBefore: number;
+  readonly sizeAfter: number;
+  /** The first `recentOctets` of the content as the client sent it and as the next hop got it; absent after a refusal before that. */
+  readonly before: Uint8Array | undefined;
+  readonly after: Uint8Array | undefined;
+  readonly calls: readonly CallRecord[];
+  readonly edits: readonly EditRecord[];
+  /** Our trace fields as they left, one field an entry, unfolded, without line ends. */
+  readonly trace: readonly string[];
+  readonly nextHop: { readonly address: string; readonly reply: ReplyRecord | undefined; readonly tookMs: number } | undefined;
+  /** What the client was told at the end; undefined where it went away before. */
+  readonly reply: ReplyRecord | undefined;
+  readonly outcome: MailOutcome;
+}
+
+export type MailOutcome = 'relayed' | 'refused' | 'tempfailed' | 'aborted';
+
+export interface RecipientRecord {
+  /** As the client sent it. */
+  readonly address: string;
+  /** As it was relayed, where a service rewrote it. */
+  readonly relayedAs: string | undefined;
+  readonly reply: ReplyRecord | undefined;
+}
+
+/** One service at one mail: called, or why not. */
+export interface CallRecord {
+  readonly service: string;
+  readonly uri: string;
+  readonly verdict: CallVerdict;
+  /** In words for an operator: the rule that kept it out, the failure, the refusal's text. */
+  readonly detail: string;
+  /** Where it ran; undefined where it was not called. */
+  readonly endpoint: string | undefined;
+  /** Parts it was sent, in order. */
+  readonly parts: readonly PartName[];
+  /** While it owed an answer, in all. */
+  readonly tookMs: number;
+  readonly octetsSent: number;
+  readonly octetsReceived: number;
+}
+
+export type CallVerdict =
+  | 'unchanged'
+  | 'changed'
+  | 'refused'
+  /** Failed, and its input went on: always marked in the trace. */
+  | 'skipped'
+  /** Failed, and the mail with it. */
+  | 'failed'
+  | 'bypassed'
+  /** Its rule did not match. */
+  | 'not-called';
+
+/** What one service changed, in words a person can check. */
+export interface EditRecord {
+  readonly service: string;
+  readonly part: PartName | 'HEADER';
+  /** Such as `replaced 120 octets at 512 by 340`, `added X-Scanned`, `rewrote <a@b> to <c@d>`. */
+  readonly what: string;
+}
+
+// --- opes check ---------------------------------------------------------------------------------------------------
+
+/** A mail run through the real dispatcher and services; nothing is sent on. */
+export interface CheckRequest {
+  /** A listener's name; undefined: the first one. */
+  readonly listener: string | undefined;
+  readonly client: string;
+  readonly helo: string;
+  readonly from: string;
+  readonly to: readonly string[];
+  /** Undefined: only the envelope is asked. Lines end with CRLF. */
+  readonly content: Uint8Array | undefined;
+}
+
+export interface CheckReport {
+  /** The dispatcher's decision: one entry a pipeline entry and stage, in order. */
+  readonly decision: readonly DecisionRecord[];
+  /** Where the mail would go, by recipient. */
+  readonly routes: readonly { readonly recipient: string; readonly nextHop: string | undefined; readonly reply: ReplyRecord | undefined }[];
+  /** Everything else, as the console shows it; `reply` is what the client would be told if the next hop took the mail. */
+  readonly mail: MailRecord;
+}
+
+export interface DecisionRecord {
+  readonly service: string;
+  readonly stage: 'envelope' | 'recipient' | 'data';
+  readonly recipient: string | undefined;
+  readonly called: boolean;
+  /** Such as `no rule`, `rule true`, `rule false: listener.side == 'sender'`, `bypassed by ...`. */
+  readonly because: string;
+}
