@@ -1,0 +1,49 @@
+/**
+ * Header fields that a callout server asks to have added (`Add-Header`, draft section 3.3.5; profile notes, question 14).
+ * The text goes into the mail as it is, so it is judged like input from any peer: one well-formed field (RFC 5322,
+ * section 2.2), folded properly, in US-ASCII, of a name that services may write. Anything else would let a service, or
+ * whoever can make it echo his text, end the header section or forge a trace.
+ */
+
+/** As many fields as one answer may add: real filters add fewer than ten. */
+export const MAX_ADDED_FIELDS = 32;
+/** Octets of one added field, folds included: room for a spam report, none for smuggling a message. */
+export const MAX_ADDED_FIELD_OCTETS = 8192;
+/** RFC 5322, section 2.1.1. */
+const MAX_LINE_OCTETS = 998;
+
+/**
+ * Why `field` (a whole field without its last CRLF) may not be added, or `undefined` where it may.
+ * @example
+ * checkAddedField('X-Spam-Score: 1.2'); // undefined
+ * checkAddedField('Received: from nowhere'); // 'add-header-forbidden'
+ */
+export function checkAddedField(field: string): string | undefined {
+  if (field.length > MAX_ADDED_FIELD_OCTETS) return 'add-header-size';
+  const colon = field.indexOf(':');
+  if (colon <= 0 || !/^[!-9;-~]+$/.test(field.slice(0, colon))) return 'add-header-name';
+  if (isForbiddenName(field.slice(0, colon))) return 'add-header-forbidden';
+  if (/[^\t\r\n -~]/.test(field)) return 'add-header-octets';
+  for (const [i, line] of field.split('\r\n').entries()) {
+    if (line.length > MAX_LINE_OCTETS) return 'add-header-size';
+    // A line of blanks only would look like the end of the header to a lax reader.
+    if (line.includes('\r') || line.includes('\n') || (i > 0 && !/^[\t ].*[!-~]/.test(line)))
+      return 'add-header-folding';
+  }
+  return undefined;
+}
+
+/** Fields that belong to the transport, to the trace or to somebody's signature. */
+export function isForbiddenName(name: string): boolean {
+  const lower = name.toLowerCase();
+  return FORBIDDEN.has(lower) || lower.startsWith('opes-') || lower.startsWith('arc-') || lower.startsWith('dkim');
+}
+
+const FORBIDDEN: ReadonlySet<string> = new Set([
+  'received',
+  'return-path',
+  'bcc',
+  'resent-bcc',
+  'domainkey-signature',
+  'message-instance', // DKIM2: the record of what changed between two signatures
+]);

@@ -1,0 +1,110 @@
+/** What a callout server says beside the octets it answers (draft section 3.3): a refusal, or fields to add. */
+import { atomText, isList, type Named, quoted, type Value } from '../ocp/index.ts';
+import { checkAddedField, MAX_ADDED_FIELDS } from './added-field.ts';
+import type { Part } from './parts.ts';
+
+export interface Answer {
+  /** The part named, as sent; never on a DUY. */
+  readonly part: string | undefined;
+  /** The reply for the peer, CRLF between its lines, always a 4yz or 5yz one. */
+  readonly smtpError: string | undefined;
+  /** Whole fields without their last CRLF, each fit to stand in a header. */
+  readonly addHeaders: readonly string[];
+  /** The reply sent was none we may pass on; `smtpError` is ours in its place. To be logged. */
+  readonly flaw: 'reply-form' | 'reply-code' | undefined;
+}
+
+/** In place of a refusal that makes no sense: the mail is not accepted, and may be sent again (profile notes, question 11). */
+export const BROKEN_REFUSAL = '451 4.3.0 Requested action aborted: error in processing';
+
+/** The named lines of an answer; `part` is `undefined` for a DUY. Throws on a field that may not be added. */
+export function answerBlock(
+  part: Part | undefined,
+  answer: { readonly smtpError?: string; readonly addHeaders?: readonly string[] },
+): string {
+  let block = part === undefined ? '' : (PART_LINES[part] as string);
+  if (answer.smtpError !== undefined) block += `SMTP-Error: ${quoted(answer.smtpError)}\r\n`;
+  const fields = answer.addHeaders;
+  if (fields === undefined || fields.length === 0) return block;
+  const broken = judgeFields(fields);
+  if (broken !== undefined) throw new Error(`field to add: ${broken}`);
+  const values = fields.map(quoted);
+  // One field stays a single atom, the draft's form, which any peer understands.
+  return `${block}Add-Header: ${values.length === 1 ? (values[0] as string) : `(${values.join(',')})`}\r\n`;
+}
+
+/**
+ * Reads the named parameters of a DUM or DUY of the callout server; an error makes the message invalid. Say `on` where
+ * it is known: a DUM has to name its part, and a DUY, which keeps the original, cannot refuse it.
+ */
+export function readAnswer(named: Named, on?: 'DUM' | 'DUY'): Answer | { readonly error: string } {
+  if (named.size === 0) return on === 'DUM' ? { error: 'am-part-missing' } : NO_ANSWER;
+  if (named.has('Allow')) return { error: 'allow-from-server' };
+  const name = named.get('AM-Part');
+  if (typeof name === 'object') return { error: 'am-part-type' };
+  if (name === undefined && on === 'DUM') return { error: 'am-part-missing' };
+  const refusal = named.get('SMTP-Error');
+  if (refusal !== undefined && on === 'DUY') return { error: 'smtp-error-on-duy' };
+  if (typeof refusal === 'object') return { error: 'smtp-error-type' };
+  const added = named.get('Add-Header');
+  const addHeaders = added === undefined ? NO_FIELDS : readFields(added);
+  if (addHeaders === undefined) return { error: 'add-header-type' };
+  const broken = judgeFields(addHeaders);
+  if (broken !== undefined) return { error: broken };
+  const part = atomText(name);
+  const reply = atomText(refusal);
+  if (reply === undefined) return { part, smtpError: undefined, addHeaders, flaw: undefined };
+  const flaw = judgeReply(reply);
+  return { part, smtpError: flaw === undefined ? reply : BROKEN_REFUSAL, addHeaders, flaw };
+}
+
+const NO_FIELDS: readonly string[] = [];
+const NO_ANSWER: Answer = { part: undefined, smtpError: undefined, addHeaders: NO_FIELDS, flaw: undefined };
+
+const PART_LINES: Readonly<Record<Part, string>> = {
+  IP: 'AM-Part: IP\r\n',
+  EHLO: 'AM-Part: EHLO\r\n',
+  HELO: 'AM-Part: HELO\r\n',
+  MAIL: 'AM-Part: MAIL\r\n',
+  RCPT: 'AM-Part: RCPT\r\n',
+  VRFY: 'AM-Part: VRFY\r\n',
+  EXPN: 'AM-Part: EXPN\r\n',
+  RAWDATA: 'AM-Part: RAWDATA\r\n',
+};
+
+function readFields(value: Value): readonly string[] | undefined {
+  if (!isList(value)) {
+    const single = atomText(value);
+    return single === undefined ? undefined : [single];
+  }
+  const fields: string[] = [];
+  for (const item of value) {
+    const field = atomText(item);
+    if (field === undefined) return undefined;
+    fields.push(field);
+  }
+  return fields;
+}
+
+function judgeFields(fields: readonly string[]): string | undefined {
+  if (fields.length > MAX_ADDED_FIELDS) return 'add-header-count';
+  for (const field of fields) {
+    const broken = checkAddedField(field);
+    if (broken !== undefined) return broken;
+  }
+  return undefined;
+}
+
+/** RFC 5321, section 4.2: every line has the same code, `-` behind it on all but the last. */
+function judgeReply(text: string): 'reply-form' | 'reply-code' | undefined {
+  const lines = text.split('\r\n');
+  const code = text.slice(0, 3);
+  if (!/^[2-5][0-5][0-9]$/.test(code)) return 'reply-form';
+  for (const [i, line] of lines.entries()) {
+    const mark = line.charAt(3);
+    const last = i === lines.length - 1;
+    if (!line.startsWith(code) || !(last ? mark === ' ' || mark === '' : mark === '-')) return 'reply-form';
+    if (/[\x00-\x08\x0a-\x1f\x7f]/.test(line)) return 'reply-form';
+  }
+  return code.startsWith('4') || code.startsWith('5') ? undefined : 'reply-code';
+}
