@@ -1,0 +1,39 @@
+/**
+ * The trace of our System: made, read, guarded. Pure functions.
+ *
+ *   checkAgentUri(uri): string | undefined                        at load: why a URI may not stand in a trace
+ *   makeReceived(reception): string                               one field, CRLF at its end
+ *   makeTraceBlock({ received, system, mailId, via, foreignViaPresent, endsHeader? }): Buffer
+ *   parseTraceField(octets): TraceField | undefined               OPES-System and OPES-Via, caps inside
+ *   protectedFields(header): readonly { start, end }[]            what nobody may touch
+ *   olderTrace(header): Buffer   hasForeignVia(header): boolean   countReceived(header): number
+ *   beginsFolded(mail): boolean                                   then pass `endsHeader: true` to makeTraceBlock
+ *   verifyTrace({ block, older }, outputHeader): { intact, repaired?, foreign?, missing? }
+ *   traceReplyLine(systemUri, mailId): string   addTraceToReply(reply, line): reply
+ *
+ * In the course of a mail: `older = olderTrace(header)`; a block with `outcome=pending` is what the services see on top
+ * of the mail; at release `verifyTrace({ block: thatBlock, older }, outputHeader)`. Intact or repaired, the header then
+ * begins with `thatBlock`, whose octets the caller replaces by the block with the final outcomes.
+ */
+export {
+  makeTraceBlock,
+  type SkipReason,
+  type TraceBlockParts,
+  type ViaEntry,
+  type ViaOutcome,
+} from './block.ts';
+export { parseTraceField, type TraceEntry, type TraceField } from './parse.ts';
+export {
+  beginsFolded,
+  countReceived,
+  hasForeignVia,
+  type OctetRange,
+  olderTrace,
+  protectedFields,
+  type TraceCheck,
+  type TraceExpectation,
+  verifyTrace,
+} from './protect.ts';
+export { makeReceived, type ReceivedProtocol, type Reception } from './received.ts';
+export { addTraceToReply, traceReplyLine } from './reply.ts';
+export { checkAgentUri, encodeUri, mailUri } from './uri.ts';

@@ -1,0 +1,86 @@
+/**
+ * Our own `Received` field (RFC 5321 section 4.4). Whatever came from the client is cut and cleaned before it stands
+ * here: a HELO name with a line end or a parenthesis in it would otherwise write fields of its own.
+ */
+import { FOLD_OCTETS, MAX_NAME_OCTETS } from './limits.ts';
+
+/** RFC 3848 and RFC 6531 section 4.3. */
+export type ReceivedProtocol =
+  | 'SMTP'
+  | 'ESMTP'
+  | 'ESMTPA'
+  | 'ESMTPS'
+  | 'ESMTPSA'
+  | 'UTF8SMTP'
+  | 'UTF8SMTPA'
+  | 'UTF8SMTPS'
+  | 'UTF8SMTPSA';
+
+export interface Reception {
+  readonly hostname: string;
+  /** The name in EHLO or HELO, as sent. */
+  readonly helo: string;
+  readonly clientAddress: string;
+  /** The client's name by DNS, where one was found and confirmed. */
+  readonly clientName?: string | undefined;
+  readonly protocol: ReceivedProtocol;
+  readonly id: string;
+  /** `local@domain`, with a single recipient only: with several, the clause would show each the others. */
+  readonly recipient?: string | undefined;
+  readonly date: Date;
+}
+
+/** One field with its closing CRLF, folded at 78 octets where its words allow it. */
+export function makeReceived(from: Reception): string {
+  const address = literal(from.clientAddress);
+  const tcpInfo = from.clientName === undefined ? `(${address})` : `(${clean(from.clientName)} ${address})`;
+  const clauses = [
+    `from ${clean(from.helo) || 'unknown'} ${tcpInfo}`,
+    `by ${clean(from.hostname)}`,
+    `with ${from.protocol} id ${clean(from.id)}`,
+  ];
+  const recipient = from.recipient === undefined ? undefined : forClause(from.recipient);
+  if (recipient !== undefined) clauses.push(`for ${recipient}`);
+  return `${fold('Received:', clauses)};\r\n${dateLine(from.date)}`;
+}
+
+/** Folds before a clause where it does not fit, and inside one only if it is longer than a line. */
+function fold(start: string, clauses: readonly string[]): string {
+  let out = '';
+  let line = start;
+  for (const clause of clauses) {
+    const words =
+      line.length + 1 + clause.length < FOLD_OCTETS || clause.length < FOLD_OCTETS - 1 ? [clause] : clause.split(' ');
+    for (const word of words) {
+      // One octet less than the line has: the semicolon of the last clause.
+      if (line.length + 1 + word.length < FOLD_OCTETS) {
+        line += ` ${word}`;
+      } else {
+        out += `${line}\r\n`;
+        line = `\t${word}`;
+      }
+    }
+  }
+  return out + line;
+}
+
+/** RFC 5322 section 3.3, in UTC. */
+function dateLine(date: Date): string {
+  return `\t${date.toUTCString().replace('GMT', '+0000')}\r\n`;
+}
+
+/** RFC 5321 section 4.1.3: an IPv6 literal is tagged. */
+function literal(address: string): string {
+  const plain = clean(address);
+  return plain.includes(':') ? `[IPv6:${plain}]` : `[${plain}]`;
+}
+
+/** Names and addresses keep their letters, digits and few signs; everything else becomes `?`. */
+function clean(text: string): string {
+  return text.slice(0, MAX_NAME_OCTETS).replace(/[^A-Za-z0-9.:_[\]-]/g, '?');
+}
+
+/** A path that is not plain printable ASCII is left out: the clause is optional, and a header must not carry it raw. */
+function forClause(recipient: string): string | undefined {
+  return /^[\x21-\x7e]{1,320}$/.test(recipient) && !/[<>()\\]/.test(recipient) ? `<${recipient}>` : undefined;
+}

@@ -1,0 +1,2 @@
+export * from './header.ts';
+export { type MailLimits, mailLimits } from './limits.ts';
