@@ -1,0 +1,102 @@
+/**
+ * Mailboxes and paths of the envelope (RFC 5321, 4.1.2 and 4.1.3; RFC 6531, 3.3). Text is latin1, one character an
+ * octet; a UTF-8 address is its octets, checked to be UTF-8. The grammar is strict in the local part, because a next
+ * hop that reads the same octets differently is how mail goes astray, and lax in two places where the field is:
+ * source routes are accepted and dropped (RFC 5321, appendix C), and a domain may hold `_`.
+ */
+import { bad, got, type Step } from '../base/index.ts';
+import { MAX_DOMAIN, MAX_LOCAL_PART, MAX_PATH } from './limits.ts';
+
+export interface Address {
+  /** As sent, quotes and case included: only the final host may judge it. */
+  readonly local: string;
+  /** Lower case (ASCII only), or an address literal in brackets; empty in `<postmaster>`. */
+  readonly domain: string;
+  /** `local@domain`, or `postmaster` alone. */
+  readonly text: string;
+}
+
+export function makeAddress(local: string, domain: string): Address {
+  const lower = lowerAscii(domain);
+  return { local, domain: lower, text: lower === '' ? local : `${local}@${lower}` };
+}
+
+/** Whether the address may only go where SMTPUTF8 was agreed on. */
+export function needsSmtpUtf8(address: Address | null): boolean {
+  return address !== null && /[\x80-\xff]/.test(address.text);
+}
+
+/** `<a@b>`, or `<>` for the null reverse-path. */
+export function writePath(path: Address | null): string {
+  return path === null ? '<>' : `<${path.text}>`;
+}
+
+const ATEXT = "[A-Za-z0-9!#$%&'*+\\-/=?^_`{|}~\\x80-\\xff]";
+const DOT_STRING = `${ATEXT}+(?:\\.${ATEXT}+)*`;
+const QUOTED_STRING = '"(?:[\\x20\\x21\\x23-\\x5b\\x5d-\\x7e\\x80-\\xff]|\\\\[\\x20-\\x7e])*"';
+const LABEL = '[A-Za-z0-9_\\x80-\\xff](?:[A-Za-z0-9_\\-\\x80-\\xff]{0,61}[A-Za-z0-9_\\x80-\\xff])?';
+const DOMAIN = `${LABEL}(?:\\.${LABEL})*`;
+const LITERAL = '\\[[\\x21-\\x5a\\x5e-\\x7e]{1,64}\\]';
+
+const ROUTE = new RegExp(`@(?:${DOMAIN}|${LITERAL})(?:,@(?:${DOMAIN}|${LITERAL}))*:`, 'y');
+const LOCAL_PART = new RegExp(`${DOT_STRING}|${QUOTED_STRING}`, 'y');
+const DOMAIN_PART = new RegExp(`${DOMAIN}|${LITERAL}`, 'y');
+const IPV4 = /^\[(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}\]$/;
+const TAGGED = /^\[[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?:[\x21-\x5a\x5e-\x7e]+\]$/;
+
+/**
+ *     Path = "<" [ A-d-l ":" ] Mailbox ">"        Reverse-path adds "<>"        Forward-path adds "<postmaster>"
+ *
+ * Reads the path at `at`; `used` says how long it is. `null` is `<>`.
+ */
+export function parsePath(text: string, at: number, allow: { readonly empty: boolean }): Step<Address | null> {
+  if (text[at] !== '<') return bad('path-bracket', at);
+  if (text[at + 1] === '>') return allow.empty ? got(null, 2) : bad('path-empty', at);
+  const start = at + 1 + span(ROUTE, text, at + 1);
+  const localEnd = start + span(LOCAL_PART, text, start);
+  if (localEnd === start) return bad('local-part', start);
+  const local = text.slice(start, localEnd);
+  const domainEnd = text[localEnd] === '@' ? localEnd + 1 + span(DOMAIN_PART, text, localEnd + 1) : localEnd;
+  const domain = text.slice(localEnd + 1, domainEnd);
+  if (domain === '' && (text[localEnd] === '@' || local.toLowerCase() !== 'postmaster')) return bad('domain', localEnd);
+  if (text[domainEnd] !== '>') return bad('path-bracket', domainEnd);
+  const rule = checkMailbox(local, domain) ?? (domainEnd - at >= MAX_PATH ? 'path-length' : undefined);
+  return rule === undefined ? got(makeAddress(local, domain), domainEnd + 1 - at) : bad(rule, at);
+}
+
+/** Reads `local@domain` without brackets, whole. */
+export function parseAddress(text: string): Address | undefined {
+  const step = parsePath(`<${text}>`, 0, { empty: false });
+  return step.kind === 'got' && step.value !== null && step.used === text.length + 2 ? step.value : undefined;
+}
+
+function checkMailbox(local: string, domain: string): string | undefined {
+  if (local.length > MAX_LOCAL_PART) return 'local-part-length';
+  if (domain.length > MAX_DOMAIN) return 'domain-length';
+  if (domain.startsWith('[') && !IPV4.test(domain) && !TAGGED.test(domain)) return 'address-literal';
+  return isUtf8(local) && isUtf8(domain) ? undefined : 'utf8';
+}
+
+/** Whether the octets of `text` are ASCII or well-formed UTF-8 (RFC 6531, 3.3). */
+export function isUtf8(text: string): boolean {
+  if (!/[\x80-\xff]/.test(text)) return true;
+  try {
+    strictUtf8.decode(Buffer.from(text, 'latin1'));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true });
+
+/** `toLowerCase` would change octets of UTF-8 seen as latin1. */
+function lowerAscii(text: string): string {
+  return /[A-Z]/.test(text) ? text.replace(/[A-Z]+/g, (upper) => upper.toLowerCase()) : text;
+}
+
+/** How many characters the sticky `pattern` takes at `at`. */
+function span(pattern: RegExp, text: string, at: number): number {
+  pattern.lastIndex = at;
+  return pattern.test(text) ? pattern.lastIndex - at : 0;
+}
