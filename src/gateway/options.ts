@@ -110,16 +110,15 @@ export const PERMISSIONS = [
 /** What the operator allows a service (D7). */
 export type Permission = (typeof PERMISSIONS)[number];
 
-/** Who may ask that a service is not invoked (D8). */
-export const BYPASS_BY = ['never', 'sender', 'recipient', 'any'] as const;
-export type BypassBy = (typeof BYPASS_BY)[number];
+/** `never`: no request to leave this service out is honoured, whoever makes it (D8). */
+export type Bypassable = 'never' | 'allowed';
 
 export interface ServiceRules {
   readonly name: string;
   /** Its identity in negotiation and trace. */
   readonly uri: string;
   readonly may: ReadonlySet<Permission>;
-  readonly bypassable: BypassBy;
+  readonly bypassable: Bypassable;
   readonly consent: 'operator';
   /** How `Kept` is written to this server (D4). */
   readonly kept: 'structure' | 'pair' | 'off';

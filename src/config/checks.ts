@@ -1,0 +1,277 @@
+/**
+ * What no single value can tell: that names fit together, that nothing relays for strangers, that no mail goes round in a
+ * circle, that nothing confidential crosses a network in the clear. Each check is a function from the whole file to
+ * problems; none stops at the first.
+ */
+
+import { type Problem, showPath } from './problem.ts';
+import type { RawConfig } from './schema.ts';
+import { suggest } from './suggest.ts';
+import { isLoopback, showHostPort } from './units.ts';
+
+/** What the checks need to know of the world. */
+export interface World {
+  /** Addresses of this machine's interfaces. */
+  readonly ownAddresses: ReadonlySet<string>;
+  readonly hostname: string;
+}
+
+type Check = (raw: RawConfig, world: World) => Problem[];
+
+export function crossCheck(raw: RawConfig, world: World): Problem[] {
+  return CHECKS.flatMap((check) => check(raw, world));
+}
+
+const listenerNames: Check = (raw) =>
+  repeated(raw.listeners, (listener) => listener.name).map(([at, first, name]) => ({
+    path: ['listeners', at, 'name'],
+    what: `${showPath(['listeners', at, 'name'])}: "${name}" is already the name of listeners[${first}]`,
+    fix: 'give each listener its own name',
+  }));
+
+const listenerAddresses: Check = (raw) => {
+  const places = raw.listeners.map((listener, at) => ({ path: ['listeners', at, 'address'], ...listener.address }));
+  if (raw.console !== undefined) places.push({ path: ['console', 'address'], ...raw.console.address });
+  return repeated(places, (place) => (place.port === 0 ? undefined : showHostPort(place))).map(
+    ([at, first, address]) => ({
+      path: places[at]?.path ?? [],
+      what: `${showPath(places[at]?.path ?? [])}: ${address} is already taken by ${showPath(places[first]?.path ?? [])}`,
+      fix: 'choose another port',
+    }),
+  );
+};
+
+const routeOrder: Check = (raw) => {
+  const star = raw.routes.findIndex((route) => route.to === '*');
+  if (star < 0 || star === raw.routes.length - 1) return [];
+  return [
+    {
+      path: ['routes', star],
+      what: `routes[${star}]: the route to "*" matches every mail, so nothing below it is ever used`,
+      fix: 'move it to the end of the list',
+    },
+  ];
+};
+
+const routeNames: Check = (raw) =>
+  repeated(raw.routes, (route) => (route.to === '*' ? undefined : route.to.toLowerCase())).map(([at, first, to]) => ({
+    path: ['routes', at, 'to'],
+    what: `routes[${at}].to: "${to}" is already routed by routes[${first}]; the first match wins`,
+    fix: 'keep one of the two',
+  }));
+
+/** D14: whoever reaches a listener from outside may not send to any domain through us. */
+const openRelay: Check = (raw) => {
+  const star = raw.routes.findIndex((route) => route.to === '*');
+  if (star < 0) return [];
+  return raw.listeners.flatMap((listener, at) =>
+    isLoopback(listener.address.host)
+      ? []
+      : [
+          {
+            path: ['routes', star, 'to'],
+            what: `routes[${star}].to: open relay: anybody who reaches listener "${listener.name}" (${showHostPort(listener.address)}) could send anywhere`,
+            fix: `name the domains this system takes mail for in place of "*", or let listeners[${at}].address be on 127.0.0.1`,
+          },
+        ],
+  );
+};
+
+const routeToOurselves: Check = (raw, world) =>
+  raw.routes.flatMap((route, at) => {
+    const hop = route.nextHop;
+    if (hop.kind !== 'smtp') return [];
+    const listener = raw.listeners.find(
+      (one) => one.address.port === hop.port && isSame(one.address.host, hop.host, world),
+    );
+    if (listener === undefined) return [];
+    return [
+      {
+        path: ['routes', at, 'nextHop'],
+        what: `routes[${at}].nextHop: ${showHostPort(hop)} is our own listener "${listener.name}": mail would go round in a circle`,
+        fix: 'name the server that takes the mail after us',
+      },
+    ];
+  });
+
+function isSame(listening: string, hop: string, world: World): boolean {
+  if (listening === hop) return true;
+  const hopIsHere = isLoopback(hop) || world.ownAddresses.has(hop) || hop === world.hostname.toLowerCase();
+  if (!hopIsHere) return false;
+  return (
+    listening === '0.0.0.0' ||
+    listening === '::' ||
+    (isLoopback(listening) && isLoopback(hop)) ||
+    hop === world.hostname.toLowerCase()
+  );
+}
+
+const serviceSource: Check = (raw) =>
+  Object.entries(raw.services).flatMap(([name, service]) => {
+    const path = ['services', name];
+    if ((service.connect === undefined) !== (service.run === undefined)) return [];
+    if (service.connect === undefined) {
+      return [
+        {
+          path,
+          what: `services.${name} has neither connect nor run`,
+          fix: 'say where it is (connect: "ocp://HOST:PORT") or which file to run (run: ./service.ts)',
+        },
+      ];
+    }
+    return [
+      {
+        path: [...path, 'run'],
+        atKey: true,
+        what: `services.${name} has both connect and run`,
+        fix: 'keep one of the two',
+      },
+    ];
+  });
+
+/** D10: mail does not cross a network in the clear unless somebody said so. */
+const plaintext: Check = (raw) =>
+  Object.entries(raw.services).flatMap(([name, service]) =>
+    (service.connect ?? []).flatMap((endpoint) =>
+      endpoint.kind !== 'tcp' || isLoopback(endpoint.host) || service.insecure
+        ? []
+        : [
+            {
+              path: ['services', name, 'connect'],
+              what: `services.${name}.connect: ocp://${showHostPort(endpoint)} would carry mail over the network in plaintext`,
+              fix: `write ocp+tls://${showHostPort(endpoint)}, or add insecure: true if that network is yours alone`,
+            },
+          ],
+    ),
+  );
+
+const calloutTls: Check = (raw) =>
+  Object.entries(raw.services).flatMap(([name, service]): Problem[] => {
+    const { tls } = service;
+    if (tls === undefined) return [];
+    const path = ['services', name, 'tls'];
+    if (!(service.connect ?? []).some((endpoint) => endpoint.kind === 'tls')) {
+      return [
+        {
+          path,
+          what: `services.${name}.tls: none of its servers is reached over TLS`,
+          fix: 'write connect: "ocp+tls://HOST:PORT", or take tls out',
+        },
+      ];
+    }
+    if ((tls.cert === undefined) === (tls.key === undefined)) return [];
+    return [
+      {
+        path,
+        what: `services.${name}.tls: a certificate and its key go together`,
+        fix: 'write both cert and key, or neither',
+      },
+    ];
+  });
+
+const serviceUris: Check = (raw) => {
+  const services = Object.entries(raw.services);
+  return repeated(services, ([, service]) => service.uri).map(([at, first, uri]) => ({
+    path: ['services', services[at]?.[0] ?? '', 'uri'],
+    what: `services.${services[at]?.[0]}.uri: "${uri}" is already the identity of services.${services[first]?.[0]}`,
+    fix: 'give each service its own URI: the trace tells them apart by it',
+  }));
+};
+
+const pipelineNames: Check = (raw) =>
+  raw.pipeline.flatMap((entry, at) => {
+    if (Object.hasOwn(raw.services, entry.service)) return [];
+    const names = Object.keys(raw.services);
+    const near = suggest(entry.service, names);
+    const fix =
+      near !== undefined
+        ? `did you mean ${near}?`
+        : names.length > 0
+          ? `the services are: ${names.join(', ')}`
+          : 'add it under services:';
+    return [
+      {
+        path: ['pipeline', at, 'service'],
+        what: `pipeline[${at}].service: there is no service "${entry.service}"`,
+        fix,
+      },
+    ];
+  });
+
+const pipelineTwice: Check = (raw) =>
+  repeated(raw.pipeline, (entry) => entry.service).map(([at, first, name]) => ({
+    path: ['pipeline', at, 'service'],
+    what: `pipeline[${at}].service: "${name}" is already called by pipeline[${first}]`,
+    fix: 'keep one entry; join two rules with ||',
+  }));
+
+/** D8: what may never be bypassed on request may not drop out through a failure either. */
+const neverSkipped: Check = (raw) =>
+  raw.pipeline.flatMap((entry, at) => {
+    const service = Object.hasOwn(raw.services, entry.service) ? raw.services[entry.service] : undefined;
+    if (service === undefined || bypassable(service) !== 'never') return [];
+    const { onFailure } = entry;
+    const skips = typeof onFailure === 'string' ? onFailure === 'skip' : Object.values(onFailure).includes('skip');
+    if (!skips) return [];
+    const why =
+      service.bypassable === 'never'
+        ? 'is bypassable: never'
+        : `may ${service.may.find(decides)}, so it is bypassable: never unless you say otherwise`;
+    return [
+      {
+        path: ['pipeline', at, 'onFailure'],
+        what: `pipeline[${at}].onFailure: skip lets mail pass without "${entry.service}", but that service ${why}`,
+        fix: `write onFailure: tempfail (or reject), or services.${entry.service}.bypassable: allowed if mail may do without it`,
+      },
+    ];
+  });
+
+const consoleOnLoopback: Check = (raw) =>
+  raw.console === undefined || isLoopback(raw.console.address.host)
+    ? []
+    : [
+        {
+          path: ['console', 'address'],
+          what: `console.address: ${showHostPort(raw.console.address)} can be reached from other machines, and the page shows mail without asking who looks`,
+          fix: 'write 127.0.0.1, and reach it from elsewhere through an SSH tunnel',
+        },
+      ];
+
+const CHECKS: readonly Check[] = [
+  listenerNames,
+  listenerAddresses,
+  routeOrder,
+  routeNames,
+  openRelay,
+  routeToOurselves,
+  serviceSource,
+  plaintext,
+  calloutTls,
+  serviceUris,
+  pipelineNames,
+  pipelineTwice,
+  neverSkipped,
+  consoleOnLoopback,
+];
+
+const decides = (permission: string) =>
+  permission === 'refuse' || permission === 'tempfail' || permission === 'quarantine';
+
+/** The default of D8: a service that may keep a mail from arriving cannot be asked away. */
+export function bypassable(service: RawConfig['services'][string]): 'never' | 'allowed' {
+  return service.bypassable ?? (service.may.some(decides) ? 'never' : 'allowed');
+}
+
+/** `[index, index of the first with the same key, key]` for each that repeats an earlier one. */
+function repeated<T>(items: readonly T[], key: (item: T) => string | undefined): [number, number, string][] {
+  const first = new Map<string, number>();
+  const found: [number, number, string][] = [];
+  for (const [at, item] of items.entries()) {
+    const name = key(item);
+    if (name === undefined) continue;
+    const before = first.get(name);
+    if (before === undefined) first.set(name, at);
+    else found.push([at, before, name]);
+  }
+  return found;
+}

@@ -1,0 +1,33 @@
+/**
+ * What a configuration comes to once every default is applied and every check has passed: what `opes start` acts on and
+ * `opes check` prints. Two things are still open in it, because only whoever starts them can know: the address of the
+ * built-in mailbox, and the sockets of embedded services.
+ */
+import type { CalloutEndpoint, GatewaySettings, RouteOptions, ServiceRules } from '../gateway/options.ts';
+import type { HostPort } from './units.ts';
+
+export interface EffectiveConfig extends Omit<GatewaySettings, 'routes'> {
+  /** The file as it was named. */
+  readonly source: string;
+  /** Absolute. */
+  readonly dataDir: string;
+  readonly routes: readonly EffectiveRoute[];
+  readonly services: readonly EffectiveService[];
+  readonly console: ConsoleSettings | undefined;
+}
+
+export interface EffectiveRoute extends Omit<RouteOptions, 'nextHop'> {
+  readonly nextHop: HostPort | 'mailbox';
+}
+
+export interface EffectiveService extends ServiceRules {
+  readonly from:
+    | { readonly kind: 'connect'; readonly endpoints: readonly CalloutEndpoint[] }
+    /** An absolute path, or the name of one that comes with the program. */
+    | { readonly kind: 'run'; readonly file: string }
+    | { readonly kind: 'builtin'; readonly name: string };
+}
+
+export interface ConsoleSettings extends HostPort {
+  readonly showMail: boolean;
+}

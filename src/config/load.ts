@@ -1,0 +1,114 @@
+/**
+ * Reads a configuration: text to YAML, YAML to the schema, the schema to cross checks, and all of it to the effective
+ * configuration. Either everything holds, or there is a list of everything that does not: nothing is started on half of
+ * a file. A broken file is a value, never an exception.
+ */
+import { readFileSync, statSync } from 'node:fs';
+import { hostname, networkInterfaces } from 'node:os';
+import { dirname, resolve as resolvePath } from 'node:path';
+import { crossCheck } from './checks.ts';
+import type { EffectiveConfig } from './effective.ts';
+import type { PlacedProblem, Problem } from './problem.ts';
+import { notices, resolve } from './resolve.ts';
+import { configSchema, type RawConfig } from './schema.ts';
+import { MAX_FILE_OCTETS, Source } from './source.ts';
+import { translate } from './translate.ts';
+
+/** What the caller knows and this part must not: the rule language, and which services come with the program. */
+export interface LoadPorts {
+  checkRule(expression: string): RuleProblem | undefined;
+  readonly builtins: ReadonlySet<string>;
+}
+
+export interface RuleProblem {
+  /** Characters into the expression. */
+  readonly at: number;
+  readonly what: string;
+  readonly fix: string | undefined;
+}
+
+export type Loaded =
+  | { readonly kind: 'loaded'; readonly config: EffectiveConfig; readonly notices: readonly PlacedProblem[] }
+  | { readonly kind: 'broken'; readonly problems: readonly PlacedProblem[] };
+
+/** Reads the file at `file` (as named by the operator: messages repeat it). */
+export function loadFile(file: string, ports: LoadPorts): Loaded {
+  const text = readText(file);
+  if (typeof text !== 'string') return { kind: 'broken', problems: [text] };
+  return loadText(file, text, dirname(resolvePath(file)), ports);
+}
+
+/** The same for text from elsewhere; relative paths start at `baseDir`. */
+export function loadText(name: string, text: string, baseDir: string, ports: LoadPorts): Loaded {
+  const source = new Source(name, text);
+  if (source.problems.length > 0) return { kind: 'broken', problems: source.problems };
+  const broken = (problems: readonly Problem[]): Loaded => ({
+    kind: 'broken',
+    problems: problems.map((p) => source.place(p)).toSorted(inOrder),
+  });
+  const reserved = reservedName(source.value);
+  if (reserved !== undefined) return broken([reserved]);
+  const parsed = configSchema.safeParse(source.value ?? {});
+  if (!parsed.success) return broken(translate(parsed.error.issues));
+  const raw = parsed.data;
+  const world = { ownAddresses: ownAddresses(), hostname: raw.hostname ?? hostname() };
+  const { config, problems } = resolve(raw, {
+    source: name,
+    baseDir,
+    hostname: world.hostname,
+    builtins: ports.builtins,
+  });
+  const all = [...crossCheck(raw, world), ...ruleProblems(raw, ports), ...problems];
+  if (all.length > 0) return broken(all);
+  return { kind: 'loaded', config, notices: notices(raw).map((p) => source.place(p)) };
+}
+
+/** The schema library passes over this one key of a map without a word; a service must not vanish. */
+function reservedName(value: unknown): Problem | undefined {
+  const services = typeof value === 'object' && value !== null && 'services' in value ? value.services : undefined;
+  if (typeof services !== 'object' || services === null || !Object.hasOwn(services, '__proto__')) return undefined;
+  return {
+    path: ['services', '__proto__'],
+    atKey: true,
+    what: 'services.__proto__: this name is reserved',
+    fix: 'choose another',
+  };
+}
+
+function ruleProblems(raw: RawConfig, ports: LoadPorts): Problem[] {
+  return raw.pipeline.flatMap((entry, at) => {
+    const found = entry.when === undefined ? undefined : ports.checkRule(entry.when);
+    if (found === undefined) return [];
+    return [
+      { path: ['pipeline', at, 'when'], inside: found.at, what: `pipeline[${at}].when: ${found.what}`, fix: found.fix },
+    ];
+  });
+}
+
+function readText(file: string): string | PlacedProblem {
+  const at = { file, line: 1, column: 1 };
+  try {
+    if (statSync(file).size > MAX_FILE_OCTETS)
+      return { ...at, what: 'this file is far too long for a configuration', fix: 'check the name' };
+    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return { ...at, what: 'there is no such file', fix: 'check the name after --config' };
+    if (code === 'EISDIR') return { ...at, what: 'this is a directory', fix: 'name the file in it' };
+    if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA')
+      return { ...at, what: 'this is not UTF-8 text', fix: 'save it as UTF-8' };
+    return {
+      ...at,
+      what: `this file cannot be read (${code ?? String(error)})`,
+      fix: 'let the user that runs opes read it',
+    };
+  }
+}
+
+function ownAddresses(): ReadonlySet<string> {
+  return new Set(Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map((one) => one.address)));
+}
+
+function inOrder(a: PlacedProblem, b: PlacedProblem): number {
+  return a.line - b.line || a.column - b.column;
+}

@@ -1,0 +1,232 @@
+/**
+ * From the checked file to what it comes to: paths made absolute, certificates read, defaults that depend on other values
+ * filled in. Files that cannot be used are problems at the place that names them.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { resolve as resolvePath } from 'node:path';
+import { createSecureContext } from 'node:tls';
+import type {
+  CalloutEndpoint,
+  CalloutTls,
+  FailureAction,
+  FailureReason,
+  ListenerOptions,
+  TlsKeys,
+} from '../gateway/options.ts';
+import { bypassable } from './checks.ts';
+import type { EffectiveConfig, EffectiveRoute, EffectiveService } from './effective.ts';
+import { type Problem, showPath } from './problem.ts';
+import type { RawConfig } from './schema.ts';
+
+export interface ResolveContext {
+  /** The file as named, and the directory its relative paths start from. */
+  readonly source: string;
+  readonly baseDir: string;
+  readonly hostname: string;
+  /** Services that come with the program, for `run: builtin:NAME`. */
+  readonly builtins: ReadonlySet<string>;
+}
+
+export function resolve(raw: RawConfig, context: ResolveContext): { config: EffectiveConfig; problems: Problem[] } {
+  const files = new Files(context.baseDir);
+  const dataDir = files.absolute(raw.dataDir);
+  const showMail = raw.console?.showMail === true;
+  const config: EffectiveConfig = {
+    source: context.source,
+    dataDir,
+    spillDir: resolvePath(dataDir, 'spill'),
+    hostname: raw.hostname ?? context.hostname,
+    system: { uri: raw.system.uri, contact: raw.system.contact, privacyPolicy: raw.system.privacyPolicy },
+    listeners: raw.listeners.map((listener, at) => resolveListener(listener, files, ['listeners', at, 'tls'])),
+    routes: raw.routes.map(resolveRoute),
+    services: Object.entries(raw.services).map(([name, service]) =>
+      resolveService(name, service, files, context.builtins),
+    ),
+    pipeline: raw.pipeline.map((entry) => ({
+      service: entry.service,
+      when: entry.when,
+      requires: new Set(entry.requires),
+      onFailure: failureActions(entry.onFailure),
+      timeoutMs: entry.timeout,
+    })),
+    deadlineMs: raw.deadline,
+    limits: {
+      memoryOctets: raw.limits.memory,
+      spillOctets: raw.limits.spill,
+      headerOctets: raw.limits.header,
+      maxHops: raw.limits.hops,
+      nextHopConnections: raw.limits.nextHopConnections,
+    },
+    recentMails: raw.console === undefined ? 0 : raw.console.keep,
+    recentOctets: showMail ? SHOWN_OCTETS : 0,
+    console: raw.console === undefined ? undefined : { ...raw.console.address, showMail },
+  };
+  return { config, problems: files.problems };
+}
+
+/** Of a mail on the console page. Two such copies of each of the last mails are held in memory. */
+const SHOWN_OCTETS = 64 * 1024;
+
+function resolveListener(
+  raw: RawConfig['listeners'][number],
+  files: Files,
+  path: readonly PropertyKey[],
+): ListenerOptions {
+  return {
+    name: raw.name,
+    host: raw.address.host,
+    port: raw.address.port,
+    side: raw.side,
+    tls: raw.tls === undefined ? undefined : files.keys(raw.tls.cert, raw.tls.key, path),
+    maxSizeOctets: raw.maxSize,
+    maxRecipients: raw.maxRecipients,
+    maxConnections: raw.maxConnections,
+    maxConnectionsPerPeer: raw.maxConnectionsPerPeer,
+    idleMs: raw.idleTimeout,
+    bareNewline: raw.bareNewline,
+  };
+}
+
+function resolveRoute(raw: RawConfig['routes'][number]): EffectiveRoute {
+  const { nextHop } = raw;
+  return {
+    to: raw.to.toLowerCase(),
+    nextHop: nextHop.kind === 'smtp' ? { host: nextHop.host, port: nextHop.port } : 'mailbox',
+    tls: raw.tls,
+  };
+}
+
+function resolveService(
+  name: string,
+  raw: RawConfig['services'][string],
+  files: Files,
+  builtins: ReadonlySet<string>,
+): EffectiveService {
+  const path = ['services', name];
+  const tls = raw.tls === undefined ? {} : files.calloutTls(raw.tls, [...path, 'tls']);
+  const endpoints = (raw.connect ?? []).map((endpoint): CalloutEndpoint => {
+    if (endpoint.kind === 'unix') return endpoint;
+    const { host, port } = endpoint;
+    return endpoint.kind === 'tls' ? { kind: 'tls', host, port, tls } : { kind: 'tcp', host, port };
+  });
+  return {
+    name,
+    uri: raw.uri,
+    may: new Set(raw.may),
+    bypassable: bypassable(raw),
+    consent: 'operator',
+    kept: raw.kept,
+    from: raw.run === undefined ? { kind: 'connect', endpoints } : files.program(raw.run, [...path, 'run'], builtins),
+  };
+}
+
+function failureActions(raw: RawConfig['pipeline'][number]['onFailure']): Record<FailureReason, FailureAction> {
+  const action = (reason: FailureReason) => (typeof raw === 'string' ? raw : (raw[reason] ?? raw['*'] ?? 'tempfail'));
+  return {
+    timeout: action('timeout'),
+    unreachable: action('unreachable'),
+    crash: action('crash'),
+    invalid: action('invalid'),
+    overload: action('overload'),
+  };
+}
+
+/** Files that the configuration names; what is wrong with them is gathered. */
+class Files {
+  readonly problems: Problem[] = [];
+  readonly #baseDir: string;
+
+  constructor(baseDir: string) {
+    this.#baseDir = baseDir;
+  }
+
+  absolute(path: string): string {
+    return resolvePath(this.#baseDir, path);
+  }
+
+  program(run: string, path: readonly PropertyKey[], builtins: ReadonlySet<string>): EffectiveService['from'] {
+    const builtin = /^builtin:(.*)$/.exec(run)?.[1];
+    if (builtin !== undefined) {
+      if (!builtins.has(builtin))
+        this.#add(path, `no service "${builtin}" comes with this program`, `these do: ${[...builtins].join(', ')}`);
+      return { kind: 'builtin', name: builtin };
+    }
+    const file = this.absolute(run);
+    if (!existsSync(file)) this.#add(path, `there is no file ${file}`, RELATIVE);
+    return { kind: 'run', file };
+  }
+
+  keys(cert: string, key: string, path: readonly PropertyKey[]): TlsKeys | undefined {
+    const certPem = this.#read(cert, [...path, 'cert']);
+    const keyPem = this.#read(key, [...path, 'key']);
+    if (certPem === undefined || keyPem === undefined) return undefined;
+    return this.#usable({ cert: certPem, key: keyPem }, path) ? { cert: certPem, key: keyPem } : undefined;
+  }
+
+  calloutTls(raw: NonNullable<RawConfig['services'][string]['tls']>, path: readonly PropertyKey[]): CalloutTls {
+    const ca = raw.ca === undefined ? undefined : this.#read(raw.ca, [...path, 'ca']);
+    const keys = raw.cert === undefined || raw.key === undefined ? undefined : this.keys(raw.cert, raw.key, path);
+    if (ca !== undefined) this.#usable({ ca }, [...path, 'ca']);
+    const serverName = raw.serverName;
+    return { ...(ca && { ca }), ...keys, ...(serverName !== undefined && { serverName }) };
+  }
+
+  #usable(material: { ca?: Buffer; cert?: Buffer; key?: Buffer }, path: readonly PropertyKey[]): boolean {
+    try {
+      createSecureContext(material);
+      return true;
+    } catch (error) {
+      const reason = (error as Error).message.replace(/^error:[0-9A-F]*:/, '');
+      this.#add(
+        path,
+        `certificate and key cannot be used: ${reason}`,
+        'check that both are PEM files and belong together',
+      );
+      return false;
+    }
+  }
+
+  #read(name: string, path: readonly PropertyKey[]): Buffer | undefined {
+    const file = this.absolute(name);
+    try {
+      return readFileSync(file);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT') this.#add(path, `there is no file ${file}`, RELATIVE);
+      else
+        this.#add(path, `${file} cannot be read (${code ?? 'unknown error'})`, 'let the user that runs opes read it');
+      return undefined;
+    }
+  }
+
+  #add(path: readonly PropertyKey[], what: string, fix: string): void {
+    this.problems.push({ path, what: `${showPath(path)}: ${what}`, fix });
+  }
+}
+
+const RELATIVE = 'a relative path starts at the directory of the configuration file';
+
+/** What is permitted but may surprise; told once, at load. */
+export function notices(raw: RawConfig): Problem[] {
+  const called = new Set(raw.pipeline.map((entry) => entry.service));
+  return Object.entries(raw.services).flatMap(([name, service]): Problem[] => {
+    const found: Problem[] = [];
+    if (!called.has(name)) {
+      found.push({
+        path: ['services', name],
+        what: `services.${name} is not in the pipeline, so no mail goes through it`,
+        fix: undefined,
+        atKey: true,
+      });
+    }
+    if (service.bypassable === 'allowed') {
+      const path = ['services', name, 'bypassable'];
+      found.push({
+        path,
+        what: `services.${name}.bypassable: this version honours no bypass requests yet; the service is always called`,
+        fix: undefined,
+      });
+    }
+    return found;
+  });
+}

@@ -1,0 +1,92 @@
+/** What is done to mail on its way: `services` and `pipeline`. */
+import { z } from 'zod';
+import { type FAILURE_REASONS, PARTS, PERMISSIONS } from '../gateway/options.ts';
+import { DOMAIN, duration, name, path, uri } from './forms.ts';
+import { choice, flag, laterChoice, leaf, list, map, word } from './leaf.ts';
+import { readEndpoint } from './units.ts';
+
+const endpoint = () =>
+  leaf("a callout server's address", 'write ocp://HOST:PORT, ocp+tls://HOST:PORT or ocp+unix:/path', readEndpoint);
+
+export const service = map(
+  {
+    uri: uri().describe('Its identity, in negotiation and in the trace.'),
+    connect: z
+      .union([endpoint().transform((one) => [one]), list(endpoint(), 'a list', true)])
+      .optional()
+      .describe(
+        'Callout servers that offer it: `ocp://host:port`, `ocp+tls://host:port`, `ocp+unix:/path`; one or a list. Default port 4037.',
+      ),
+    run: path()
+      .optional()
+      .describe(
+        'Or: a TypeScript or JavaScript file that is run here as a child process; `builtin:banner` and `builtin:attachments` come with the program.',
+      ),
+    may: list(choice('a permission', PERMISSIONS), 'a list', false)
+      .prefault([])
+      .describe('What it is allowed to do; an answer that does more is refused whole.'),
+    bypassable: choice('a bypass mode', ['never', 'allowed'])
+      .optional()
+      .describe(
+        'Whether a request to leave it out may be honoured. Default: `never` where it may refuse, tempfail or quarantine, else `allowed`.',
+      ),
+    consent: laterChoice('a consent', ['operator'], ['sender', 'recipient'], 'a record of consent')
+      .prefault('operator')
+      .describe('Who has agreed to what it does. Only `operator` yet.'),
+    kept: choice('a form of Kept', ['structure', 'pair', 'off'])
+      .prefault('structure')
+      .describe('How the server is told what it may answer by reference; `pair` and `off` are for foreign servers.'),
+    insecure: flag().prefault(false).describe('Permits plaintext to a server on another machine.'),
+    tls: map(
+      {
+        ca: path().optional().describe("Who signs the server's certificate. Default: the system's own list."),
+        cert: path().optional().describe('Our own certificate, shown to the server.'),
+        key: path().optional().describe('Its private key.'),
+        serverName: word('a host name', 'write a host name', DOMAIN)
+          .optional()
+          .describe('The name its certificate must carry, where that is not the host.'),
+      },
+      'TLS settings',
+      'write tls: { ca: ca.pem, cert: gateway.pem, key: gateway.key }',
+    )
+      .optional()
+      .describe('For ocp+tls: who signs the server (ca), and our own certificate.'),
+  },
+  'a service',
+  'write { uri: "https://...", connect: "ocp://127.0.0.1:4037", may: [...] }',
+);
+
+const action = () =>
+  laterChoice('a failure action', ['tempfail', 'skip', 'reject'], ['quarantine', 'spool'], 'a store for mail');
+const REASONS: Readonly<Record<(typeof FAILURE_REASONS)[number] | '*', string>> = {
+  timeout: 'It owed an answer for too long.',
+  unreachable: 'No server could be reached.',
+  crash: 'The connection or the service ended in the middle of the mail.',
+  invalid: 'It answered what it must not: against the protocol, or beyond its permissions.',
+  overload: 'It said that it has too much to do.',
+  '*': 'Any reason not named.',
+};
+const actions = Object.fromEntries(
+  Object.entries(REASONS).map(([reason, when]) => [reason, action().optional().describe(when)]),
+) as Record<(typeof FAILURE_REASONS)[number] | '*', z.ZodOptional<ReturnType<typeof action>>>;
+
+export const entry = map(
+  {
+    service: name().describe('One of `services`.'),
+    when: word('a rule', 'write a rule in quotes, such as "listener.side == \'recipient\'"', /\S/)
+      .optional()
+      .describe('A rule (CEL) over client, session, listener, sender, recipient and message. Default: always.'),
+    requires: list(choice('a part', PARTS), 'a list', false)
+      .prefault([])
+      .describe('Parts the service must accept to see; a server that leaves one out counts as failed.'),
+    onFailure: z
+      .union([action(), map(actions, 'an action, or a map from reason to action', 'write onFailure: tempfail')])
+      .prefault('tempfail')
+      .describe(
+        'What happens to the mail when the service fails: `tempfail`, `skip` (always marked), `reject`; or a map from reason (timeout, unreachable, crash, invalid, overload, "*") to one of them.',
+      ),
+    timeout: duration().prefault('30s').describe('Runs only while the service owes an answer.'),
+  },
+  'a pipeline entry',
+  'write { service: NAME }',
+);

@@ -1,0 +1,123 @@
+/**
+ * The configuration file, key by key: the form, the defaults and the meaning. Editors get it as `schema/opes.schema.json`
+ * and readers as `docs/configuration.md`; both are generated from here, and a test says when they are not.
+ *
+ * What one value alone can tell is judged here; what two values say together, in `checks.ts`. A key that a later version
+ * will serve is accepted in form and refused by name: a file is never obeyed in part.
+ */
+import { z } from 'zod';
+import { DOMAIN, duration, hostPort, name, path, size, uri } from './forms.ts';
+import { count, flag, later, laterChoice, list, map, typeError, word } from './leaf.ts';
+import { entry, service } from './schema-services.ts';
+import { listener, route } from './schema-transport.ts';
+
+const system = map(
+  {
+    uri: uri().describe('Our identity in OPES-System: a page of yours that tells what is done to mail here.'),
+    contact: word('an address', 'write a mail address, such as postmaster@example.com', /^[^\s@<>"]+@[^\s@<>"]+$/)
+      .optional()
+      .describe('Whom to write to about what was done to a mail.'),
+    privacyPolicy: uri().optional().describe('The privacy statement of this system.'),
+  },
+  'a description of this system',
+  'write system: { uri: https://mail.example.com/opes }',
+);
+
+const limits = map(
+  {
+    memory: size()
+      .prefault('256KiB')
+      .describe('Content of one mail kept in memory; the rest goes to a file in the data directory.'),
+    spill: size().prefault('10GB').describe('All such files together; beyond it new mail gets 452.'),
+    header: size().prefault('1MB').describe('Longest header section of a mail.'),
+    hops: count('a number of hops', 1, 1000).prefault(50).describe('More Received fields than this are a loop: 554.'),
+    nextHopConnections: count('a number of connections', 1, 10_000)
+      .prefault(100)
+      .describe('Connections to one next hop.'),
+  },
+  'a map of limits',
+  'write limits: { memory: 256KiB }',
+);
+
+export const configSchema = map(
+  {
+    version: z
+      .literal(1, {
+        error: ({ input }) =>
+          input === undefined ? `is missing\nwrite version: 1` : `this program reads version 1 only\nwrite version: 1`,
+      })
+      .describe('Of this format.'),
+    system: system.describe('Who we are, for senders and recipients who ask.'),
+    hostname: word('a host name', 'write the full name of this machine, such as mx1.example.com', DOMAIN)
+      .optional()
+      .describe("Our name in greeting, EHLO and trace. Default: the machine's own."),
+    dataDir: path().prefault('opes-data').describe('Where mails are kept while they are handled.'),
+    store: later(word('a store', 'write sqlite', /^(?:sqlite$|postgres(?:ql)?:)/), 'a store')
+      .optional()
+      .describe('`sqlite` or postgres://... Not yet.'),
+    listeners: list(
+      listener,
+      'a list of listeners',
+      true,
+      'write listeners: [{ name: mx, address: "127.0.0.1:2525" }]',
+    ).describe('Where mail comes in.'),
+    routes: list(
+      route,
+      'a list of routes',
+      true,
+      'write routes: [{ to: example.com, nextHop: "smtp://10.0.0.5:25" }]',
+    ).describe('Where mail goes; the first match wins, `*` comes last.'),
+    services: z
+      .record(name(), service, {
+        error: typeError('a map of services', 'write services: { NAME: { uri: ..., connect: ... } }'),
+      })
+      .prefault({})
+      .describe('The callout services, by name.'),
+    pipeline: list(entry, 'a list of services', false)
+      .prefault([])
+      .describe('Which services a mail goes through, in order.'),
+    deadline: duration()
+      .prefault('4m')
+      .describe('From the final dot to our answer, over services and next hop together; then 451.'),
+    limits: limits.prefault({}).describe('Bounds on what one mail, and all of them, may take.'),
+    queue: map(
+      {
+        mode: laterChoice('a queue mode', ['inline'], ['spool'], 'a spool')
+          .prefault('inline')
+          .describe('Only `inline` yet.'),
+      },
+      'queue settings',
+      'write queue: { mode: inline }',
+    )
+      .optional()
+      .describe('`inline`: the client gets its 250 when the next hop gave one. `spool`: not yet.'),
+    console: map(
+      {
+        address: hostPort().describe('On loopback only: who can open the page sees the mails.'),
+        showMail: flag().prefault(false).describe('Also shows the content of the last mails, before and after.'),
+        keep: count('a number of mails', 1, 10_000)
+          .prefault(50)
+          .describe('How many of the last mails are kept in memory for it.'),
+      },
+      'console settings',
+      'write console: { address: "127.0.0.1:8025" }',
+    )
+      .optional()
+      .describe('A page that shows what happened to the last mails. Without it there is none.'),
+    metrics: later(
+      map(
+        { address: hostPort().describe('Where it listens.') },
+        'metrics settings',
+        'write metrics: { address: "127.0.0.1:9464" }',
+      ),
+      'a metrics page',
+    )
+      .optional()
+      .describe('Not yet.'),
+  },
+  'a configuration',
+  'write keys and values, starting with version: 1',
+);
+
+/** The file after the schema: every value read, every default in place. */
+export type RawConfig = z.output<typeof configSchema>;

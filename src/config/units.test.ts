@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { test } from 'vitest';
+import { suggest } from './index.ts';
+import {
+  isLoopback,
+  type Read,
+  readDuration,
+  readEndpoint,
+  readHostPort,
+  readNextHop,
+  readSize,
+  showHostPort,
+} from './units.ts';
+
+const value = <T>(read: Read<T>): T | string => ('value' in read ? read.value : read.wrong);
+
+test('sizes and durations', () => {
+  assert.equal(value(readSize('50MB')), 50_000_000);
+  assert.equal(value(readSize('1.5 KiB')), 1536);
+  assert.equal(value(readSize('10gb')), 10e9);
+  assert.equal(value(readSize('-1MB')), '"-1MB" is not a size');
+  assert.equal(value(readSize('5')), '"5" is not a size');
+  assert.equal(value(readDuration('4m')), 240_000);
+  assert.equal(value(readDuration('0s')), '"0s" is no time at all');
+  assert.equal(value(readDuration('30d')), '"30d" is longer than 7 days');
+});
+
+test('places', () => {
+  assert.deepEqual(value(readHostPort('[::1]:25')), { host: '::1', port: 25 });
+  assert.equal(value(readHostPort('::1:25')), '"::1:25" is not HOST:PORT');
+  assert.deepEqual(value(readNextHop('smtp://MX.example.com')), { kind: 'smtp', host: 'mx.example.com', port: 25 });
+  assert.deepEqual(value(readNextHop('smtp://[2001:db8::5]')), { kind: 'smtp', host: '2001:db8::5', port: 25 });
+  assert.equal(value(readNextHop('smtp://h:0')), '"smtp://h:0" has port 0, which nobody listens on');
+  assert.deepEqual(value(readEndpoint('ocp://h')), { kind: 'tcp', host: 'h', port: 4037 });
+  assert.deepEqual(value(readEndpoint('ocp+tls://[::1]:1')), { kind: 'tls', host: '::1', port: 1 });
+  assert.deepEqual(value(readEndpoint('ocp+unix:/run/a.sock')), { kind: 'unix', path: '/run/a.sock' });
+  assert.equal(value(readEndpoint(`ocp+unix:/${'x'.repeat(107)}`))), 'the path of a Unix socket has at most 107 octets');
+  assert.ok(
+    isLoopback('127.9.9.9') && isLoopback('::1') && !isLoopback('127.0.0.1.example.com') && !isLoopback('10.0.0.1'),
+  );
+});
+
+test('a place reads back as itself', () => {
+  const host = fc.oneof(
+    fc.ipV4(),
+    fc.domain(),
+    fc.ipV6().filter((ip) => !ip.includes('.')),
+  );
+  fc.assert(
+    fc.property(host, fc.nat(65535), (h, port) => {
+      assert.deepEqual(value(readHostPort(showHostPort({ host: h, port }))), { host: h.toLowerCase(), port });
+    }),
+  );
+});
+
+test('whatever is written, a reader answers', () => {
+  fc.assert(
+    fc.property(fc.string(), (text) => {
+      for (const read of [readSize, readDuration, readHostPort, readNextHop, readEndpoint]) value<unknown>(read(text));
+      suggest(text, ['listeners', 'routes']);
+    }),
+  );
+});
+
+test('suggestions come near or not at all', () => {
+  assert.equal(suggest('listners', ['routes', 'listeners']), 'listeners');
+  assert.equal(suggest('uir', ['may', 'uri']), 'uri');
+  assert.equal(suggest('colour', ['routes', 'listeners']), undefined);
+});

@@ -1,0 +1,110 @@
+/**
+ * Values that are written as text in the configuration: sizes, durations, addresses, next hops. A reader returns the
+ * value or says in a few words what is wrong; where that stands in the file is the caller's business.
+ */
+export type Read<T> = { readonly value: T } | { readonly wrong: string };
+
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+const SIZE_UNITS: ReadonlyMap<string, number> = new Map([
+  ['B', 1],
+  ['KB', 1e3],
+  ['MB', 1e6],
+  ['GB', 1e9],
+  ['KIB', 1024],
+  ['MIB', 1024 ** 2],
+  ['GIB', 1024 ** 3],
+]);
+
+/** `50MB` (millions of octets), `64KiB` (of 1024). A bare number is refused: nobody can tell whether it meant octets. */
+export function readSize(text: string): Read<number> {
+  const match = /^(\d{1,9}(?:\.\d{1,3})?) ?([A-Za-z]+)$/.exec(text);
+  const unit = SIZE_UNITS.get(match?.[2]?.toUpperCase() ?? '');
+  if (match === null || unit === undefined) return { wrong: `${JSON.stringify(text)} is not a size` };
+  return { value: Math.round(Number(match[1]) * unit) };
+}
+
+const DURATION_UNITS: ReadonlyMap<string, number> = new Map([
+  ['ms', 1],
+  ['s', 1000],
+  ['m', 60_000],
+  ['h', 3_600_000],
+  ['d', 86_400_000],
+]);
+
+/** Longer than this no timer of ours may run; `setTimeout` itself ends at 24.8 days and then fires at once. */
+const MAX_DURATION_MS = 7 * 86_400_000;
+
+/** `250ms`, `30s`, `4m`, as milliseconds. */
+export function readDuration(text: string): Read<number> {
+  const match = /^(\d{1,9}(?:\.\d{1,3})?) ?(ms|s|m|h|d)$/.exec(text);
+  if (match === null) return { wrong: `${JSON.stringify(text)} is not a duration` };
+  const ms = Math.round(Number(match[1]) * (DURATION_UNITS.get(match[2] ?? '') ?? 0));
+  if (ms < 1) return { wrong: `${JSON.stringify(text)} is no time at all` };
+  if (ms > MAX_DURATION_MS) return { wrong: `${JSON.stringify(text)} is longer than 7 days` };
+  return { value: ms };
+}
+
+/** `127.0.0.1:25`, `[::1]:25`, `mx.example.com:25`. */
+export function readHostPort(text: string): Read<HostPort> {
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^\s:[\]/@]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  if (match === null || host === undefined) return { wrong: `${JSON.stringify(text)} is not HOST:PORT` };
+  const port = Number(match[3]);
+  if (port > 65_535) return { wrong: `port ${port} does not exist` };
+  return { value: { host: host.toLowerCase(), port } };
+}
+
+export type NextHopText =
+  | { readonly kind: 'smtp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'mailbox' | 'mx' };
+
+/** `smtp://host:25`, and the two words. The port may be left out: 25. */
+export function readNextHop(text: string): Read<NextHopText> {
+  if (text === 'mx' || text === 'mailbox') return { value: { kind: text } };
+  const match = /^smtp:\/\/(.*?)\/?$/i.exec(text);
+  if (match === null) return { wrong: `${JSON.stringify(text)} is not a next hop` };
+  const place = match[1] ?? '';
+  const read = readHostPort(/:\d+$/.test(place) && !/^[0-9a-f]*:[0-9a-f:]*$/i.test(place) ? place : `${place}:25`);
+  if ('wrong' in read) return { wrong: `${JSON.stringify(text)} is not a next hop: ${read.wrong}` };
+  if (read.value.port === 0) return { wrong: `${JSON.stringify(text)} has port 0, which nobody listens on` };
+  return { value: { kind: 'smtp', ...read.value } };
+}
+
+export type EndpointText =
+  | { readonly kind: 'tcp' | 'tls'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+/** `ocp://host:4037`, `ocp+tls://host:4037`, `ocp+unix:/path`. The port may be left out: 4037. */
+export function readEndpoint(text: string): Read<EndpointText> {
+  const unix = /^ocp\+unix:(?:\/\/)?(\/.+)$/.exec(text);
+  if (unix?.[1] !== undefined) {
+    // A longer path does not fit the kernel's sockaddr_un and would fail at connect, per mail, with a strange message.
+    if (Buffer.byteLength(unix[1]) > 107) return { wrong: 'the path of a Unix socket has at most 107 octets' };
+    return { value: { kind: 'unix', path: unix[1] } };
+  }
+  const match = /^ocp(\+tls)?:\/\/(.*?)\/?$/.exec(text);
+  if (match === null) return { wrong: `${JSON.stringify(text)} is not a callout server's address` };
+  const place = match[2] ?? '';
+  const read = readHostPort(/:\d+$/.test(place) && !/^[0-9a-f]*:[0-9a-f:]*$/i.test(place) ? place : `${place}:4037`);
+  if ('wrong' in read) return { wrong: `${JSON.stringify(text)} is not a callout server's address: ${read.wrong}` };
+  if (read.value.port === 0) return { wrong: `${JSON.stringify(text)} has port 0, which nobody listens on` };
+  return { value: { kind: match[1] === undefined ? 'tcp' : 'tls', ...read.value } };
+}
+
+/** Names of this machine that never leave it. */
+export function isLoopback(host: string): boolean {
+  return (
+    host === 'localhost' ||
+    host === '::1' ||
+    /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host) ||
+    host === '::ffff:127.0.0.1'
+  );
+}
+
+export function showHostPort(place: HostPort): string {
+  return place.host.includes(':') ? `[${place.host}]:${place.port}` : `${place.host}:${place.port}`;
+}
