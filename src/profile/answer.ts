@@ -1,13 +1,16 @@
 /** What a callout server says beside the octets it answers (draft section 3.3): a refusal, or fields to add. */
 import { atomText, isList, type Named, quoted, type Value } from '../ocp/index.ts';
+import { parseReplyText, type Reply } from '../smtp/index.ts';
 import { checkAddedField, MAX_ADDED_FIELDS } from './added-field.ts';
 import type { Part } from './parts.ts';
 
 export interface Answer {
   /** The part named, as sent; never on a DUY. */
   readonly part: string | undefined;
-  /** The reply for the peer, CRLF between its lines, always a 4yz or 5yz one. */
+  /** The reply for the peer as text, CRLF between its lines; always a 4yz or 5yz one. */
   readonly smtpError: string | undefined;
+  /** The same as a value. */
+  readonly refusal: Reply | undefined;
   /** Whole fields without their last CRLF, each fit to stand in a header. */
   readonly addHeaders: readonly string[];
   /** The reply sent was none we may pass on; `smtpError` is ours in its place. To be logged. */
@@ -43,23 +46,32 @@ export function readAnswer(named: Named, on?: 'DUM' | 'DUY'): Answer | { readonl
   const name = named.get('AM-Part');
   if (typeof name === 'object') return { error: 'am-part-type' };
   if (name === undefined && on === 'DUM') return { error: 'am-part-missing' };
-  const refusal = named.get('SMTP-Error');
-  if (refusal !== undefined && on === 'DUY') return { error: 'smtp-error-on-duy' };
-  if (typeof refusal === 'object') return { error: 'smtp-error-type' };
+  const error = named.get('SMTP-Error');
+  if (error !== undefined && on === 'DUY') return { error: 'smtp-error-on-duy' };
+  if (typeof error === 'object') return { error: 'smtp-error-type' };
   const added = named.get('Add-Header');
   const addHeaders = added === undefined ? NO_FIELDS : readFields(added);
   if (addHeaders === undefined) return { error: 'add-header-type' };
   const broken = judgeFields(addHeaders);
   if (broken !== undefined) return { error: broken };
   const part = atomText(name);
-  const reply = atomText(refusal);
-  if (reply === undefined) return { part, smtpError: undefined, addHeaders, flaw: undefined };
-  const flaw = judgeReply(reply);
-  return { part, smtpError: flaw === undefined ? reply : BROKEN_REFUSAL, addHeaders, flaw };
+  const smtpError = atomText(error);
+  if (smtpError === undefined) return { part, smtpError, refusal: undefined, addHeaders, flaw: undefined };
+  const refusal = parseReplyText(smtpError);
+  if (refusal === undefined) return { part, ...BROKEN, addHeaders, flaw: 'reply-form' };
+  if (refusal.code < 400) return { part, ...BROKEN, addHeaders, flaw: 'reply-code' };
+  return { part, smtpError, refusal, addHeaders, flaw: undefined };
 }
 
+const BROKEN = { smtpError: BROKEN_REFUSAL, refusal: parseReplyText(BROKEN_REFUSAL) };
 const NO_FIELDS: readonly string[] = [];
-const NO_ANSWER: Answer = { part: undefined, smtpError: undefined, addHeaders: NO_FIELDS, flaw: undefined };
+const NO_ANSWER: Answer = {
+  part: undefined,
+  smtpError: undefined,
+  refusal: undefined,
+  addHeaders: NO_FIELDS,
+  flaw: undefined,
+};
 
 const PART_LINES: Readonly<Record<Part, string>> = {
   IP: 'AM-Part: IP\r\n',
@@ -93,18 +105,4 @@ function judgeFields(fields: readonly string[]): string | undefined {
     if (broken !== undefined) return broken;
   }
   return undefined;
-}
-
-/** RFC 5321, section 4.2: every line has the same code, `-` behind it on all but the last. */
-function judgeReply(text: string): 'reply-form' | 'reply-code' | undefined {
-  const lines = text.split('\r\n');
-  const code = text.slice(0, 3);
-  if (!/^[2-5][0-5][0-9]$/.test(code)) return 'reply-form';
-  for (const [i, line] of lines.entries()) {
-    const mark = line.charAt(3);
-    const last = i === lines.length - 1;
-    if (!line.startsWith(code) || !(last ? mark === ' ' || mark === '' : mark === '-')) return 'reply-form';
-    if (/[\x00-\x08\x0a-\x1f\x7f]/.test(line)) return 'reply-form';
-  }
-  return code.startsWith('4') || code.startsWith('5') ? undefined : 'reply-code';
 }

@@ -37,11 +37,6 @@ export function readNames(value: Value): readonly string[] | undefined {
   return names;
 }
 
-/** The URI that names a feature or a service: the first anonymous value of its structure. */
-export function uriOf(structure: Structure): string | undefined {
-  return atomText(structure.anonymous[0]);
-}
-
 interface Aliased {
   readonly names: readonly string[];
   readonly via: 'nothing' | 'Parts' | 'Commands' | 'both';

@@ -1,6 +1,6 @@
 /** A processor's offer of an SMTP profile (draft section 3.2), and what the callout server answered to it. */
-import type { Structure, Value } from '../ocp/index.ts';
-import { readNames, readPartLists, uriOf } from './lists.ts';
+import { type Structure, uriOf, type Value } from '../ocp/index.ts';
+import { readNames, readPartLists } from './lists.ts';
 import { exclusivePair, type Part, RECEIVER_URI } from './parts.ts';
 
 /** What a processor lets the other side see; `P` is widened by tests and by those who carry parts of their own. */

@@ -1,6 +1,6 @@
 /** A callout server's choice from what a processor offers (draft section 3.2). */
-import type { Structure } from '../ocp/index.ts';
-import { readPartLists, uriOf } from './lists.ts';
+import { type Structure, uriOf } from '../ocp/index.ts';
+import { readPartLists } from './lists.ts';
 import { makeFeature, makeSelection, namesOf, type Selection } from './offer.ts';
 import { exclusivePair, type Part, partByName, RECEIVER_URI, SENDER_URI } from './parts.ts';
 

@@ -1,6 +1,5 @@
 /** Services as OCP names them: structures whose first value is the URI (RFC 4037, section 10.6). */
-import { NO_NAMED, type Structure, type Value } from '../ocp/index.ts';
-import { uriOf } from './lists.ts';
+import { NO_NAMED, type Structure, uriOf, type Value } from '../ocp/index.ts';
 
 /**
  * A service for a group or for the `Services` of an application message.
@@ -13,5 +12,5 @@ export function makeService(uri: string, parameters?: ReadonlyMap<string, Value>
 
 /** The URIs of `services`, in order; one without a URI is the empty string, which names nothing. */
 export function serviceUris(services: readonly Structure[]): readonly string[] {
-  return services.map((service) => uriOf(service) ?? '');
+  return services.map(uriOf);
 }
