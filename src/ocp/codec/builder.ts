@@ -1,0 +1,147 @@
+/**
+ * Puts a message together out of its tokens. It knows what is open (the message, and the lists and structures inside each
+ * other), where a value belongs, and the caps on depth and number of values (RFC 4037, section 13).
+ */
+import type { CodecLimits } from './limits.ts';
+import type { CodecRule } from './rules.ts';
+import { type Message, NO_NAMED, type Value } from './values.ts';
+
+export const MESSAGE = 0;
+export const STRUCTURE = 1;
+export const LIST = 2;
+
+/** Of a frame that is not open; never changed. */
+const NO_ITEMS: Value[] = [];
+
+/** A message, structure or list being put together. One frame serves one depth for the life of a parser. */
+class Frame {
+  kind = MESSAGE;
+  /** Anonymous values, or the items of a list. Handed out, so each opening begins a new one. */
+  items: Value[] = NO_ITEMS;
+  /** Set once a named block is open; no anonymous value can follow then. */
+  members: Map<string, Value> | undefined = undefined;
+  /** The named parameter whose value comes next. */
+  key = '';
+
+  /** Lets go of what was built, so that a quiet connection holds on to nothing. */
+  empty(): void {
+    this.items = NO_ITEMS;
+    this.members = undefined;
+  }
+}
+
+export class MessageBuilder {
+  readonly #limits: CodecLimits;
+  readonly #pairs: boolean;
+  readonly #frames: Frame[] = [];
+  /** What is open innermost. */
+  #frame = new Frame();
+  #depth = 0;
+  #values = 0;
+  #name = '';
+  #broken: string | undefined = undefined;
+  /** The number a bare `Kept` pair may have begun with, or -1; whether its second is awaited. */
+  #pairFirst = -1;
+  #inPair = false;
+
+  constructor(limits: CodecLimits, pairs: boolean) {
+    this.#limits = limits;
+    this.#pairs = pairs;
+    this.#frames.push(this.#frame);
+  }
+
+  /** What is open innermost: MESSAGE, STRUCTURE or LIST. */
+  get kind(): number {
+    return this.#frame.kind;
+  }
+
+  /** Is a named block open in it? */
+  get hasBlock(): boolean {
+    return this.#frame.members !== undefined;
+  }
+
+  start(name: string): void {
+    this.#name = name;
+    this.#frame.items = [];
+    this.#values = 0;
+    this.#broken = undefined;
+  }
+
+  /** A named parameter begins, and with the first of them the block. */
+  key(key: string): void {
+    const frame = this.#frame;
+    frame.key = key;
+    if (frame.members === undefined) frame.members = new Map();
+  }
+
+  /** Is one more value within the cap? Asked before any of it is read. */
+  mayAdd(): boolean {
+    return ++this.#values <= this.#limits.maxValues;
+  }
+
+  /** Opens a list or structure. False: too deep. */
+  open(kind: number): boolean {
+    if (this.#depth === this.#limits.maxDepth) return false;
+    const depth = ++this.#depth;
+    let frame = this.#frames[depth];
+    if (frame === undefined) {
+      frame = new Frame();
+      this.#frames.push(frame);
+    }
+    frame.kind = kind;
+    frame.items = [];
+    this.#frame = frame;
+    return true;
+  }
+
+  /** Closes the list or structure open innermost: it is a value of what is around it. */
+  close(): CodecRule | undefined {
+    const closed = this.#frame;
+    this.#frame = this.#frames[--this.#depth] ?? closed;
+    const { items } = closed;
+    const value = closed.kind === LIST ? items : { anonymous: items, named: closed.members ?? NO_NAMED };
+    closed.empty();
+    return this.add(value);
+  }
+
+  /** A value takes its place. */
+  add(value: Value): CodecRule | undefined {
+    const { members, items } = this.#frame;
+    if (members === undefined) items.push(value);
+    else if (this.#inPair && this.#depth === 0) return this.#addPair(members, value);
+    else this.#addNamed(members, value);
+    return undefined;
+  }
+
+  /** May a second number follow the value just added, in spite of the grammar? If so it is awaited from now on. */
+  startPair(): boolean {
+    this.#inPair = this.#pairFirst >= 0;
+    return this.#inPair;
+  }
+
+  /** The head is complete. */
+  message(payloadSize: number | undefined): Message {
+    const { items, members } = this.#frame;
+    this.#frame.empty();
+    return { name: this.#name, anonymous: items, named: members ?? NO_NAMED, payloadSize, broken: this.#broken };
+  }
+
+  #addNamed(members: Map<string, Value>, value: Value): void {
+    const { key } = this.#frame;
+    // Framing is whole, so this ends a transaction at most (sections 5 and 11); the first value stays.
+    if (members.has(key)) this.#broken = 'duplicate-name';
+    else members.set(key, value);
+    const mayBePair = this.#pairs && key === 'Kept' && this.#depth === 0 && this.#name === 'DUM';
+    this.#pairFirst = mayBePair && typeof value === 'number' ? value : -1;
+  }
+
+  #addPair(members: Map<string, Value>, value: Value): CodecRule | undefined {
+    if (typeof value !== 'number') return 'kept-pair';
+    if (members.get('Kept') === this.#pairFirst) {
+      members.set('Kept', { anonymous: [this.#pairFirst, value], named: NO_NAMED });
+    }
+    this.#inPair = false;
+    this.#pairFirst = -1;
+    return undefined;
+  }
+}
