@@ -1,0 +1,99 @@
+/**
+ * A service: what it wants to see, and what it says to it. It knows nothing of OCP; the same value runs behind a port, as
+ * a child process of the gateway, and in a test (`testing.ts`).
+ */
+import type { Log } from '../base/index.ts';
+import type { Part } from '../profile/index.ts';
+import type { AnyMail, Mail, Mailbox, Session, Wants } from './mail.ts';
+import type { AddressVerdict, MessageVerdict } from './verdict.ts';
+
+/** What goes along with every call of a handler. */
+export interface Context {
+  /** Aborted when the mail is over, whatever ended it, or the time is up: stop working for it. */
+  readonly signal: AbortSignal;
+  readonly log: Log;
+}
+
+type Answer<V> = V | Promise<V>;
+
+export interface ServiceDefinition<W extends Wants> {
+  /** The name the processor calls it by; best a page that tells about it. */
+  readonly uri: string;
+  readonly wants?: W;
+  /** Time a handler may take without being given something new (default 30 000). Waiting for the mail does not count. */
+  readonly timeoutMs?: number;
+  /** Asked for the sender, before it is accepted. */
+  sender?(sender: Mailbox, session: Session, context: Context): Answer<AddressVerdict>;
+  /** Asked for each recipient, before it is accepted. */
+  recipient?(recipient: Mailbox, session: Session, context: Context): Answer<AddressVerdict>;
+  /** Asked for the message. */
+  message?(mail: Mail<W>, context: Context): Answer<MessageVerdict>;
+}
+
+/** A service as servers and tests take it; made by `defineService` only. */
+export interface Service {
+  readonly uri: string;
+  readonly wants: Wants;
+  readonly timeoutMs: number;
+  readonly sender: ((sender: Mailbox, session: Session, context: Context) => Answer<AddressVerdict>) | undefined;
+  readonly recipient: ((recipient: Mailbox, session: Session, context: Context) => Answer<AddressVerdict>) | undefined;
+  readonly message: ((mail: AnyMail, context: Context) => Answer<MessageVerdict>) | undefined;
+}
+
+/** The processor's own limit for a service that owes an answer is of this size; a handler should end before it. */
+const DEFAULT_TIMEOUT_MS = 30_000;
+
+/**
+ * Makes a service.
+ * @example
+ * export default defineService({
+ *   uri: 'https://mail.example.com/opes/tag',
+ *   wants: { headers: true },
+ *   message(mail) {
+ *     if (mail.headers.has('List-Id')) return keep();
+ *     return edit({ headers: { add: [['X-Personal', 'yes']] } });
+ *   },
+ * });
+ */
+export function defineService<const W extends Wants>(definition: ServiceDefinition<W>): Service {
+  const { uri, wants = {}, timeoutMs = DEFAULT_TIMEOUT_MS } = definition;
+  if (!/^[a-z][a-z0-9+.-]*:[!-~]+$/i.test(uri)) throw new TypeError(`not a URI: ${uri}`);
+  if (!Number.isInteger(timeoutMs) || timeoutMs <= 0) throw new TypeError(`not a time limit: ${timeoutMs}`);
+  const { sender, recipient, message } = definition;
+  return {
+    uri,
+    wants,
+    timeoutMs,
+    sender: sender?.bind(definition),
+    recipient: recipient?.bind(definition),
+    // What a handler is called with has every view; its type shows the wished ones.
+    message: message?.bind(definition) as Service['message'],
+  };
+}
+
+/**
+ * The same service under another name: for an operator who calls it by a URI of his own.
+ * @example
+ * serve([withUri(banner, 'https://mail.example.com/opes/banner')], { listen: 'ocp://127.0.0.1:4037' });
+ */
+export function withUri(service: Service, uri: string): Service {
+  return { ...service, uri };
+}
+
+/** The parts it may change or refuse, and those it only reads. */
+export function partsOf(service: Service): {
+  readonly adaptive: readonly Part[];
+  readonly informative: readonly Part[];
+} {
+  const adaptive: Part[] = [];
+  if (service.sender !== undefined) adaptive.push('MAIL');
+  if (service.recipient !== undefined) adaptive.push('RCPT');
+  if (service.message !== undefined) adaptive.push('RAWDATA');
+  const informative: Part[] = [];
+  const { envelope, recipients } = service.wants;
+  if (envelope === true || service.sender !== undefined || service.recipient !== undefined) {
+    informative.push('IP', 'EHLO', 'HELO', 'MAIL');
+  }
+  if (recipients === true) informative.push('RCPT');
+  return { adaptive, informative: informative.filter((part) => !adaptive.includes(part)) };
+}

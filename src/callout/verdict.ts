@@ -1,0 +1,118 @@
+/**
+ * What a service can say to a mail or to one of its recipients. A verdict is a value: a handler returns it, once, and
+ * cannot forget to. To fail is not among them: a handler that throws fails its own mail, and the operator's policy for
+ * failures decides what becomes of it.
+ */
+import { type Changes, checkChanges } from './changes.ts';
+
+export interface Keep {
+  readonly kind: 'keep';
+}
+
+export interface Refuse {
+  readonly kind: 'refuse';
+  /** The reply as its lines, CRLF between them. */
+  readonly reply: string;
+}
+
+export interface Edit {
+  readonly kind: 'edit';
+  readonly changes: Changes;
+}
+
+export interface Replace {
+  readonly kind: 'replace';
+  readonly content: Content;
+}
+
+export interface Rewrite {
+  readonly kind: 'rewrite';
+  readonly path: string;
+}
+
+/** Octets in pieces, made as they are asked for. */
+export type Content = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
+/** What may be said to a sender or a recipient. */
+export type AddressVerdict = Keep | Refuse | Rewrite;
+/** What may be said to a message. */
+export type MessageVerdict = Keep | Refuse | Edit | Replace;
+
+const KEEP: Keep = { kind: 'keep' };
+
+/** Leave it as it is. No octet of it is sent back. */
+export function keep(): Keep {
+  return KEEP;
+}
+
+/**
+ * Refuse for good: `code` is a 5yz code, `enhanced` a 5.y.z one (RFC 3463). Each `text` becomes a line of the reply.
+ * @example
+ * refuse(550, '5.7.1', 'Executable attachments are not accepted here');
+ */
+export function refuse(code: number, enhanced: string, ...text: readonly string[]): Refuse {
+  return makeRefusal(5, code, enhanced, text);
+}
+
+/**
+ * Refuse for now: the sender will try again. `code` is a 4yz code, `enhanced` a 4.y.z one.
+ * @example
+ * tempfail(451, '4.7.1', 'Greylisted, please try again in five minutes');
+ */
+export function tempfail(code: number, enhanced: string, ...text: readonly string[]): Refuse {
+  return makeRefusal(4, code, enhanced, text);
+}
+
+/**
+ * Change named places of the message; everything else stays bit-exact and is not sent.
+ * @example
+ * edit({ headers: { add: [['X-Checked', 'yes']], remove: ['X-Internal'], replace: [['Subject', 'New subject']] } });
+ */
+export function edit(changes: Changes): Edit {
+  checkChanges(changes);
+  return { kind: 'edit', changes };
+}
+
+/**
+ * Put other octets in place of the whole message, header and all, with CRLF line ends. They are asked for as they can be
+ * sent, so `content` may read the old message as a stream while it makes the new one.
+ */
+export function replace(content: Content): Replace {
+  return { kind: 'replace', content };
+}
+
+/**
+ * Put another path in place of this one; parameters of the command stay.
+ * @example
+ * rewrite('<info@example.com>');
+ */
+export function rewrite(path: string): Rewrite {
+  // The processor judges it by the full grammar; this catches what a typing error makes of it.
+  if (!/^<[^\s<>]*>$/.test(path) && !/^<"[^\r\n]*"@[^\s<>]+>$/.test(path))
+    throw new TypeError(`not a path in brackets: ${path}`);
+  return { kind: 'rewrite', path };
+}
+
+/** Lines of a reply: more are cut by the processor anyhow (profile notes, question 11), and long ones folded. */
+const MAX_LINES = 5;
+const MAX_LINE_CHARACTERS = 450;
+
+function makeRefusal(kind: 4 | 5, code: number, enhanced: string, text: readonly string[]): Refuse {
+  if (!Number.isInteger(code) || Math.trunc(code / 100) !== kind || code % 100 > 59) {
+    throw new TypeError(`not a ${kind}yz reply code: ${code}`);
+  }
+  if (!new RegExp(`^${kind}\\.[0-9]{1,3}\\.[0-9]{1,3}$`).test(enhanced)) {
+    throw new TypeError(`not a ${kind}.y.z enhanced code: ${enhanced}`);
+  }
+  const lines = (text.length === 0 ? ['Refused'] : text).slice(0, MAX_LINES).map(printableAscii);
+  const last = lines.length - 1;
+  return {
+    kind: 'refuse',
+    reply: lines.map((line, i) => `${code}${i === last ? ' ' : '-'}${enhanced} ${line}`).join('\r\n'),
+  };
+}
+
+/** Text often holds something of the mail, which must not steer the client's terminal or end the line. */
+function printableAscii(text: string): string {
+  return text.slice(0, MAX_LINE_CHARACTERS).replace(/[^ -~]/g, '?');
+}
