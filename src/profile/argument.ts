@@ -1,0 +1,24 @@
+/**
+ * The payload of the parts MAIL and RCPT: the argument as in the command, path in brackets and parameters behind it
+ * (profile notes, question 19). Both sides read it by the one grammar of SMTP arguments.
+ */
+import { type MailArgument, parseMailArgument, parsePath, parseRcptArgument, writeArgument } from '../smtp/index.ts';
+
+/** Far more than the longest command with all its parameters; judged before a payload is collected. */
+export const MAX_ARGUMENT_OCTETS = 8192;
+
+/** Reads the argument in `octets`; the error is the rule it breaks. */
+export function readArgument(part: 'MAIL' | 'RCPT', octets: Buffer): MailArgument | { readonly error: string } {
+  const text = octets.latin1Slice();
+  const step = part === 'MAIL' ? parseMailArgument(text) : parseRcptArgument(text);
+  if (step.kind === 'got') return step.value;
+  return { error: step.kind === 'bad' ? step.rule : 'argument' };
+}
+
+/** The octets of `argument` with `path` (`<a@b>`, in Unicode) in its place; `undefined` where that is no path. */
+export function rewriteArgument(part: 'MAIL' | 'RCPT', argument: MailArgument, path: string): Buffer | undefined {
+  const text = Buffer.from(path, 'utf8').latin1Slice();
+  const step = parsePath(text, 0, { empty: part === 'MAIL' });
+  if (step.kind !== 'got' || step.used !== text.length) return undefined;
+  return Buffer.from(writeArgument(step.value, argument.params), 'latin1');
+}
