@@ -9,7 +9,7 @@ export const MAX_ARGUMENT_OCTETS = 8192;
 
 /** Reads the argument in `octets`; the error is the rule it breaks. */
 export function readArgument(part: 'MAIL' | 'RCPT', octets: Buffer): MailArgument | { readonly error: string } {
-  const text = octets.latin1Slice();
+  const text = octets.toString('latin1');
   const step = part === 'MAIL' ? parseMailArgument(text) : parseRcptArgument(text);
   if (step.kind === 'got') return step.value;
   return { error: step.kind === 'bad' ? step.rule : 'argument' };
@@ -17,7 +17,7 @@ export function readArgument(part: 'MAIL' | 'RCPT', octets: Buffer): MailArgumen
 
 /** The octets of `argument` with `path` (`<a@b>`, in Unicode) in its place; `undefined` where that is no path. */
 export function rewriteArgument(part: 'MAIL' | 'RCPT', argument: MailArgument, path: string): Buffer | undefined {
-  const text = Buffer.from(path, 'utf8').latin1Slice();
+  const text = Buffer.from(path, 'utf8').toString('latin1');
   const step = parsePath(text, 0, { empty: part === 'MAIL' });
   if (step.kind !== 'got' || step.used !== text.length) return undefined;
   return Buffer.from(writeArgument(step.value, argument.params), 'latin1');
