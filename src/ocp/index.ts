@@ -1,3 +1,4 @@
+export { CalloutAgent } from './callout/agent.ts';
 export type {
   CalloutEvents,
   CalloutOptions,
@@ -16,6 +17,7 @@ export type {
   ListenOptions,
   TlsOptions,
 } from './net/types.ts';
+export { ProcessorAgent } from './processor/agent.ts';
 export type {
   AnswerDetails,
   KeptForm,
