@@ -9,7 +9,7 @@ import { MESSAGES } from './messages.ts';
 const SLOTS = 1024;
 const MAX_OCTETS = 24;
 
-const words: string[] = new Array<string>(SLOTS).fill('');
+const words: string[] = Array.from({ length: SLOTS }, () => '');
 const isFixed = new Uint8Array(SLOTS);
 seed();
 
