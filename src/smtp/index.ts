@@ -8,8 +8,25 @@ export {
   type RcptArgument,
   writeArgument,
 } from './argument.ts';
+export { Hop } from './client/hop.ts';
+export { NEXT_HOP_LIMITS, type NextHopLimits } from './client/limits.ts';
+export type { Awaited, MailEvents } from './client/mail-transaction.ts';
+export { type Asked, mapNextHopReply, replyToFailure } from './client/map-reply.ts';
+export type {
+  DataOptions,
+  FailureReason,
+  Outbound,
+  OutboundEnvelope,
+  OutboundEvents,
+  OutboundFailure,
+  Stage,
+} from './client/outbound.ts';
 export { ReplyParser } from './client/reply-parser.ts';
+export { type ClientOptions, type ClientOut, ClientSession } from './client/session.ts';
+export { DotStuffer } from './client/stuffing.ts';
 export { type ReplyLimits, replyLimits, type ServerLimits, serverLimits } from './limits.ts';
+export { NextHop, type NextHopOptions } from './net/next-hop.ts';
+export type { NextHopStats } from './net/next-hop-pool.ts';
 export { greeting, replies } from './replies.ts';
 export {
   isPermanent,

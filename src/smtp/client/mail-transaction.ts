@@ -1,0 +1,252 @@
+/**
+ * One mail transaction on a connection (RFC 5321 section 3.3): which replies are owed, and what each of them means.
+ *
+ *     envelope --data--> data --354--> content --last--> final --reply--> over
+ *         |               |               |                |
+ *         `-- MAIL refused / DATA refused / refused early -'
+ *
+ * With PIPELINING (RFC 2920) every MAIL and RCPT leaves at once; without, each waits for the reply before. Content goes by
+ * DATA with dots stuffed, or by BDAT (RFC 3030), one chunk a call. Replies are counted, never matched by their text: a hop
+ * that answers once too often is found out at the latest at DATA, which nothing but 354 lets pass.
+ */
+import type { Reply } from '../reply.ts';
+import type { Hop } from './hop.ts';
+import type { FailureReason, Stage } from './outbound.ts';
+import { DotStuffer } from './stuffing.ts';
+
+/** The replies of one mail transaction, in the order of the commands. May come from within `recv` only. */
+export interface MailEvents {
+  onMailReply(reply: Reply): void;
+  /** In the order of the recipients. Not called for a recipient behind a refused MAIL. */
+  onRcptReply(reply: Reply): void;
+  onDataReply(reply: Reply): void;
+  onFinalReply(reply: Reply): void;
+}
+
+/** Which reply has a deadline running, by what is asked for. */
+export type Awaited = 'nothing' | 'greeting' | 'hello' | 'tls' | 'envelope' | 'data' | 'final' | 'quit';
+
+/** What the transaction needs of its session. */
+export interface MailHost {
+  write(commands: string): void;
+  content(parts: Uint8Array[], octets: number): void;
+  /** The deadline for this reply starts now; also where one of the same kind was running. */
+  awaits(what: Awaited): void;
+  /** The transaction is over and left nothing behind. */
+  free(): void;
+  /** The transaction is over, but the hop has to be told. */
+  reset(): void;
+  /** The connection is of no use any more. */
+  broken(reason: FailureReason, reply?: Reply): void;
+}
+
+type Phase = 'envelope' | 'data' | 'content' | 'final' | 'over';
+
+const STAGE: Readonly<Record<Phase, Stage>> = {
+  envelope: 'envelope',
+  data: 'data',
+  content: 'data',
+  final: 'final',
+  over: 'final',
+};
+
+export class MailTransaction {
+  readonly #hop: Hop;
+  readonly #host: MailHost;
+  readonly #events: MailEvents;
+  #phase: Phase = 'envelope';
+  /** Commands, or BDAT chunks, whose reply is still to come. */
+  #owed = 0;
+  /** Commands that wait for a reply, where the hop has no PIPELINING. */
+  #unsent: string[] | undefined;
+  #mail: 'asked' | 'accepted' | 'refused' = 'asked';
+  /** Absent where content goes by BDAT. */
+  #stuffer: DotStuffer | undefined;
+  #hasContent = false;
+
+  constructor(argument: string, hop: Hop, host: MailHost, events: MailEvents) {
+    this.#hop = hop;
+    this.#host = host;
+    this.#events = events;
+    this.#send(`MAIL FROM:${argument}\r\n`);
+  }
+
+  get stage(): Stage {
+    return STAGE[this.#phase];
+  }
+
+  /** The final dot or BDAT LAST was written. */
+  get isSent(): boolean {
+    return this.#phase === 'final';
+  }
+
+  get owed(): number {
+    return this.#owed;
+  }
+
+  /** RSET can still take it back: no content was announced that the hop now waits for. */
+  get canReset(): boolean {
+    return (
+      this.#phase === 'envelope' || (this.#phase === 'content' && this.#stuffer === undefined && !this.#hasContent)
+    );
+  }
+
+  rcpt(argument: string): void {
+    if (this.#phase === 'envelope' && this.#mail !== 'refused') this.#send(`RCPT TO:${argument}\r\n`);
+  }
+
+  /**
+   * Asks for content to be allowed; only when no reply is owed and a recipient was accepted. 'go': there is nothing to
+   * wait for, as BDAT takes content unasked.
+   */
+  data(exact: boolean): 'asked' | 'go' {
+    if (exact && this.#hop.chunking) {
+      this.#phase = 'content';
+      return 'go';
+    }
+    this.#phase = 'data';
+    this.#stuffer = new DotStuffer();
+    this.#host.write('DATA\r\n');
+    this.#host.awaits('data');
+    return 'asked';
+  }
+
+  content(chunks: readonly Uint8Array[], last: boolean): void {
+    if (this.#phase !== 'content') return;
+    const parts: Uint8Array[] = [];
+    let octets = 0;
+    if (this.#stuffer === undefined) {
+      for (const chunk of chunks) octets += chunk.length;
+      if (octets === 0 && !last) return;
+      const head = Buffer.from(last ? `BDAT ${octets} LAST\r\n` : `BDAT ${octets}\r\n`, 'latin1');
+      parts.push(head, ...chunks);
+      octets += head.length;
+      this.#owed++;
+    } else {
+      for (const chunk of chunks) octets += this.#stuffer.push(chunk, parts);
+      if (last) octets += parts[parts.push(this.#stuffer.end()) - 1]?.length ?? 0;
+      if (octets === 0) return;
+    }
+    this.#hasContent = true;
+    if (last) this.#phase = 'final';
+    this.#host.content(parts, octets);
+    if (last || this.#owed > 0) this.#host.awaits('final');
+  }
+
+  onReply(reply: Reply): void {
+    // 421 may answer anything at any time (RFC 5321 section 3.8): the hop is about to hang up.
+    if (reply.code === 421) {
+      this.#host.broken('closing', reply);
+      return;
+    }
+    const kind = Math.trunc(reply.code / 100);
+    switch (this.#phase) {
+      case 'envelope':
+        this.#onEnvelopeReply(reply, kind);
+        return;
+      case 'data':
+        this.#onDataReply(reply, kind);
+        return;
+      case 'content':
+      case 'final':
+        this.#onContentReply(reply, kind);
+        return;
+      case 'over':
+        this.#host.broken('unsolicited', reply);
+        return;
+    }
+  }
+
+  #send(command: string): void {
+    if (this.#owed === 0) this.#host.awaits('envelope');
+    else if (!this.#hop.pipelining) {
+      this.#unsent ??= [];
+      this.#unsent.push(command);
+      return;
+    }
+    this.#owed++;
+    this.#host.write(command);
+  }
+
+  #onEnvelopeReply(reply: Reply, kind: number): void {
+    if (this.#owed === 0) {
+      this.#host.broken('unsolicited', reply);
+      return;
+    }
+    if (kind === 1 || kind === 3) {
+      this.#host.broken('out-of-place', reply);
+      return;
+    }
+    this.#owed--;
+    const isMail = this.#mail === 'asked';
+    if (isMail) this.#mail = kind === 2 ? 'accepted' : 'refused';
+    // Recipients without a mail: a hop that takes them counts otherwise than we do.
+    else if (this.#mail === 'refused' && kind === 2) {
+      this.#host.broken('out-of-place', reply);
+      return;
+    }
+    this.#sendNext();
+    if (isMail) this.#events.onMailReply(reply);
+    else if (this.#mail !== 'refused') this.#events.onRcptReply(reply);
+  }
+
+  #sendNext(): void {
+    if (this.#owed > 0) {
+      this.#host.awaits('envelope');
+      return;
+    }
+    if (this.#mail === 'refused') {
+      this.#phase = 'over';
+      this.#host.free();
+      return;
+    }
+    this.#host.awaits('nothing');
+    const next = this.#unsent?.shift();
+    if (next !== undefined) this.#send(next);
+  }
+
+  #onDataReply(reply: Reply, kind: number): void {
+    if (reply.code === 354) {
+      this.#phase = 'content';
+      this.#host.awaits('nothing');
+    } else if (kind === 4 || kind === 5) {
+      this.#phase = 'over';
+      this.#host.reset();
+    } else {
+      this.#host.broken('out-of-place', reply);
+      return;
+    }
+    this.#events.onDataReply(reply);
+  }
+
+  #onContentReply(reply: Reply, kind: number): void {
+    // BDAT is answered chunk by chunk; DATA once, and before its end there is at most an early refusal.
+    const isAsked = this.#stuffer === undefined ? this.#owed > 0 : this.#phase === 'final' || kind >= 4;
+    if (!isAsked) {
+      this.#host.broken('unsolicited', reply);
+      return;
+    }
+    if (kind === 1 || kind === 3) {
+      this.#host.broken('out-of-place', reply);
+      return;
+    }
+    if (this.#owed > 0) this.#owed--;
+    if (kind === 2) {
+      if (this.#phase === 'content' || this.#owed > 0) this.#host.awaits(this.#owed > 0 ? 'final' : 'nothing');
+      else this.#end(reply, 'free');
+      return;
+    }
+    // A refusal in the middle of content is the hop's answer to the mail (552, say), but the dialog is out of step.
+    if (this.#phase === 'content' || this.#owed > 0) this.#end(reply, 'broken');
+    else this.#end(reply, this.#stuffer === undefined ? 'reset' : 'free');
+  }
+
+  /** The connection is given back before the reply is told, so that the next mail, begun from within, finds it. */
+  #end(reply: Reply, then: 'free' | 'reset' | 'broken'): void {
+    this.#phase = 'over';
+    if (then === 'free') this.#host.free();
+    if (then === 'reset') this.#host.reset();
+    this.#events.onFinalReply(reply);
+    if (then === 'broken') this.#host.broken('out-of-place', reply);
+  }
+}

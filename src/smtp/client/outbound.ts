@@ -1,0 +1,84 @@
+/**
+ * The seam between whoever relays a mail and the next hop it goes to: an envelope and content in, the hop's replies out.
+ * One `Outbound` is one mail transaction. What it looks like on the wire, on which connection, and whether it had to be
+ * begun anew there, is hidden behind it.
+ *
+ * Events never come from within a call of an `Outbound`'s methods, but always later.
+ */
+import type { Reply } from '../reply.ts';
+
+export interface OutboundEnvelope {
+  /** The reverse-path as it stands in MAIL, `<a@b>` or `<>`, without parameters. */
+  readonly mail: string;
+  /**
+   * What the mail needs or asks for, by upper-case keyword: `BODY`, `SMTPUTF8`, and `SIZE` only where the final size is
+   * known. A need the hop does not offer fails the mail; a wish it does not offer (`RET`, `ENVID`) is left out.
+   */
+  readonly params: ReadonlyMap<string, string | true>;
+}
+
+export interface OutboundEvents {
+  /** The hop's answer to the recipient that was the `index`th call of `rcpt()`. Where MAIL is refused, everyone gets MAIL's reply. */
+  onRcptReply(index: number, reply: Reply): void;
+  /** 354: content may come. Anything else is the hop's refusal, and the last event. */
+  onDataReply(reply: Reply): void;
+  /** `content()` may be called again after it said false. */
+  onDrain(): void;
+  /** The hop's answer to the mail (2yz, 4yz or 5yz but 421). The last event. */
+  onFinalReply(reply: Reply): void;
+  /** There is no answer of the hop to this mail. The last event. */
+  onFailed(failure: OutboundFailure): void;
+}
+
+/** How far the dialog was. `connect` is TCP, `hello` everything up to the first MAIL: greeting, EHLO, STARTTLS and TLS. */
+export type Stage = 'connect' | 'hello' | 'envelope' | 'data' | 'final';
+
+/** Why there is no answer. Stable words for logs, metrics and tests. */
+export type FailureReason =
+  | 'unreachable' // no TCP connection
+  | 'refused' // greeting, EHLO, HELO or STARTTLS answered with a refusal
+  | 'lost' // the connection ended without a word
+  | 'closing' // 421, whenever it came
+  | 'tls' // the TLS handshake failed
+  | 'starttls-injection' // octets in clear behind the 220 to STARTTLS
+  | 'timeout' // no reply, or no octets taken, in time
+  | 'bad-reply' // not the grammar of a reply, or beyond a cap
+  | 'unsolicited' // a reply nothing was asked for
+  | 'out-of-place' // a reply of a class the command cannot have
+  | 'cannot-carry' // the hop does not offer what the mail needs; `reply` is ours and meant for the client
+  | 'changed' // the transaction was made again, and the hop no longer says what we passed on
+  | 'busy' // too many mails wait for this hop, or this one for too long
+  | 'shutdown'; // our side closes
+
+export interface OutboundFailure {
+  readonly stage: Stage;
+  readonly reason: FailureReason;
+  /** The rule a bad reply broke, or the system's error code. For the log. */
+  readonly detail?: string;
+  /** The reply that led here, as it came from the hop (except for `cannot-carry`). See `replyToFailure`. */
+  readonly reply?: Reply;
+  /** The final dot or the BDAT LAST was given to the socket: the hop may have the mail. */
+  readonly sent: boolean;
+}
+
+export interface DataOptions {
+  /**
+   * The content must arrive octet for octet although the framing of DATA cannot carry it so: it lacks a final CRLF, or
+   * has bare CR or LF. BDAT is used where the hop offers it; where not, DATA is, and adds the final CRLF.
+   */
+  readonly exact: boolean;
+}
+
+export interface Outbound {
+  /** One more recipient: `<a@b>` with its parameters. The first leaves together with MAIL. */
+  rcpt(argument: string): void;
+  /** No more recipients: DATA leaves when every recipient asked for has its answer and one of them was accepted. */
+  data(options?: DataOptions): void;
+  /**
+   * Content as it is, without dots stuffed; after `onDataReply` said 354. The chunks are kept by reference until they are
+   * written: do not reuse them. False: wait for `onDrain` before the next call.
+   */
+  content(chunks: readonly Uint8Array[], last: boolean): boolean;
+  /** The mail is given up: RSET or an end of the connection, as the state demands. No event comes any more. */
+  abort(): void;
+}

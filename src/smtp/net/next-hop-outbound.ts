@@ -1,0 +1,343 @@
+/**
+ * One mail on its way to a next hop, whatever connections that takes. It remembers what was asked and what the hop said,
+ * so that a transaction whose connection dies before the final dot can be made again, once, on a new connection: hops close
+ * idle connections without a word, and an open transaction may have to wait long for its callouts. Whoever relays the mail
+ * learns nothing of it, unless the hop now answers otherwise than what was passed on already: then the mail fails.
+ *
+ * After the final dot or BDAT LAST nothing is ever repeated: the hop may have the mail.
+ */
+import { Armed, type Deadline } from '../../base/index.ts';
+import { mailArgument, rcptArgument } from '../client/hop.ts';
+import type { MailEvents } from '../client/mail-transaction.ts';
+import type { DataOptions, Outbound, OutboundEnvelope, OutboundEvents, OutboundFailure } from '../client/outbound.ts';
+import { type Reply, reply } from '../reply.ts';
+import type { NextHopConnection } from './next-hop-connection.ts';
+
+/** What an outbound asks of the pool. */
+export interface OutboundOwner {
+  readonly replayOctets: number;
+  readonly roomOctets: number;
+  /** Find a connection: `bind` or `fail` follows, perhaps at once. */
+  serve(outbound: NextHopOutbound): void;
+  /** Open a new connection for it. */
+  serveAnew(outbound: NextHopOutbound): void;
+  /** It does not wait any more. */
+  forget(outbound: NextHopOutbound): void;
+  /** It waited too long. */
+  onWaitedTooLong(outbound: NextHopOutbound): void;
+}
+
+type Verdict = 'owed' | 'yes' | 'no';
+
+const GO_AHEAD = reply(354, undefined, 'Go ahead');
+const NO_RECIPIENTS = reply(554, '5.5.1', 'No valid recipients');
+/** A command is one line whatever the caller believes; the engines never make such text, so it is a bug of ours. */
+const BREAKS_LINE = /[\r\n\0]/;
+
+export class NextHopOutbound implements Outbound, MailEvents, Deadline {
+  readonly #envelope: OutboundEnvelope;
+  readonly #events: OutboundEvents;
+  readonly #owner: OutboundOwner;
+  readonly #rcpts: string[] = [];
+  readonly #verdicts: Verdict[] = [];
+  /** Recipients asked for on this connection and not yet answered, in order. */
+  #asked: number[] = [];
+  #accepted = 0;
+  #isMailAccepted = false;
+  #mailRefusal: Reply | undefined;
+  #data: 'no' | 'data' | 'exact' = 'no';
+  /** 354 was told. */
+  #isGo = false;
+  /** Content so far, for a second try; undefined once it is too much. */
+  #kept: Uint8Array[] | undefined = [];
+  #keptOctets = 0;
+  #isLastGiven = false;
+  #isRoomOwed = false;
+  #wasRetried = false;
+  #isOver = false;
+  #armed: Armed | undefined;
+
+  #connection: NextHopConnection | undefined;
+  // Of this connection only:
+  #isReused = false;
+  #isMailAcceptedHere = false;
+  #isDataAsked = false;
+  #isContentOpen = false;
+
+  constructor(envelope: OutboundEnvelope, events: OutboundEvents, owner: OutboundOwner) {
+    if (BREAKS_LINE.test(envelope.mail)) throw new TypeError('a reverse-path with a line end');
+    this.#envelope = envelope;
+    this.#events = events;
+    this.#owner = owner;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Its deadline while it waits in the pool's queue; few mails ever do. */
+  get armed(): Armed {
+    this.#armed ??= new Armed(this);
+    return this.#armed;
+  }
+
+  rcpt(argument: string): void {
+    if (BREAKS_LINE.test(argument)) throw new TypeError('a recipient with a line end');
+    if (this.#data !== 'no') throw new Error('rcpt() after data()');
+    if (this.#isOver) return;
+    const index = this.#rcpts.push(argument) - 1;
+    this.#verdicts.push('owed');
+    if (this.#mailRefusal !== undefined) process.nextTick(tellRefusal, this, index);
+    else if (index === 0) this.#owner.serve(this);
+    else this.#ask(index);
+  }
+
+  data(options?: DataOptions): void {
+    if (this.#data !== 'no') throw new Error('data() twice');
+    this.#data = options?.exact === true ? 'exact' : 'data';
+    if (this.#isOver) return;
+    if (this.#mailRefusal !== undefined || this.#rcpts.length === 0) process.nextTick(tellNoRecipients, this);
+    else this.#sendData();
+  }
+
+  content(chunks: readonly Uint8Array[], last: boolean): boolean {
+    if (this.#isOver || this.#isLastGiven) return true;
+    this.#isLastGiven = last;
+    const isOpen = this.#isContentOpen && this.#connection !== undefined;
+    // What leaves together with its end is never sent again.
+    if (!(isOpen && last)) this.#keep(chunks, isOpen);
+    if (!isOpen) {
+      const hasRoom = this.#keptOctets < this.#owner.roomOctets;
+      if (!hasRoom) this.#isRoomOwed = true;
+      return hasRoom;
+    }
+    if (last) this.#kept = undefined;
+    this.#connection?.session.content(chunks, last);
+    return this.#connection?.hasRoom ?? true;
+  }
+
+  abort(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const connection = this.#detach();
+    if (connection === undefined) this.#owner.forget(this);
+    else connection.session.abort();
+  }
+
+  // What the pool and the connection tell.
+
+  /** Begins, or begins again, on `connection`. False where the connection was not needed. */
+  bind(connection: NextHopConnection): boolean {
+    const argument = mailArgument(connection.session.hop, this.#envelope.mail, this.#envelope.params);
+    if (typeof argument !== 'string') {
+      const failure = { stage: 'envelope', reason: 'cannot-carry', reply: argument, sent: false } as const;
+      process.nextTick(tellFailure, this, failure);
+      return false;
+    }
+    this.#connection = connection;
+    this.#isReused = connection.transactions > 0;
+    this.#isMailAcceptedHere = false;
+    this.#isDataAsked = false;
+    this.#isContentOpen = false;
+    connection.outbound = this;
+    connection.transactions++;
+    connection.session.mail(argument, this);
+    this.#asked = [];
+    for (let i = 0; i < this.#rcpts.length; i++) if (this.#verdicts[i] !== 'no') this.#ask(i);
+    return true;
+  }
+
+  /** The connection is the pool's again. */
+  release(): void {
+    this.#connection = undefined;
+  }
+
+  onLost(failure: OutboundFailure): void {
+    this.#connection = undefined;
+    if (this.#isOver) return;
+    // A new connection that dies before it took MAIL would do so again.
+    const mayRetry = !this.#wasRetried && !failure.sent && (this.#isReused || this.#isMailAcceptedHere);
+    const isDeath = failure.reason === 'lost' || failure.reason === 'closing';
+    if (!mayRetry || !isDeath || this.#kept === undefined) {
+      this.fail(failure);
+      return;
+    }
+    this.#wasRetried = true;
+    this.#owner.serveAnew(this);
+  }
+
+  fail(failure: OutboundFailure): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#events.onFailed(failure);
+  }
+
+  failSoon(failure: OutboundFailure): void {
+    process.nextTick(tellFailure, this, failure);
+  }
+
+  onRoom(): void {
+    if (!this.#isOver && !this.#isLastGiven) this.#events.onDrain();
+  }
+
+  onDeadline(): void {
+    this.#owner.onWaitedTooLong(this);
+  }
+
+  onMailReply(answer: Reply): void {
+    if (isTwo(answer)) {
+      this.#isMailAcceptedHere = true;
+      this.#isMailAccepted = true;
+      return;
+    }
+    // The session reads on until the replies to the recipients have come; that needs us no more.
+    this.#detach();
+    if (this.#isMailAccepted) {
+      this.#failChanged('envelope', answer);
+      return;
+    }
+    this.#mailRefusal = answer;
+    for (let i = 0; i < this.#rcpts.length; i++) this.tellRefusal(i);
+    if (this.#data !== 'no') this.tellNoRecipients();
+  }
+
+  onRcptReply(answer: Reply): void {
+    const index = this.#asked.shift();
+    if (index === undefined || this.#isOver) return;
+    const isNew = this.#verdicts[index] === 'owed';
+    if (!isNew && !isTwo(answer)) {
+      this.#failChanged('envelope', answer);
+      return;
+    }
+    if (isNew) {
+      this.#verdicts[index] = isTwo(answer) ? 'yes' : 'no';
+      if (isTwo(answer)) this.#accepted++;
+      this.#events.onRcptReply(index, answer);
+    }
+    if (this.#data !== 'no') this.#sendData();
+  }
+
+  onDataReply(answer: Reply): void {
+    if (answer.code === 354) {
+      this.#openContent();
+      return;
+    }
+    if (this.#isGo) {
+      this.#failChanged('data', answer);
+      return;
+    }
+    this.#detach();
+    this.#isOver = true;
+    this.#events.onDataReply(answer);
+  }
+
+  onFinalReply(answer: Reply): void {
+    this.#detach();
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#events.onFinalReply(answer);
+  }
+
+  /** Later events: see `Outbound`. */
+  tellRefusal(index: number): void {
+    if (this.#isOver || this.#verdicts[index] !== 'owed' || this.#mailRefusal === undefined) return;
+    this.#verdicts[index] = 'no';
+    this.#events.onRcptReply(index, this.#mailRefusal);
+  }
+
+  tellNoRecipients(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#detach()?.session.abort();
+    this.#events.onDataReply(NO_RECIPIENTS);
+  }
+
+  tellGo(): void {
+    if (this.#isOver || this.#isGo) return;
+    this.#isGo = true;
+    this.#events.onDataReply(GO_AHEAD);
+  }
+
+  #ask(index: number): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    this.#asked.push(index);
+    connection.session.rcpt(rcptArgument(connection.session.hop, this.#rcpts[index] as string));
+  }
+
+  /** Once every recipient has its answer. */
+  #sendData(): void {
+    const connection = this.#connection;
+    if (connection === undefined || this.#isDataAsked || this.#asked.length > 0) return;
+    this.#isDataAsked = true;
+    if (this.#accepted === 0) {
+      process.nextTick(tellNoRecipients, this);
+    } else if (connection.session.data(this.#data === 'exact') === 'go') {
+      if (this.#isGo) this.#openContent();
+      else {
+        this.#isContentOpen = true;
+        process.nextTick(tellGo, this);
+      }
+    }
+  }
+
+  /** The hop takes content: for the first time, or again. */
+  #openContent(): void {
+    this.#isContentOpen = true;
+    if (!this.#isGo) {
+      this.#isGo = true;
+      this.#events.onDataReply(GO_AHEAD);
+      return;
+    }
+    const kept = this.#kept ?? [];
+    this.#kept = undefined; // there is no third try
+    this.#connection?.session.content(kept, this.#isLastGiven);
+    if (!this.#isRoomOwed) return;
+    this.#isRoomOwed = false;
+    this.onRoom();
+  }
+
+  #keep(chunks: readonly Uint8Array[], isOpen: boolean): void {
+    if (this.#kept === undefined) return;
+    for (const chunk of chunks) {
+      this.#kept.push(chunk);
+      this.#keptOctets += chunk.length;
+    }
+    // While no connection takes it there is nowhere else to leave it; `content` says false then.
+    if (isOpen && this.#keptOctets > this.#owner.replayOctets) this.#kept = undefined;
+  }
+
+  #failChanged(stage: 'envelope' | 'data', answer: Reply): void {
+    this.#detach()?.session.abort();
+    this.fail({ stage, reason: 'changed', reply: answer, sent: false });
+  }
+
+  /** From here on nothing the connection does concerns us. */
+  #detach(): NextHopConnection | undefined {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    if (connection !== undefined) connection.outbound = undefined;
+    return connection;
+  }
+}
+
+function isTwo(answer: Reply): boolean {
+  return answer.code >= 200 && answer.code < 300;
+}
+
+// Functions, not closures: `process.nextTick` takes the arguments.
+function tellRefusal(outbound: NextHopOutbound, index: number): void {
+  outbound.tellRefusal(index);
+}
+
+function tellNoRecipients(outbound: NextHopOutbound): void {
+  outbound.tellNoRecipients();
+}
+
+function tellGo(outbound: NextHopOutbound): void {
+  outbound.tellGo();
+}
+
+function tellFailure(outbound: NextHopOutbound, failure: OutboundFailure): void {
+  outbound.fail(failure);
+}
