@@ -1,0 +1,139 @@
+// Drives smtp-source against one target and prints one JSON line per cell: rate, and CPU per mail of the server's processes.
+//
+//   node load.mjs --name g0 --port 2525 --root PID[,PID] --sink PID [--drain QUEUEDIR] --cells SIZE:SESSIONS:keep|new,... [--round N] [--quiet CORES]
+//
+// "keep": one connection per session; "new": a connection per mail. A run in which other processes of the machine used more
+// than --quiet cores is done again, up to 4 times; the line says what it was (`other_cores`).
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { cpu, machine, short, sleep, waitedFor } from './processes.mjs';
+
+const text = (d) => ({ type: 'string', ...(d === undefined ? {} : { default: d }) });
+const { values: opt } = parseArgs({
+  options: {
+    name: text(),
+    port: text(),
+    root: text(''),
+    sink: text(''),
+    drain: text(),
+    cells: text(),
+    round: text('1'),
+    quiet: text('9'),
+  },
+});
+const pids = (s) => s.split(',').filter(Boolean).map(Number);
+const [roots, sinks] = [pids(opt.root), pids(opt.sink)];
+const MIB = 1048576;
+const TRIES = 4;
+
+function source(size, sessions, mode, mails) {
+  return new Promise((resolve, reject) => {
+    const args = mode === 'keep' ? ['-d'] : [];
+    args.push('-l', size, '-s', sessions, '-m', mails, '-C', '10');
+    args.push('-f', 'a@src.test', '-t', 'b@dst.test', '-M', 'load.test', `127.0.0.1:${opt.port}`);
+    const t0 = process.hrtime.bigint();
+    const p = spawn('smtp-source', args.map(String), { stdio: ['ignore', 'inherit', 'inherit'] });
+    const timer = setTimeout(() => p.kill(), 120_000);
+    p.on('error', reject);
+    p.on('exit', (code) => {
+      clearTimeout(timer);
+      if (code === 0) resolve(Number(process.hrtime.bigint() - t0) / 1e9);
+      else reject(new Error(`smtp-source ${args.join(' ')} exit ${code}`));
+    });
+  });
+}
+
+function queued() {
+  const count = (dir) => {
+    let n = 0;
+    for (const e of fs.readdirSync(dir, { withFileTypes: true }))
+      n += e.isDirectory() ? count(path.join(dir, e.name)) : 1;
+    return n;
+  };
+  let n = 0;
+  for (const q of ['maildrop', 'incoming', 'active', 'deferred']) {
+    try {
+      n += count(path.join(opt.drain, q));
+    } catch {
+      // a file went while we looked
+      n++;
+    }
+  }
+  return n;
+}
+
+async function drain() {
+  for (let i = 0; opt.drain !== undefined && i < 2400 && queued() > 0; i++) await sleep(50);
+}
+
+/** Enough mails for about `seconds`; the tries before also warm the server up. */
+async function calibrate(size, sessions, mode) {
+  const seconds = sessions <= 10 ? 4 : 2.5;
+  let n = Math.max(sessions * 2, size >= MIB ? 20 : 200);
+  let t = 0;
+  for (let i = 0; i < 3 && t < 0.6; i++) {
+    if (i > 0) n = Math.ceil(n * Math.min(20, 0.8 / t));
+    t = await source(size, sessions, mode, n);
+    await drain();
+  }
+  return Math.min(400_000, Math.max(sessions * 2, Math.round((n / t) * seconds)));
+}
+
+async function measure(size, sessions, mode, n) {
+  const before = {
+    server: cpu(roots),
+    sink: cpu(sinks),
+    source: waitedFor(),
+    own: process.cpuUsage(),
+    machine: machine(),
+  };
+  const t0 = process.hrtime.bigint();
+  const wall = await source(size, sessions, mode, n);
+  await drain();
+  const total = Number(process.hrtime.bigint() - t0) / 1e9;
+  await sleep(opt.drain === undefined ? 20 : 50);
+  const [server, sink] = [cpu(roots), cpu(sinks)];
+  const user = server.user - before.server.user;
+  const system = server.system - before.server.system;
+  const sinkCpu = sink.user + sink.system - before.sink.user - before.sink.system;
+  const sourceCpu = waitedFor() - before.source;
+  const own = process.cpuUsage(before.own);
+  const sinkIsServer = roots.some((p) => sinks.includes(p));
+  const ours = user + system + (sinkIsServer ? 0 : sinkCpu) + sourceCpu + (own.user + own.system) / 1e6;
+  return {
+    rate: short(n / wall),
+    ...(opt.drain === undefined ? {} : { drained: short(n / total) }),
+    cpu_us: short((1e6 * (user + system)) / n),
+    user_us: short((1e6 * user) / n),
+    sys_us: short((1e6 * system) / n),
+    sink_us: short((1e6 * sinkCpu) / n),
+    other_cores: short(Math.max(0, (machine() - before.machine - ours) / total)),
+  };
+}
+
+for (const cell of opt.cells.split(',')) {
+  const [size, sessions, mode] = cell.split(':');
+  const line = {
+    kind: 'load',
+    round: Number(opt.round),
+    name: opt.name,
+    size: Number(size),
+    sessions: Number(sessions),
+    mode,
+  };
+  try {
+    const n = await calibrate(line.size, line.sessions, mode);
+    let best;
+    for (let i = 0; i < TRIES; i++) {
+      const m = await measure(line.size, line.sessions, mode, n);
+      if (best === undefined || m.other_cores < best.other_cores) best = m;
+      if (best.other_cores <= Number(opt.quiet)) break;
+    }
+    console.log(JSON.stringify({ ...line, n, ...best }));
+  } catch (e) {
+    console.log(JSON.stringify({ ...line, error: String(e.message) }));
+    await drain();
+  }
+}
