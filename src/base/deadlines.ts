@@ -1,7 +1,7 @@
 /**
  * Deadlines for very many things at the cost of one timer: whoever holds a `Deadlines` calls `tick` now and then (every
  * 250 ms is usual), and whatever is due is told. Arming and disarming are cheap, so a session may do both for each
- * command. Precision is that of the ticks; a deadline is never told early.
+ * command. Time is counted from tick to tick: a deadline may be told up to one tick early or late.
  *
  * Deadlines are kept in a binary heap by time; a disarmed or moved one stays in the heap until it surfaces.
  */

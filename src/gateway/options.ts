@@ -122,6 +122,8 @@ export interface ServiceRules {
   readonly consent: 'operator';
   /** How `Kept` is written to this server (D4). */
   readonly kept: 'structure' | 'pair' | 'off';
+  /** Plain TCP to another machine is permitted (D10); the configuration has refused it otherwise. */
+  readonly insecure: boolean;
 }
 
 export interface ServiceOptions extends ServiceRules {
@@ -150,7 +152,7 @@ export interface PipelineEntry {
 }
 
 export interface GatewayLimits {
-  /** Content of one mail kept in memory; what is beyond goes to `spillDir`. */
+  /** Content of one mail kept in memory, and sixteen times as much for all of them; what is beyond goes to `spillDir`. */
   readonly memoryOctets: number;
   /** All spilled content together; beyond it MAIL gets 452 4.3.1. */
   readonly spillOctets: number;
@@ -201,7 +203,9 @@ export interface MailRecord {
   readonly edits: readonly EditRecord[];
   /** Our trace fields as they left, one field an entry, unfolded, without line ends. */
   readonly trace: readonly string[];
-  readonly nextHop: { readonly address: string; readonly reply: ReplyRecord | undefined; readonly tookMs: number } | undefined;
+  readonly nextHop:
+    | { readonly address: string; readonly reply: ReplyRecord | undefined; readonly tookMs: number }
+    | undefined;
   /** What the client was told at the end; undefined where it went away before. */
   readonly reply: ReplyRecord | undefined;
   readonly outcome: MailOutcome;
@@ -272,7 +276,11 @@ export interface CheckReport {
   /** The dispatcher's decision: one entry a pipeline entry and stage, in order. */
   readonly decision: readonly DecisionRecord[];
   /** Where the mail would go, by recipient. */
-  readonly routes: readonly { readonly recipient: string; readonly nextHop: string | undefined; readonly reply: ReplyRecord | undefined }[];
+  readonly routes: readonly {
+    readonly recipient: string;
+    readonly nextHop: string | undefined;
+    readonly reply: ReplyRecord | undefined;
+  }[];
   /** Everything else, as the console shows it; `reply` is what the client would be told if the next hop took the mail. */
   readonly mail: MailRecord;
 }

@@ -1,0 +1,114 @@
+/** One planned service at one mail, with what became of it: for the trace, the log line and the console. */
+import type { Reply } from '../../smtp/index.ts';
+import type { PlannedCall } from '../dispatch/dispatcher.ts';
+import type { CallRecord, CallVerdict, EditRecord, FailureAction, PartName } from '../options.ts';
+import type { ViaEntry, ViaOutcome } from '../trace/index.ts';
+import type { RunMail } from './run-mail.ts';
+import { ServiceRun } from './service-run.ts';
+
+export class Call {
+  readonly planned: PlannedCall;
+  readonly run: ServiceRun;
+  readonly #mail: RunMail;
+  readonly #edits: EditRecord[] = [];
+  #outcome: ViaOutcome | undefined;
+  #verdict: CallVerdict = 'not-called';
+  #detail = '';
+
+  constructor(planned: PlannedCall, mail: RunMail) {
+    this.planned = planned;
+    this.run = new ServiceRun(planned.step.service, planned.step.entry, mail);
+    this.#mail = mail;
+  }
+
+  get name(): string {
+    return this.planned.step.service.name;
+  }
+
+  get verdict(): CallVerdict {
+    return this.#verdict;
+  }
+
+  /** What the operator wants where this service failed; `undefined` where it did not. */
+  get failureAction(): FailureAction | undefined {
+    const failure = this.run.failure;
+    return failure === undefined ? undefined : this.planned.step.entry.onFailure[failure.reason];
+  }
+
+  called(): void {
+    this.#outcome ??= 'pending';
+  }
+
+  notCalled(): void {
+    this.#verdict = 'not-called';
+    this.#detail = `rule false: ${this.planned.step.rule?.text ?? ''}`;
+  }
+
+  /** The service ended well, and this is what it did to the message; what it did to the envelope counts no less. */
+  took(outcome: 'unchanged' | 'edited' | 'header-added'): void {
+    const rewrote = this.#edits.length > 0;
+    this.#outcome = outcome === 'unchanged' && rewrote ? 'envelope-edited' : outcome;
+    this.#verdict = this.#outcome === 'unchanged' ? 'unchanged' : 'changed';
+    if (outcome === 'header-added')
+      this.#edits.push({ service: this.name, part: 'HEADER', what: 'added header fields' });
+    if (outcome !== 'edited') return;
+    for (const what of this.run.describeEdits()) this.#edits.push({ service: this.name, part: 'RAWDATA', what });
+  }
+
+  rewrote(part: 'MAIL' | 'RCPT', from: string, to: string): void {
+    this.#edits.push({ service: this.name, part, what: `rewrote ${from} to ${to}` });
+    this.#verdict = 'changed';
+  }
+
+  refused(reply: Reply): void {
+    this.#verdict = 'refused';
+    this.#detail = `${reply.code} ${reply.enhanced ?? ''} ${reply.text.join(' / ')}`;
+  }
+
+  /** Never in silence: trace, metric and log (design D6). */
+  skipped(): void {
+    if (this.#verdict === 'skipped') return;
+    this.#outcome = 'skipped';
+    this.#verdict = 'skipped';
+  }
+
+  traceRepaired(missing: number, foreign: number): void {
+    this.#detail = `trace restored: ${missing} missing, ${foreign} foreign`;
+    this.#mail.log.warn('trace.repaired', { mail: this.#mail.id, service: this.name, missing, foreign });
+  }
+
+  /** A service whose rule waited for the message hears of the envelope only now. */
+  replayCommands(): void {
+    if (this.planned.isOpen && !this.run.hasMail) this.run.replay(this.#mail.envelope());
+  }
+
+  viaEntry(): ViaEntry | undefined {
+    if (this.#outcome === undefined) return undefined;
+    const { uri } = this.planned.step.service.options;
+    return {
+      uri,
+      outcome: this.#outcome,
+      ...(this.#outcome === 'skipped' ? { reason: this.run.failure?.reason } : {}),
+    };
+  }
+
+  record(): CallRecord {
+    const { run } = this;
+    const failure = run.failure;
+    return {
+      service: this.name,
+      uri: this.planned.step.service.options.uri,
+      verdict: failure !== undefined && this.#verdict !== 'skipped' ? 'failed' : this.#verdict,
+      detail: failure === undefined ? this.#detail : `${failure.reason}: ${failure.detail}`,
+      endpoint: run.endpoint,
+      parts: run.partsSent as readonly PartName[],
+      tookMs: run.tookMs,
+      octetsSent: run.octetsSent,
+      octetsReceived: run.octetsReceived,
+    };
+  }
+
+  editRecords(): readonly EditRecord[] {
+    return this.#edits;
+  }
+}

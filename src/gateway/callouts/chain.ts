@@ -1,0 +1,349 @@
+/**
+ * The services of one mail, in order, each on the result of the one before (design, section 2, step 4). The chain knows
+ * what follows from a failure; the runs know how to talk.
+ *
+ * Trace: a service sees our block with its own entry in it, marked pending; what it did is known when it has ended, and
+ * the block on top of its output is taken off again, checked first. So the rest of the message, `base`, never holds our
+ * own block, and at the end the mail gets the block that tells every outcome.
+ */
+import type { Result } from '../../ocp/index.ts';
+import type { Reply } from '../../smtp/index.ts';
+import { compareContents, loadHeader } from '../content/compare.ts';
+import { Content, FixedOctets } from '../content/index.ts';
+import type { PlannedCall } from '../dispatch/dispatcher.ts';
+import type { CallRecord, EditRecord } from '../options.ts';
+import { type ViaEntry, verifyTrace } from '../trace/index.ts';
+import { Call } from './call.ts';
+import type { CommandAnswer, CommandWaiter } from './command-parts.ts';
+import type { DataOutcome } from './data-exchange.ts';
+import { failureReply } from './failure.ts';
+import { missingForChanges } from './permissions.ts';
+import type { RunMail } from './run-mail.ts';
+import type { DataWaiter } from './service-run.ts';
+
+/** What the chain says of a command. `isOurs`: caused by OPES processing, so our trace belongs into the reply. */
+export type CommandVerdict =
+  | { readonly kind: 'pass'; readonly argument: string }
+  | { readonly kind: 'refused'; readonly reply: Reply };
+
+export type DataVerdict =
+  /** `base` is the message without our trace block. */
+  { readonly kind: 'release'; readonly base: Content } | { readonly kind: 'refused'; readonly reply: Reply };
+
+/** The mail as the chain sees it. */
+export interface ChainMail extends RunMail {
+  readonly maxHeaderOctets: number;
+  /** The block for a message that the services of `via` have seen or are about to see. */
+  traceBlock(via: readonly ViaEntry[]): Buffer;
+  /** The protected fields the message came with. */
+  readonly olderTrace: Buffer;
+  /** Whether a call that waited for the message is made; asked when the message is whole. */
+  isCalledFor(call: PlannedCall): boolean;
+  onData(verdict: DataVerdict): void;
+}
+
+export class Chain implements DataWaiter {
+  readonly #mail: ChainMail;
+  #calls: Call[];
+  // The data stage.
+  #at = -1;
+  #base = new Content();
+  #baseEnded = false;
+  #input: Content | undefined;
+  #block = new FixedOctets(Buffer.alloc(0));
+  #released = false;
+
+  constructor(mail: ChainMail, calls: readonly PlannedCall[]) {
+    this.#mail = mail;
+    this.#calls = calls.map((planned) => new Call(planned, mail));
+  }
+
+  /** MAIL was shown to the leading services; now the recipient has decided on all of them. */
+  extend(calls: readonly PlannedCall[]): void {
+    const known = new Map(this.#calls.map((call) => [call.planned.step.index, call]));
+    this.#calls = calls.map((planned) => known.get(planned.step.index) ?? new Call(planned, this.#mail));
+  }
+
+  get isEmpty(): boolean {
+    return this.#calls.length === 0;
+  }
+
+  /** A service failed and its policy ends the mail: the reply for every further command and the data. */
+  get fatal(): Reply | undefined {
+    for (const call of this.#calls) {
+      const action = call.failureAction;
+      if (action !== undefined && action !== 'skip') return failureReply(action);
+    }
+    return undefined;
+  }
+
+  // --- commands -----------------------------------------------------------------------------------------------------
+
+  mailCommand(argument: string, done: (verdict: CommandVerdict) => void): void {
+    new Walk(this.#calls, 'MAIL', argument, () => argument, done).next();
+  }
+
+  /** `mailArgument` is asked anew for each service: an earlier one may have rewritten it. */
+  rcptCommand(argument: string, mailArgument: () => string, done: (verdict: CommandVerdict) => void): void {
+    const calls = this.#calls.filter((call) => !call.planned.isOpen);
+    new Walk(calls, 'RCPT', argument, mailArgument, done).next();
+  }
+
+  // --- mail data ----------------------------------------------------------------------------------------------------
+
+  /**
+   * The message begins to come: `base` without our block, growing until `ended()`. Services whose rules wait for the
+   * message, and all behind them, begin when it is whole.
+   */
+  begin(base: Content): void {
+    this.#base = base;
+    this.#at = 0;
+    this.#startNext();
+  }
+
+  /** `base` got longer by `size` octets. */
+  grew(size: number): void {
+    const input = this.#input;
+    const call = this.#calls[this.#at];
+    if (input === undefined || call === undefined || this.#released) return;
+    input.appendRange(this.#base, this.#base.size - size, size);
+    call.run.inputGrew(false);
+  }
+
+  ended(): void {
+    this.#baseEnded = true;
+    if (this.#released) return;
+    if (this.#input === undefined) this.#startNext();
+    else this.#calls[this.#at]?.run.inputGrew(true);
+  }
+
+  /** Octets that came and that the service at work has not been sent: what back-pressure is measured by. */
+  get backlog(): number {
+    return this.#calls[this.#at]?.run.backlog ?? 0;
+  }
+
+  onDataOutcome(outcome: DataOutcome): void {
+    const call = this.#calls[this.#at];
+    if (this.#released || call === undefined) return;
+    switch (outcome.kind) {
+      case 'unchanged':
+        call.took('unchanged');
+        this.#goOn(this.#base);
+        return;
+      case 'refused':
+        call.refused(outcome.reply);
+        this.#finish({ kind: 'refused', reply: outcome.reply });
+        return;
+      case 'failed':
+        this.#afterFailure(call);
+        return;
+      case 'adapted':
+        if (outcome.isSame) {
+          call.took('header-added');
+          this.#goOn(withAddedFields(outcome.addHeaders, this.#base));
+        } else this.#judgeChanges(call, outcome.output, outcome.addHeaders);
+    }
+  }
+
+  /** The mail is over for all services. */
+  release(why: Result): void {
+    this.#released = true;
+    for (const call of this.#calls) call.run.release(why);
+  }
+
+  /** What the trace says of each service that was, or should have been, called. */
+  via(): ViaEntry[] {
+    return this.#calls.flatMap((call) => call.viaEntry() ?? []);
+  }
+
+  callRecords(): CallRecord[] {
+    return this.#calls.map((call) => call.record());
+  }
+
+  editRecords(): EditRecord[] {
+    return this.#calls.flatMap((call) => call.editRecords());
+  }
+
+  #startNext(): void {
+    for (;;) {
+      const call = this.#calls[this.#at];
+      if (call === undefined) {
+        if (this.#baseEnded) this.#finish({ kind: 'release', base: this.#base });
+        return;
+      }
+      if (call.planned.isOpen) {
+        if (!this.#baseEnded) return;
+        if (!this.#mail.isCalledFor(call.planned)) {
+          call.notCalled();
+          this.#at++;
+          continue;
+        }
+      }
+      if (call.run.failure !== undefined) {
+        if (call.failureAction !== 'skip') {
+          this.#afterFailure(call);
+          return;
+        }
+        call.skipped();
+        this.#at++;
+        continue;
+      }
+      this.#start(call);
+      return;
+    }
+  }
+
+  #start(call: Call): void {
+    call.called();
+    this.#block = new FixedOctets(this.#mail.traceBlock(this.via()));
+    const input = new Content();
+    input.append(this.#block, 0, this.#block.size);
+    input.appendRange(this.#base, 0, this.#base.size);
+    this.#input = input;
+    call.replayCommands();
+    call.run.data(input, this.#baseEnded, this);
+  }
+
+  #afterFailure(call: Call): void {
+    const action = call.failureAction;
+    if (action === undefined || action === 'skip') {
+      call.skipped();
+      // The failed service's own input, whole: what earlier services did stays (design, section 10).
+      this.#goOn(this.#base);
+    } else this.#finish({ kind: 'refused', reply: failureReply(action) });
+  }
+
+  #goOn(base: Content): void {
+    this.#base = base;
+    this.#input = undefined;
+    this.#at++;
+    this.#startNext();
+  }
+
+  #judgeChanges(call: Call, output: Content, addHeaders: readonly string[]): void {
+    const input = this.#input;
+    if (input === undefined) return;
+    compareContents(input, output, this.#mail.maxHeaderOctets, (error, changes) => {
+      if (this.#released) return;
+      if (error !== undefined) {
+        this.#mail.storeFailed(error);
+        return;
+      }
+      const missing = missingForChanges(call.planned.step.service.options.may, changes);
+      if (missing !== undefined) {
+        call.run.declareInvalid(`no permission: ${missing}`);
+        this.#afterFailure(call);
+        return;
+      }
+      call.took(changes.header || changes.body ? 'edited' : addHeaders.length > 0 ? 'header-added' : 'unchanged');
+      if (changes.header) this.#restoreTrace(call, output, addHeaders);
+      else this.#goOn(withAddedFields(addHeaders, withoutStart(output, this.#block.size)));
+    });
+  }
+
+  /** Whoever rewrites a header section may have touched what nobody may touch (REQ-036). */
+  #restoreTrace(call: Call, output: Content, addHeaders: readonly string[]): void {
+    loadHeader(output, this.#mail.maxHeaderOctets + this.#block.size, (error, header) => {
+      if (this.#released) return;
+      if (error !== undefined) {
+        this.#mail.storeFailed(error);
+        return;
+      }
+      const check = verifyTrace({ block: this.#block.octets, older: this.#mail.olderTrace }, header);
+      if (check.repaired === undefined) {
+        this.#goOn(withAddedFields(addHeaders, withoutStart(output, this.#block.size)));
+        return;
+      }
+      call.traceRepaired(check.missing ?? 0, check.foreign ?? 0);
+      const rest = new FixedOctets(Buffer.from(check.repaired.subarray(this.#block.size)));
+      const base = new Content();
+      base.append(rest, 0, rest.size);
+      base.appendRange(output, header.length, output.size - header.length);
+      this.#goOn(withAddedFields(addHeaders, base));
+    });
+  }
+
+  #finish(verdict: DataVerdict): void {
+    this.#released = true;
+    this.#mail.onData(verdict);
+  }
+}
+
+/** One command on its way through the services. */
+class Walk implements CommandWaiter {
+  readonly #calls: readonly Call[];
+  readonly #part: 'MAIL' | 'RCPT';
+  readonly #mailArgument: () => string;
+  readonly #done: (verdict: CommandVerdict) => void;
+  #argument: string;
+  #at = 0;
+
+  constructor(
+    calls: readonly Call[],
+    part: 'MAIL' | 'RCPT',
+    argument: string,
+    mailArgument: () => string,
+    done: (verdict: CommandVerdict) => void,
+  ) {
+    this.#calls = calls;
+    this.#part = part;
+    this.#argument = argument;
+    this.#mailArgument = mailArgument;
+    this.#done = done;
+  }
+
+  next(): void {
+    const call = this.#calls[this.#at];
+    if (call === undefined) {
+      this.#done({ kind: 'pass', argument: this.#argument });
+      return;
+    }
+    if (this.#part === 'MAIL') call.run.mail(this.#argument, this);
+    else {
+      if (!call.run.hasMail) call.run.mail(this.#mailArgument(), undefined);
+      call.run.rcpt(this.#argument, this);
+    }
+  }
+
+  onAnswer(answer: CommandAnswer): void {
+    const call = this.#calls[this.#at] as Call;
+    switch (answer.kind) {
+      case 'unchanged':
+        break;
+      case 'rewritten':
+        call.rewrote(this.#part, this.#argument, answer.argument);
+        this.#argument = answer.argument;
+        break;
+      case 'refused':
+        call.refused(answer.reply);
+        this.#done({ kind: 'refused', reply: answer.reply });
+        return;
+      case 'failed': {
+        const action = call.failureAction;
+        if (action !== undefined && action !== 'skip') {
+          this.#done({ kind: 'refused', reply: failureReply(action) });
+          return;
+        }
+        call.skipped();
+      }
+    }
+    this.#at++;
+    this.next();
+  }
+}
+
+/** Fields added by a service stand right below our trace block, in the order given (profile notes, question 14). */
+function withAddedFields(fields: readonly string[], base: Content): Content {
+  if (fields.length === 0) return base;
+  const octets = new FixedOctets(Buffer.from(fields.map((field) => `${field}\r\n`).join(''), 'latin1'));
+  const out = new Content();
+  out.append(octets, 0, octets.size);
+  out.appendRange(base, 0, base.size);
+  return out;
+}
+
+function withoutStart(content: Content, size: number): Content {
+  const out = new Content();
+  out.appendRange(content, size, content.size - size);
+  return out;
+}

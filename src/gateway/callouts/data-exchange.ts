@@ -1,0 +1,101 @@
+/**
+ * The mail data of one run in one transaction: what of the input was sent, and what came back. A second transaction gets
+ * a new exchange over the same input.
+ */
+import type { Answer } from '../../profile/index.ts';
+import type { Reply } from '../../smtp/index.ts';
+import { type Content, ContentReader, type OctetStore, type Portion } from '../content/index.ts';
+import type { Permission } from '../options.ts';
+import { AdaptedData } from './adapted-data.ts';
+import { missingForAddedHeaders, missingForRefusal } from './permissions.ts';
+import { refusalReply } from './refusal.ts';
+
+export type DataOutcome =
+  | { readonly kind: 'unchanged' }
+  | {
+      readonly kind: 'adapted';
+      readonly output: Content;
+      readonly isSame: boolean;
+      readonly addHeaders: readonly string[];
+    }
+  | { readonly kind: 'refused'; readonly reply: Reply }
+  /** The run failed; `run.failure` says how. */
+  | { readonly kind: 'failed' };
+
+/** What the run is to do with a piece of an answer. */
+export type DataStep = 'go-on' | { readonly refused: Reply } | { readonly broken: string };
+
+/** What one DUM carries at the most (design, section 2: taken in turn with other mails). */
+const PORTION = 64 * 1024;
+
+export class DataExchange {
+  /** Where the data begins in the transaction's original flow. */
+  readonly start: number;
+  /** Absent where the server only reads. */
+  readonly adapted: AdaptedData | undefined;
+  readonly #input: Content;
+  readonly #reader: ContentReader;
+  readonly #addHeaders: string[] = [];
+  #isAnswered = false;
+
+  constructor(
+    start: number,
+    input: Content,
+    answer: { readonly inserted: () => OctetStore; readonly maxOctets: number } | undefined,
+    wake: () => void,
+  ) {
+    this.start = start;
+    this.#input = input;
+    this.#reader = new ContentReader(input, wake);
+    this.adapted = answer === undefined ? undefined : new AdaptedData(input, answer.inserted, answer.maxOctets);
+  }
+
+  /** Octets of the input as it is now that were not read. */
+  get left(): number {
+    return this.#reader.left;
+  }
+
+  /** Whether a portion is worth a DUM: a full one, or the last of a complete input. */
+  hasPortion(isComplete: boolean): boolean {
+    return this.#reader.left >= PORTION || (isComplete && this.#reader.left > 0);
+  }
+
+  nextPortion(): Portion {
+    return this.#reader.next(PORTION);
+  }
+
+  /** A DUY, by offset in the original flow. */
+  useYours(orgOffset: number, size: number): string | undefined {
+    const from = orgOffset - this.start;
+    if (this.adapted === undefined || from < 0 || from + size > this.#input.size) return 'duy-outside-the-part';
+    return this.adapted.copy(from, size);
+  }
+
+  /** Octets of a DUM. */
+  insert(octets: Buffer): string | undefined {
+    return this.adapted === undefined ? 'part-not-adaptive' : this.adapted.insert(octets);
+  }
+
+  /** The parameters of a DUM or DUY for the data, once it is valid as a whole. */
+  take(answer: Answer, may: ReadonlySet<Permission>): DataStep {
+    if (answer.refusal !== undefined) {
+      const reply = refusalReply(answer.refusal);
+      const missing = missingForRefusal(may, reply.code);
+      return missing === undefined ? { refused: reply } : { broken: `no permission: ${missing}` };
+    }
+    this.#isAnswered = true;
+    const missing = missingForAddedHeaders(may, answer.addHeaders);
+    if (missing !== undefined) return { broken: `no permission: ${missing}` };
+    this.#addHeaders.push(...answer.addHeaders);
+    return 'go-on';
+  }
+
+  /** The server has nothing more to say. An adaptive part it never answered is a fault; a reader owes nothing. */
+  outcome(): DataOutcome | { readonly kind: 'broken'; readonly rule: string } {
+    if (this.adapted === undefined) return { kind: 'unchanged' };
+    if (!this.#isAnswered) return { kind: 'broken', rule: 'part-unanswered' };
+    const { output, isUnchanged } = this.adapted;
+    if (isUnchanged && this.#addHeaders.length === 0) return { kind: 'unchanged' };
+    return { kind: 'adapted', output, isSame: isUnchanged, addHeaders: this.#addHeaders };
+  }
+}

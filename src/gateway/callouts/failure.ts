@@ -1,0 +1,23 @@
+/**
+ * How a callout can fail, and what the operator said shall follow (design D6). A failure never lets a mail through
+ * unscanned in silence: `skip` is marked in the trace, counted and logged.
+ */
+import type { Reply } from '../../smtp/index.ts';
+import { reply } from '../../smtp/index.ts';
+import type { FailureAction, FailureReason } from '../options.ts';
+
+export interface Failure {
+  readonly reason: FailureReason;
+  /** For the log and the console, never for the peer. */
+  readonly detail: string;
+}
+
+/** What the client is told when a failure is not skipped. The text names no service: who filters here is not the peer's business. */
+export function failureReply(action: Exclude<FailureAction, 'skip'>): Reply {
+  switch (action) {
+    case 'tempfail':
+      return reply(451, '4.7.1', 'Message content or envelope could not be checked now; try again later');
+    case 'reject':
+      return reply(554, '5.7.1', 'Message content or envelope could not be checked; not accepted');
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * `opes check`: one mail through the real dispatcher, rules and services, with a next hop that takes everything and sends
+ * nothing on. What is reported is what the mail's own record says, so that the check cannot drift from the real thing.
+ */
+import { isPositive, parseMailArgument, parseRcptArgument, type Reply, replies, reply } from '../../smtp/index.ts';
+import { Mail } from '../dialog/mail.ts';
+import { addressFacts, clientParts, mailFacts } from '../dialog/mail-facts.ts';
+import type { MailPeer, MailWorld, SessionView } from '../dialog/world.ts';
+import type { CheckReport, CheckRequest, DecisionRecord, ListenerOptions, MailRecord } from '../options.ts';
+import { AcceptingRelay } from './accepting-relay.ts';
+
+/** Answers by ticket, and whoever waits for one. */
+class Replies implements MailPeer {
+  readonly #waiting = new Map<number, (answer: Reply) => void>();
+  #tickets = 0;
+
+  ask(command: (ticket: number) => void): Promise<Reply> {
+    const ticket = ++this.#tickets;
+    return new Promise((resolve) => {
+      this.#waiting.set(ticket, resolve);
+      command(ticket);
+    });
+  }
+
+  answer(ticket: number, answer: Reply): void {
+    const then = this.#waiting.get(ticket);
+    this.#waiting.delete(ticket);
+    then?.(answer);
+  }
+
+  go(ticket: number): void {
+    this.answer(ticket, replies.goAhead);
+  }
+
+  pauseContent(): void {}
+
+  resumeContent(): void {}
+}
+
+export async function checkMail(
+  world: MailWorld,
+  listeners: readonly ListenerOptions[],
+  request: CheckRequest,
+): Promise<CheckReport> {
+  const listener =
+    request.listener === undefined ? listeners[0] : listeners.find(({ name }) => name === request.listener);
+  if (listener === undefined) throw new Error(`there is no listener '${request.listener}'`);
+  const session = checkSession(listener, request);
+  let record: MailRecord | undefined;
+  const checked: MailWorld = { ...world, relay: new AcceptingRelay(), keep: (kept) => (record = kept) };
+  const decision: DecisionRecord[] = [];
+  const routes: CheckReport['routes'][number][] = [];
+
+  const peer = new Replies();
+  const from = parseMailArgument(`<${request.from}>`);
+  if (from.kind !== 'got')
+    throw new Error(`'${request.from}' is no address (${from.kind === 'bad' ? from.rule : 'cut off'})`);
+  const sender = { argument: `<${request.from}>`, reversePath: from.value.path, params: new Map() };
+  const mail = new Mail(checked, session, peer, 1, sender, () => {});
+  const mailReply = await peer.ask((ticket) => mail.begin(ticket));
+  for (const to of isPositive(mailReply) ? request.to : []) {
+    const parsed = parseRcptArgument(`<${to}>`);
+    if (parsed.kind !== 'got')
+      throw new Error(`'${to}' is no address (${parsed.kind === 'bad' ? parsed.rule : 'cut off'})`);
+    const path = parsed.value.path;
+    const plan = world.dispatcher.atRecipient(mailFacts(session, sender.reversePath), addressFacts(path), decision);
+    const answer = await peer.ask((ticket) =>
+      mail.rcpt({ argument: `<${to}>`, forwardPath: path, params: new Map() }, ticket),
+    );
+    const hop = plan?.route.nextHop;
+    routes.push({ recipient: to, nextHop: hop === undefined ? undefined : `${hop.host}:${hop.port}`, reply: answer });
+  }
+  const { content } = request;
+  if (content !== undefined && routes.some((route) => route.reply !== undefined && isPositive(asReply(route.reply)))) {
+    const go = await peer.ask((ticket) => mail.data(ticket));
+    if (go.code === 354) {
+      mail.content(Buffer.from(content.buffer, content.byteOffset, content.byteLength));
+      await peer.ask((ticket) => mail.contentEnd(ticket));
+    }
+  }
+  mail.reset('checked');
+  if (record === undefined) throw new Error('the mail ended without a record');
+  return { decision, routes, mail: record };
+}
+
+function asReply(from: {
+  readonly code: number;
+  readonly enhanced: string | undefined;
+  readonly text: readonly string[];
+}): Reply {
+  return reply(from.code, from.enhanced, ...from.text);
+}
+
+function checkSession(listener: ListenerOptions, request: CheckRequest): SessionView {
+  return {
+    id: 'check',
+    listener,
+    clientAddress: request.client,
+    verb: 'EHLO',
+    helo: request.helo,
+    tls: false,
+    facts: {
+      client: { ip: request.client, name: '', tls: false },
+      session: { helo: request.helo, authenticated: false, user: '' },
+      listener: { name: listener.name, side: listener.side },
+    },
+    parts: clientParts(request.client, 'EHLO', request.helo),
+  };
+}

@@ -1,0 +1,213 @@
+/**
+ * Octets that are written once, in order, and read at any place until the mail is done: what the client sent (the
+ * original), and what services insert. Chunks stay in memory, by reference, as long as the budget grants it; a chunk it
+ * does not grant goes to a spill file and leaves memory once the file has it. So a mail is readable from its first
+ * octet at any moment, and fifty large mails cost little more memory than one.
+ *
+ * Nothing here waits: a read is answered from memory at once where it can be, else by callback.
+ */
+import type { MemoryBudget } from './memory-budget.ts';
+import type { SpillFile, SpillSpace } from './spill-port.ts';
+
+interface Chunk {
+  readonly offset: number;
+  readonly size: number;
+  /** In memory, or `undefined` once the spill file has it. */
+  octets: Buffer | undefined;
+  /** Where the spill file has it, or -1. */
+  fileOffset: number;
+}
+
+/** Something the octets of a piece come from. */
+export interface Source {
+  readonly size: number;
+  /** The octets `[offset, offset + size)` as views, or `undefined` where some of them are not in memory. */
+  view(offset: number, size: number): Buffer[] | undefined;
+  /** The same octets, wherever they are. `done` is called exactly once, never from within `load`. */
+  load(offset: number, size: number, done: (error: Error | undefined, octets: Buffer[]) => void): void;
+}
+
+/** The writer of a store is told to hold, and to go on. */
+export interface StoreEvents {
+  /** What waited to be written has been: the source may send again. */
+  onCaughtUp(): void;
+  /** The spill file cannot take more (disk full, quota): what was stored so far is unusable as a whole. */
+  onFailed(error: Error): void;
+}
+
+/** This many octets may wait for the disk before the source is asked to hold: a few reads of a socket. */
+const MAX_WAITING = 512 * 1024;
+
+export class OctetStore implements Source {
+  readonly #budget: MemoryBudget;
+  readonly #space: SpillSpace;
+  readonly #events: StoreEvents;
+  readonly #chunks: Chunk[] = [];
+  #size = 0;
+  #granted = 0;
+  #waiting = 0;
+  #held = false;
+  #file: SpillFile | undefined;
+  #failed: Error | undefined;
+  #disposed = false;
+
+  constructor(budget: MemoryBudget, space: SpillSpace, events: StoreEvents) {
+    this.#budget = budget;
+    this.#space = space;
+    this.#events = events;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get error(): Error | undefined {
+    return this.#failed;
+  }
+
+  /** The source should hold until `onCaughtUp`. */
+  get isBehind(): boolean {
+    return this.#held;
+  }
+
+  /** Takes the octets by reference; they must not change afterwards. */
+  append(octets: Buffer): void {
+    if (octets.length === 0 || this.#failed !== undefined || this.#disposed) return;
+    const chunk: Chunk = { offset: this.#size, size: octets.length, octets, fileOffset: -1 };
+    this.#chunks.push(chunk);
+    this.#size += octets.length;
+    if (this.#file === undefined && this.#budget.take(octets.length, this.#granted)) {
+      this.#granted += octets.length;
+      return;
+    }
+    this.#spill(chunk, octets);
+  }
+
+  view(offset: number, size: number): Buffer[] | undefined {
+    const out: Buffer[] = [];
+    let at = offset;
+    const end = offset + size;
+    for (let i = this.#find(offset); at < end; i++) {
+      const chunk = this.#chunks[i];
+      if (chunk?.octets === undefined) return undefined;
+      out.push(part(chunk, chunk.octets, at, end));
+      at = chunk.offset + chunk.size;
+    }
+    return out;
+  }
+
+  load(offset: number, size: number, done: (error: Error | undefined, octets: Buffer[]) => void): void {
+    const error =
+      this.#failed ?? (offset + size > this.#size ? new Error('octets past the end of a store') : undefined);
+    if (error !== undefined) {
+      queueMicrotask(() => done(error, []));
+      return;
+    }
+    const read = new Load(done);
+    let at = offset;
+    const end = offset + size;
+    for (let i = this.#find(offset); at < end; i++) {
+      const chunk = this.#chunks[i] as Chunk;
+      if (chunk.octets !== undefined) read.add(part(chunk, chunk.octets, at, end));
+      else {
+        const from = at - chunk.offset;
+        const length = Math.min(end, chunk.offset + chunk.size) - at;
+        read.fromFile(this.#file as SpillFile, chunk.fileOffset + from, length);
+      }
+      at = chunk.offset + chunk.size;
+    }
+    read.start();
+  }
+
+  /** Gives memory and file back. No event comes afterwards. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#budget.give(this.#granted);
+    this.#granted = 0;
+    this.#chunks.length = 0;
+    this.#file?.close();
+    this.#file = undefined;
+  }
+
+  #spill(chunk: Chunk, octets: Buffer): void {
+    this.#file ??= this.#space.open();
+    this.#waiting += chunk.size;
+    if (this.#waiting > MAX_WAITING) this.#held = true;
+    chunk.fileOffset = this.#file.append(octets, (error) => {
+      if (this.#disposed) return;
+      this.#waiting -= chunk.size;
+      if (error !== undefined) {
+        this.#fail(error);
+        return;
+      }
+      chunk.octets = undefined;
+      if (this.#held && this.#waiting <= MAX_WAITING / 2) {
+        this.#held = false;
+        this.#events.onCaughtUp();
+      }
+    });
+  }
+
+  #fail(error: Error): void {
+    if (this.#failed !== undefined) return;
+    this.#failed = error;
+    this.#held = false;
+    this.#events.onFailed(error);
+  }
+
+  /** The index of the chunk that holds the octet at `offset`. */
+  #find(offset: number): number {
+    let low = 0;
+    let high = this.#chunks.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if ((this.#chunks[middle] as Chunk).offset <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+}
+
+function part(chunk: Chunk, octets: Buffer, at: number, end: number): Buffer {
+  const from = at - chunk.offset;
+  const to = Math.min(chunk.size, end - chunk.offset);
+  return from === 0 && to === chunk.size ? octets : octets.subarray(from, to);
+}
+
+/** Several reads of one range, answered together and in order. */
+class Load {
+  readonly #done: (error: Error | undefined, octets: Buffer[]) => void;
+  readonly #octets: Buffer[] = [];
+  #open = 1;
+  #error: Error | undefined;
+
+  constructor(done: (error: Error | undefined, octets: Buffer[]) => void) {
+    this.#done = done;
+  }
+
+  add(octets: Buffer): void {
+    this.#octets.push(octets);
+  }
+
+  fromFile(file: SpillFile, fileOffset: number, size: number): void {
+    const place = this.#octets.push(Buffer.alloc(0)) - 1;
+    this.#open++;
+    file.read(fileOffset, size, (error, octets) => {
+      if (error !== undefined) this.#error ??= error;
+      else this.#octets[place] = octets;
+      this.#closeOne();
+    });
+  }
+
+  start(): void {
+    if (this.#open > 1) this.#closeOne();
+    else queueMicrotask(() => this.#closeOne());
+  }
+
+  #closeOne(): void {
+    this.#open--;
+    if (this.#open > 0) return;
+    this.#done(this.#error, this.#error === undefined ? this.#octets : []);
+  }
+}

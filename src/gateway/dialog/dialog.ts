@@ -1,0 +1,111 @@
+/**
+ * One SMTP session of a client, as the gateway sees it: the session engine keeps the protocol, this turns its commands into
+ * mails, one after the other, and gives each what is known of the client.
+ */
+import {
+  type MailCommand,
+  type RcptCommand,
+  type Reply,
+  type ResetCause,
+  replies,
+  type ServerHandler,
+  type Ticket,
+} from '../../smtp/index.ts';
+import type { ListenerOptions } from '../options.ts';
+import { Mail } from './mail.ts';
+import { clientParts } from './mail-facts.ts';
+import type { MailPeer, MailWorld, SessionView } from './world.ts';
+
+/** The connection and the session engine behind it; made by `smtp/net`, or by a test. */
+export interface DialogConnection {
+  readonly remoteAddress: string;
+  readonly isSecure: boolean;
+  pauseContent(): void;
+  resumeContent(): void;
+  answer(ticket: Ticket, reply: Reply): void;
+  answerHello(ticket: Ticket): void;
+  go(ticket: Ticket): void;
+}
+
+export class Dialog implements ServerHandler {
+  readonly #world: MailWorld;
+  readonly #listener: ListenerOptions;
+  readonly #connection: DialogConnection;
+  readonly #id: string;
+  #session: SessionView | undefined;
+  #mail: Mail | undefined;
+  #mails = 0;
+
+  /** `id`: unguessable; it stands in every trace of the session's mails (design D15). */
+  constructor(world: MailWorld, listener: ListenerOptions, connection: DialogConnection, id: string) {
+    this.#world = world;
+    this.#listener = listener;
+    this.#connection = connection;
+    this.#id = id;
+  }
+
+  onHello(verb: 'EHLO' | 'HELO', name: string, ticket: Ticket): void {
+    this.#session = this.#view(verb, name);
+    this.#connection.answerHello(ticket);
+  }
+
+  onMail(command: MailCommand, ticket: Ticket): void {
+    this.#mails++;
+    this.#session ??= this.#view('HELO', '');
+    const peer: MailPeer = this.#connection;
+    const mail = new Mail(this.#world, this.#session, peer, this.#mails, command, () => {
+      if (this.#mail === mail) this.#mail = undefined;
+    });
+    this.#mail = mail;
+    mail.begin(ticket);
+  }
+
+  onRcpt(command: RcptCommand, ticket: Ticket): void {
+    if (this.#mail === undefined) this.#connection.answer(ticket, replies.needMail);
+    else this.#mail.rcpt(command, ticket);
+  }
+
+  onData(ticket: Ticket): void {
+    if (this.#mail === undefined) this.#connection.answer(ticket, replies.needMail);
+    else this.#mail.data(ticket);
+  }
+
+  onContent(octets: Buffer): void {
+    this.#mail?.content(octets);
+  }
+
+  onContentEnd(ticket: Ticket): void {
+    this.#mail?.contentEnd(ticket);
+  }
+
+  /** Who exists here is not told (RFC 5321 section 7.3). */
+  onVerify(verb: 'VRFY' | 'EXPN', _argument: string, ticket: Ticket): void {
+    this.#connection.answer(ticket, verb === 'VRFY' ? replies.cannotVerify : replies.notImplemented);
+  }
+
+  onReset(cause: ResetCause): void {
+    this.#mail?.reset(cause);
+  }
+
+  onClosed(): void {
+    this.#mail?.reset('LOST');
+  }
+
+  #view(verb: 'EHLO' | 'HELO', helo: string): SessionView {
+    const { remoteAddress, isSecure } = this.#connection;
+    return {
+      id: this.#id,
+      listener: this.#listener,
+      clientAddress: remoteAddress,
+      verb,
+      helo,
+      tls: isSecure,
+      facts: {
+        client: { ip: remoteAddress, name: '', tls: isSecure },
+        session: { helo, authenticated: false, user: '' },
+        listener: { name: this.#listener.name, side: this.#listener.side },
+      },
+      parts: clientParts(remoteAddress, verb, helo),
+    };
+  }
+}

@@ -1,0 +1,33 @@
+/** Facts for rules and the `IP`, `EHLO`, `HELO` parts, from the session and the commands. */
+import type { Part } from '../../profile/index.ts';
+import type { Address } from '../../smtp/index.ts';
+import type { MailFacts } from '../dispatch/facts.ts';
+import type { SenderFacts } from '../rules/index.ts';
+import type { SessionView } from './world.ts';
+
+const NULL_PATH: SenderFacts = { address: '', local: '', domain: '' };
+
+export function addressFacts(address: Address | null): SenderFacts {
+  return address === null ? NULL_PATH : { address: address.text, local: address.local, domain: address.domain };
+}
+
+export function mailFacts(session: SessionView, sender: Address | null): MailFacts {
+  return { ...session.facts, sender: addressFacts(sender) };
+}
+
+/** An address literal (RFC 5321 section 4.1.3): the form of the `IP` part (profile notes, question 3). */
+export function addressLiteral(address: string): string {
+  return address.includes(':') ? `[IPv6:${address}]` : `[${address}]`;
+}
+
+/** What services are told of the client, in the order of the dialog. */
+export function clientParts(
+  clientAddress: string,
+  verb: 'EHLO' | 'HELO',
+  helo: string,
+): readonly (readonly [Part, string])[] {
+  return [
+    ['IP', addressLiteral(clientAddress)],
+    [verb, helo],
+  ];
+}

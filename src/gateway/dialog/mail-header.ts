@@ -1,0 +1,98 @@
+/**
+ * What the gateway itself has to know of a message's header section, collected while the message comes in: how many hops it
+ * made, which trace fields it came with, and so what our own block on top of it looks like.
+ */
+import {
+  beginsFolded,
+  countReceived,
+  hasForeignVia,
+  makeReceived,
+  makeTraceBlock,
+  olderTrace,
+  type ViaEntry,
+} from '../trace/index.ts';
+import { HeaderCollector } from './header-collector.ts';
+import type { MailWorld, SessionView } from './world.ts';
+
+export class MailHeader {
+  readonly #collector: HeaderCollector;
+  #header: Buffer | undefined;
+  #older: Buffer | undefined;
+  #received = '';
+
+  constructor(maxOctets: number) {
+    this.#collector = new HeaderCollector(maxOctets);
+  }
+
+  get isKnown(): boolean {
+    return this.#header !== undefined;
+  }
+
+  get isTooLarge(): boolean {
+    return this.#collector.isTooLarge;
+  }
+
+  /** The section as the client sent it. */
+  get octets(): Buffer {
+    return this.#header ?? Buffer.alloc(0);
+  }
+
+  get hops(): number {
+    return countReceived(this.octets);
+  }
+
+  get olderTrace(): Buffer {
+    this.#older ??= olderTrace(this.octets);
+    return this.#older;
+  }
+
+  /** Returns whether the section became known with these octets. */
+  feed(octets: Buffer): boolean {
+    if (this.#header !== undefined || !this.#collector.feed(octets)) return false;
+    this.#header = this.#collector.header;
+    return true;
+  }
+
+  /** The message is over. Returns whether the section became known only now. */
+  end(): boolean {
+    if (this.#header !== undefined) return false;
+    this.#header = this.#collector.end();
+    return true;
+  }
+
+  /** Our `Received`, once the recipients are known; `recipient` only where there is exactly one. */
+  receive(
+    world: MailWorld,
+    session: SessionView,
+    mailId: string,
+    isUtf8: boolean,
+    recipient: string | undefined,
+  ): void {
+    this.#received = makeReceived({
+      hostname: world.hostname,
+      helo: session.helo,
+      clientAddress: session.clientAddress,
+      protocol: protocolOf(session, isUtf8),
+      id: mailId,
+      recipient,
+      date: new Date(world.wallClock()),
+    });
+  }
+
+  traceBlock(world: MailWorld, mailId: string, via: readonly ViaEntry[]): Buffer {
+    return makeTraceBlock({
+      received: this.#received,
+      system: world.system,
+      mailId,
+      via,
+      foreignViaPresent: hasForeignVia(this.octets),
+      endsHeader: beginsFolded(this.octets),
+    });
+  }
+}
+
+function protocolOf(session: SessionView, isUtf8: boolean): 'SMTP' | 'ESMTP' | 'ESMTPS' | 'UTF8SMTP' | 'UTF8SMTPS' {
+  if (session.verb === 'HELO') return 'SMTP';
+  if (isUtf8) return session.tls ? 'UTF8SMTPS' : 'UTF8SMTP';
+  return session.tls ? 'ESMTPS' : 'ESMTP';
+}

@@ -1,0 +1,95 @@
+/** What is told of a mail when it is over: one log line, and one record for the console. */
+import { printable } from '../../base/index.ts';
+import type { Reply } from '../../smtp/index.ts';
+import type { Content, Source } from '../content/index.ts';
+import type { MailOutcome, MailRecord, ReplyRecord } from '../options.ts';
+import type { Mail } from './mail.ts';
+import type { MailWorld } from './world.ts';
+
+/** The operator's one line a mail (design, section 9). */
+export function summarise(
+  mail: Mail,
+  world: MailWorld,
+  outcome: MailOutcome,
+  reply: Reply | undefined,
+  cause?: string,
+): void {
+  const { chain, session, relay } = mail;
+  world.metrics.count('opes_mails_total', { outcome });
+  world.log.info('mail', {
+    mail: mail.id,
+    client: session.clientAddress,
+    helo: printable(session.helo),
+    listener: session.listener.name,
+    from: printable(mail.command.reversePath?.text ?? '<>', 400),
+    ...(mail.relayedSender === undefined ? {} : { relayedFrom: printable(mail.relayedSender, 400) }),
+    to: mail.recipients.map((one) => `${printable(one.command.forwardPath.text, 400)} ${one.reply?.code ?? '-'}`),
+    size: mail.original?.size ?? 0,
+    relayedSize: mail.released?.size ?? 0,
+    ...(chain.isEmpty
+      ? {}
+      : { services: chain.callRecords().map((call) => `${call.service} ${call.verdict} ${call.tookMs.toFixed(1)}ms`) }),
+    ...(relay === undefined ? {} : { nextHop: `${relay.route.nextHop.host}:${relay.route.nextHop.port}` }),
+    outcome,
+    ...(cause === undefined ? {} : { cause }),
+    ...(reply === undefined
+      ? {}
+      : { reply: printable(`${reply.code} ${reply.enhanced ?? ''} ${reply.text[0] ?? ''}`) }),
+    ms: Math.round(world.clock() - mail.startedMs),
+  });
+}
+
+export function makeRecord(mail: Mail, world: MailWorld, outcome: MailOutcome, reply: Reply | undefined): MailRecord {
+  const tookMs = world.clock() - mail.startedMs;
+  const { session, chain, relay } = mail;
+  const block = chain.via();
+  return {
+    id: mail.id,
+    atMs: world.wallClock() - tookMs,
+    tookMs,
+    listener: session.listener.name,
+    side: session.listener.side,
+    client: { address: session.clientAddress, helo: session.helo, tls: session.tls },
+    sender: mail.command.reversePath?.text ?? '',
+    relayedSender: mail.relayedSender,
+    recipients: mail.recipients.map((one) => ({
+      address: one.command.forwardPath.text,
+      relayedAs: one.relayedAs,
+      reply: one.reply,
+    })),
+    sizeBefore: mail.original?.size ?? 0,
+    sizeAfter: mail.released?.size ?? 0,
+    before: copyStart(mail.original, world.keepOctets),
+    after: copyStart(mail.released, world.keepOctets),
+    calls: chain.callRecords(),
+    edits: chain.editRecords(),
+    trace: mail.released === undefined ? [] : traceLines(mail.traceBlock(block)),
+    nextHop:
+      relay === undefined
+        ? undefined
+        : {
+            address: `${relay.route.nextHop.host}:${relay.route.nextHop.port}`,
+            reply: nextHopReply(outcome, reply),
+            tookMs: mail.relayMs,
+          },
+    reply,
+    outcome,
+  };
+}
+
+/** Only what is still in memory: a record is worth a copy, not a read from the disk. */
+function copyStart(from: Source | Content | undefined, max: number): Uint8Array | undefined {
+  if (from === undefined) return undefined;
+  const views = from.view(0, Math.min(from.size, max));
+  return views === undefined ? undefined : new Uint8Array(Buffer.concat(views));
+}
+
+function nextHopReply(outcome: MailOutcome, reply: Reply | undefined): ReplyRecord | undefined {
+  return outcome === 'relayed' ? reply : undefined;
+}
+
+/** The fields of our block, unfolded. */
+function traceLines(block: Buffer): string[] {
+  const text = block.toString('latin1').trimEnd();
+  return text.replace(/\r\n[ \t]+/g, ' ').split('\r\n');
+}

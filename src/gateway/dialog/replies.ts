@@ -1,0 +1,13 @@
+/** The gateway's own replies: what a mail is told that neither the session nor a hop nor a service has a say in. */
+import { reply } from '../../smtp/index.ts';
+
+export const gatewayReplies = {
+  noRoute: reply(550, '5.7.1', 'Relaying denied: no route for this recipient'),
+  /** The client sends it again, alone or with others of its kind (design, section 2, step 7). */
+  otherGroup: reply(452, '4.5.3', 'Recipient needs a transaction of its own; send again'),
+  storageFull: reply(452, '4.3.1', 'Insufficient system storage'),
+  headerTooLarge: reply(552, '5.3.4', 'Header section too large'),
+  loop: reply(554, '5.4.6', 'Too many hops: mail loop detected'),
+  badRewrite: reply(451, '4.3.0', 'Requested action aborted: error in processing'),
+  tooSlow: reply(451, '4.4.7', 'Processing took too long; try again later'),
+} as const;

@@ -1,0 +1,131 @@
+/**
+ * Which services a mail meets, and where it goes: decided per recipient, as a value that can be printed and is recorded.
+ * Recipients with the same decision form the mail's group; one transaction serves one group (design, section 2, step 7).
+ *
+ * A rule that names `message` is judged when the message is there; one that cannot be judged (its values are missing)
+ * counts as true: to call a service too often is a cost, to skip one is a hole.
+ */
+import type { Log } from '../../base/index.ts';
+import type { CalloutService } from '../callouts/callout-service.ts';
+import type { DecisionRecord, PipelineEntry, RouteOptions } from '../options.ts';
+import type { MessageFacts, RecipientFacts, Rule } from '../rules/index.ts';
+import type { MailFacts } from './facts.ts';
+
+/** One entry of the pipeline, ready to be judged and called. */
+export interface PipelineStep {
+  readonly index: number;
+  readonly entry: PipelineEntry;
+  readonly service: CalloutService;
+  readonly rule: Rule | undefined;
+}
+
+/** A service to be called for a group of recipients; `isOpen` where its rule waits for the message. */
+export interface PlannedCall {
+  readonly step: PipelineStep;
+  readonly isOpen: boolean;
+}
+
+export interface Plan {
+  readonly route: RouteOptions;
+  readonly calls: readonly PlannedCall[];
+  /** Equal for recipients that may share a transaction. */
+  readonly key: string;
+}
+
+export class Dispatcher {
+  readonly #routes: readonly RouteOptions[];
+  readonly #steps: readonly PipelineStep[];
+  readonly #log: Log;
+  /** Plans by key: with few rules there are few different ones. */
+  readonly #plans = new Map<string, Plan>();
+
+  constructor(routes: readonly RouteOptions[], steps: readonly PipelineStep[], log: Log) {
+    this.#routes = routes;
+    this.#steps = steps;
+    this.#log = log;
+  }
+
+  /**
+   * The services that may answer MAIL itself: those at the head of the pipeline whose rules need neither recipient nor
+   * message. A later one hears of MAIL with its first RCPT, so that services always see each other's changes in order.
+   */
+  atMail(facts: MailFacts): readonly PipelineStep[] {
+    const found: PipelineStep[] = [];
+    for (const step of this.#steps) {
+      if (step.rule?.reads.has('recipient') || step.rule?.reads.has('message')) break;
+      if (this.#judge(step, facts, undefined, undefined)) found.push(step);
+    }
+    return found;
+  }
+
+  /** `undefined`: no route leads there. `decisions`, where given, gets a line for each step. */
+  atRecipient(facts: MailFacts, recipient: RecipientFacts, decisions?: DecisionRecord[]): Plan | undefined {
+    const routeIndex = this.#routes.findIndex((route) => matchesDomain(route.to, recipient.domain));
+    const route = this.#routes[routeIndex];
+    if (route === undefined) return undefined;
+    let key = `${routeIndex}`;
+    for (const step of this.#steps) {
+      const isOpen = step.rule?.reads.has('message') === true;
+      const called = isOpen || this.#judge(step, facts, recipient, undefined);
+      key += isOpen ? '?' : called ? '+' : '-';
+      decisions?.push({
+        service: step.service.name,
+        stage: isOpen ? 'data' : 'recipient',
+        recipient: recipient.address,
+        called,
+        because: isOpen ? `judged on the message: ${step.rule?.text}` : because(step.rule, called),
+      });
+    }
+    return this.#planOf(key, route);
+  }
+
+  routeOf(domain: string): RouteOptions | undefined {
+    return this.#routes.find((route) => matchesDomain(route.to, domain));
+  }
+
+  /** Judges a rule that waited for the message. */
+  atData(step: PipelineStep, facts: MailFacts, recipient: RecipientFacts, message: MessageFacts): boolean {
+    return this.#judge(step, facts, recipient, message);
+  }
+
+  #planOf(key: string, route: RouteOptions): Plan {
+    const known = this.#plans.get(key);
+    if (known !== undefined) return known;
+    const marks = key.slice(key.length - this.#steps.length);
+    const calls = this.#steps.flatMap((step, i) => {
+      const mark = marks[i];
+      return mark === '-' ? [] : [{ step, isOpen: mark === '?' }];
+    });
+    const plan: Plan = { route, calls, key };
+    this.#plans.set(key, plan);
+    return plan;
+  }
+
+  #judge(
+    step: PipelineStep,
+    facts: MailFacts,
+    recipient: RecipientFacts | undefined,
+    message: MessageFacts | undefined,
+  ): boolean {
+    if (step.rule === undefined) return true;
+    const verdict = step.rule.judge({ ...facts, recipient, message });
+    if (typeof verdict === 'boolean') return verdict;
+    this.#log.warn('rule.unjudged', {
+      service: step.service.name,
+      rule: step.rule.text,
+      why: verdict.error,
+      effect: 'called',
+    });
+    return true;
+  }
+}
+
+/** `example.com` itself, `.example.com` for what is below it, `*` for all. */
+export function matchesDomain(pattern: string, domain: string): boolean {
+  if (pattern === '*') return true;
+  return pattern.startsWith('.') ? domain.endsWith(pattern) : domain === pattern;
+}
+
+function because(rule: Rule | undefined, called: boolean): string {
+  return rule === undefined ? 'no rule' : `rule ${called}: ${rule.text}`;
+}

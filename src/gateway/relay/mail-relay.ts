@@ -1,0 +1,144 @@
+/**
+ * One mail's transaction with its next hop (design, section 2, step 7): recipients go there before the client has its
+ * 250 for them, so the hop's own refusals are the client's; content goes when every service has ended; the hop's answer
+ * to it is the client's. So the gateway owns nothing that a crash could lose.
+ *
+ * Once the final dot has left, a lost connection is never tried again here: the hop may have the mail, and the client,
+ * told 451, is the one to ask again.
+ */
+import type { Outbound, OutboundEvents, OutboundFailure, Parameters, Reply } from '../../smtp/index.ts';
+import { replyToFailure } from '../../smtp/index.ts';
+import { type Content, ContentReader } from '../content/index.ts';
+import type { RouteOptions } from '../options.ts';
+import type { OpenRelay } from './open-relay.ts';
+
+export interface MailRelayEvents {
+  onRcptReply(index: number, reply: Reply): void;
+  /** The mail's own end at the hop: its answer, or the reply that stands for there being none. */
+  onRelayed(reply: Reply): void;
+  /** Before the content was asked for: no recipient can be had there any more. */
+  onLost(reply: Reply, why: string): void;
+  /** Content that we stored cannot be read back. */
+  onStoreFailed(error: Error): void;
+}
+
+/** One write to the hop: what its socket takes at once. */
+const PORTION = 256 * 1024;
+
+export class MailRelay implements OutboundEvents {
+  readonly route: RouteOptions;
+  readonly #events: MailRelayEvents;
+  readonly #outbound: Outbound;
+  #content: Content | undefined;
+  #reader: ContentReader | undefined;
+  #hasRoom = false;
+  #isOver = false;
+
+  constructor(relay: OpenRelay, route: RouteOptions, mail: string, params: Parameters, events: MailRelayEvents) {
+    this.route = route;
+    this.#events = events;
+    this.#outbound = relay.open(route, { mail, params }, this);
+  }
+
+  rcpt(argument: string): void {
+    if (!this.#isOver) this.#outbound.rcpt(argument);
+  }
+
+  /** Every service has ended: `content` goes as it is. */
+  send(content: Content): void {
+    if (this.#isOver) return;
+    this.#content = content;
+    endsWithCrlf(content, (error, ends) => {
+      if (this.#isOver) return;
+      if (error !== undefined) this.#events.onStoreFailed(error);
+      else this.#outbound.data({ exact: !ends });
+    });
+  }
+
+  /** Given up; no event follows. */
+  abort(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#outbound.abort();
+  }
+
+  onRcptReply(index: number, reply: Reply): void {
+    if (!this.#isOver) this.#events.onRcptReply(index, reply);
+  }
+
+  onDataReply(reply: Reply): void {
+    if (this.#isOver) return;
+    if (reply.code !== 354) {
+      this.#over(reply);
+      return;
+    }
+    this.#reader = new ContentReader(this.#content as Content, () => this.#pump());
+    this.#hasRoom = true;
+    this.#pump();
+  }
+
+  onDrain(): void {
+    this.#hasRoom = true;
+    this.#pump();
+  }
+
+  onFinalReply(reply: Reply): void {
+    if (!this.#isOver) this.#over(reply);
+  }
+
+  onFailed(failure: OutboundFailure): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const reply = replyToFailure(failure);
+    const why = `${failure.stage}: ${failure.reason}${failure.detail === undefined ? '' : ` (${failure.detail})`}`;
+    if (this.#content === undefined) this.#events.onLost(reply, why);
+    else this.#events.onRelayed(reply);
+  }
+
+  #over(reply: Reply): void {
+    this.#isOver = true;
+    this.#events.onRelayed(reply);
+  }
+
+  #pump(): void {
+    const reader = this.#reader;
+    while (reader !== undefined && this.#hasRoom && !this.#isOver) {
+      if (reader.left === 0) {
+        // Only an empty mail comes here: any other has had its last portion marked as such.
+        this.#outbound.content([], true);
+        this.#reader = undefined;
+        return;
+      }
+      const portion = reader.next(PORTION);
+      if (portion.kind === 'wait') return;
+      if (portion.kind === 'failed') {
+        this.#isOver = true;
+        this.#outbound.abort();
+        this.#events.onStoreFailed(portion.error);
+        return;
+      }
+      const isLast = reader.left === 0;
+      if (isLast) this.#reader = undefined;
+      this.#hasRoom = this.#outbound.content(portion.octets, isLast);
+      if (isLast) return;
+    }
+  }
+}
+
+/** DATA cannot carry a message that does not end with CRLF as it is; BDAT can. */
+function endsWithCrlf(content: Content, done: (error: Error | undefined, ends: boolean) => void): void {
+  if (content.size < 2) {
+    done(undefined, content.size === 0);
+    return;
+  }
+  const views = content.view(content.size - 2, 2);
+  if (views !== undefined) {
+    done(undefined, isCrlf(views));
+    return;
+  }
+  content.load(content.size - 2, 2, (error, octets) => done(error, isCrlf(octets)));
+}
+
+function isCrlf(octets: readonly Buffer[]): boolean {
+  return Buffer.concat(octets).toString('latin1') === '\r\n';
+}
