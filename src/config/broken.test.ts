@@ -10,6 +10,7 @@ listeners: [{ name: mx, address: "127.0.0.1:2525" }]
 routes: [{ to: "*", nextHop: "smtp://10.0.0.5:25" }]`;
 
 const ports = {
+  checkUri: (uri: string) => (uri.includes('#') ? 'has a fragment' : undefined),
   builtins: new Set(['banner', 'attachments']),
   checkRule(rule: string) {
     const at = rule.indexOf('syde');

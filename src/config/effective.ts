@@ -7,8 +7,10 @@ import type { CalloutEndpoint, GatewaySettings, RouteOptions, ServiceRules } fro
 import type { HostPort } from './units.ts';
 
 export interface EffectiveConfig extends Omit<GatewaySettings, 'routes'> {
-  /** The file as it was named. */
+  /** The file as it was named, for messages. */
   readonly source: string;
+  /** Its absolute path; undefined where the text came from elsewhere (the demo). */
+  readonly file: string | undefined;
   /** Absolute. */
   readonly dataDir: string;
   readonly routes: readonly EffectiveRoute[];

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { onTestFinished, test } from 'vitest';
 import { type EffectiveConfig, loadFile, loadText, showProblem } from './index.ts';
 
-const ports = { checkRule: () => undefined, builtins: new Set(['banner']) };
+const ports = { checkRule: () => undefined, checkUri: () => undefined, builtins: new Set(['banner']) };
 
 function loaded(yaml: string): EffectiveConfig {
   const result = loadText('opes.yaml', yaml, '/etc/opes', ports);

@@ -8,8 +8,8 @@ import { hostname, networkInterfaces } from 'node:os';
 import { dirname, resolve as resolvePath } from 'node:path';
 import { crossCheck } from './checks.ts';
 import type { EffectiveConfig } from './effective.ts';
-import type { PlacedProblem, Problem } from './problem.ts';
-import { notices, resolve } from './resolve.ts';
+import { type PlacedProblem, type Problem, showPath } from './problem.ts';
+import { notices, type ResolveContext, resolve } from './resolve.ts';
 import { configSchema, type RawConfig } from './schema.ts';
 import { MAX_FILE_OCTETS, Source } from './source.ts';
 import { translate } from './translate.ts';
@@ -17,6 +17,8 @@ import { translate } from './translate.ts';
 /** What the caller knows and this part must not: the rule language, and which services come with the program. */
 export interface LoadPorts {
   checkRule(expression: string): RuleProblem | undefined;
+  /** Why a URI may not stand for an agent in a trace. */
+  checkUri(uri: string): string | undefined;
   readonly builtins: ReadonlySet<string>;
 }
 
@@ -35,12 +37,19 @@ export type Loaded =
 export function loadFile(file: string, ports: LoadPorts): Loaded {
   const text = readText(file);
   if (typeof text !== 'string') return { kind: 'broken', problems: [text] };
-  return loadText(file, text, dirname(resolvePath(file)), ports);
+  const absolute = resolvePath(file);
+  return load({ source: file, file: absolute, baseDir: dirname(absolute) }, text, ports);
 }
 
 /** The same for text from elsewhere; relative paths start at `baseDir`. */
 export function loadText(name: string, text: string, baseDir: string, ports: LoadPorts): Loaded {
-  const source = new Source(name, text);
+  return load({ source: name, file: undefined, baseDir }, text, ports);
+}
+
+type Origin = Pick<ResolveContext, 'source' | 'file' | 'baseDir'>;
+
+function load(origin: Origin, text: string, ports: LoadPorts): Loaded {
+  const source = new Source(origin.source, text);
   if (source.problems.length > 0) return { kind: 'broken', problems: source.problems };
   const broken = (problems: readonly Problem[]): Loaded => ({
     kind: 'broken',
@@ -52,13 +61,8 @@ export function loadText(name: string, text: string, baseDir: string, ports: Loa
   if (!parsed.success) return broken(translate(parsed.error.issues));
   const raw = parsed.data;
   const world = { ownAddresses: ownAddresses(), hostname: raw.hostname ?? hostname() };
-  const { config, problems } = resolve(raw, {
-    source: name,
-    baseDir,
-    hostname: world.hostname,
-    builtins: ports.builtins,
-  });
-  const all = [...crossCheck(raw, world), ...ruleProblems(raw, ports), ...problems];
+  const { config, problems } = resolve(raw, { ...origin, hostname: world.hostname, builtins: ports.builtins });
+  const all = [...crossCheck(raw, world), ...ruleProblems(raw, ports), ...uriProblems(raw, ports), ...problems];
   if (all.length > 0) return broken(all);
   return { kind: 'loaded', config, notices: notices(raw).map((p) => source.place(p)) };
 }
@@ -84,6 +88,17 @@ function ruleProblems(raw: RawConfig, ports: LoadPorts): Problem[] {
     ];
   });
 }
+
+function uriProblems(raw: RawConfig, ports: LoadPorts): Problem[] {
+  const uris: [readonly PropertyKey[], string][] = [[['system', 'uri'], raw.system.uri]];
+  for (const [name, service] of Object.entries(raw.services)) uris.push([['services', name, 'uri'], service.uri]);
+  return uris.flatMap(([path, uri]) => {
+    const wrong = ports.checkUri(uri);
+    return wrong === undefined ? [] : [{ path, what: `${showPath(path)}: "${uri}" ${wrong}`, fix: URI_FIX }];
+  });
+}
+
+const URI_FIX = 'it stands in the trace of each mail: write a short one, such as https://mail.example.com/opes/av';
 
 function readText(file: string): string | PlacedProblem {
   const at = { file, line: 1, column: 1 };

@@ -19,8 +19,9 @@ import { type Problem, showPath } from './problem.ts';
 import type { RawConfig } from './schema.ts';
 
 export interface ResolveContext {
-  /** The file as named, and the directory its relative paths start from. */
+  /** The file as named, its absolute path, and the directory its relative paths start from. */
   readonly source: string;
+  readonly file: string | undefined;
   readonly baseDir: string;
   readonly hostname: string;
   /** Services that come with the program, for `run: builtin:NAME`. */
@@ -33,6 +34,7 @@ export function resolve(raw: RawConfig, context: ResolveContext): { config: Effe
   const showMail = raw.console?.showMail === true;
   const config: EffectiveConfig = {
     source: context.source,
+    file: context.file,
     dataDir,
     spillDir: resolvePath(dataDir, 'spill'),
     hostname: raw.hostname ?? context.hostname,
@@ -116,6 +118,7 @@ function resolveService(
     bypassable: bypassable(raw),
     consent: 'operator',
     kept: raw.kept,
+    insecure: raw.insecure,
     from: raw.run === undefined ? { kind: 'connect', endpoints } : files.program(raw.run, [...path, 'run'], builtins),
   };
 }

@@ -27,7 +27,9 @@ const limits = map(
   {
     memory: size()
       .prefault('256KiB')
-      .describe('Content of one mail kept in memory; the rest goes to a file in the data directory.'),
+      .describe(
+        'Content of one mail kept in memory, and sixteen times as much for all mails; the rest goes to files in the data directory.',
+      ),
     spill: size().prefault('10GB').describe('All such files together; beyond it new mail gets 452.'),
     header: size().prefault('1MB').describe('Longest header section of a mail.'),
     hops: count('a number of hops', 1, 1000).prefault(50).describe('More Received fields than this are a loop: 554.'),
