@@ -7,16 +7,10 @@ export type {
 } from './callout/types.ts';
 export * from './codec/index.ts';
 export { type ConnectionEnd, failure, isFailure, PARTIAL, type TransactionEnd } from './flow/result.ts';
+export type { ConnectionRule, FlowRule, Rule } from './flow/rules.ts';
+export { MAX_DUM_OCTETS } from './flow/transaction.ts';
+export type { TimerKind } from './negotiation/connection.ts';
 export { type AgentLimits, DEFAULT_AGENT_LIMITS } from './negotiation/limits.ts';
-export type {
-  CalloutChannel,
-  CalloutListener,
-  ChannelOptions,
-  ChannelTimeouts,
-  Endpoint,
-  ListenOptions,
-  TlsOptions,
-} from './net/types.ts';
 export { ProcessorAgent } from './processor/agent.ts';
 export type {
   AnswerDetails,

@@ -1,7 +1,7 @@
 import { type Result, type Structure, type TypedOf, writeAms, writeDpi, writeDuy } from '../codec/index.ts';
 import { ReusableArea } from '../flow/preservation.ts';
 import type { Rule } from '../flow/rules.ts';
-import { Transaction, type TransactionMessage } from '../flow/transaction.ts';
+import { type OwnMessage, Transaction } from '../flow/transaction.ts';
 import type { CalloutTransaction, CalloutTransactionEvents } from './types.ts';
 
 /**
@@ -64,7 +64,7 @@ export class CalloutTx extends Transaction<CalloutTransactionEvents> implements 
     return rule;
   }
 
-  protected override recvOwn(message: TransactionMessage): Rule | undefined {
+  protected override recvOwn(message: OwnMessage): Rule | undefined {
     switch (message.kind) {
       case 'AMS':
         return this.#recvStart();
@@ -72,7 +72,10 @@ export class CalloutTx extends Transaction<CalloutTransactionEvents> implements 
         return this.#recvEnd(message.result);
       case 'DSS':
         return this.sent.state === 'ended' ? undefined : 'stop-sending-unasked';
-      default:
+      case 'DUY':
+      case 'DPI':
+      case 'DWSR':
+      case 'DWSS': // only the processor understands them
         return undefined;
     }
   }

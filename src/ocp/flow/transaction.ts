@@ -41,6 +41,9 @@ export type TransactionMessage = Exclude<
   TypedOf<'TS'> | TypedOf<'TE'> | TypedOf<'DUM'>
 >;
 
+/** Those that both sides do not handle alike. */
+export type OwnMessage = Exclude<TransactionMessage, TypedOf<'DWP'> | TypedOf<'DWM'> | TypedOf<'DPM'>>;
+
 /** The part of a handler both sides have. */
 export interface TransactionHandler {
   onDataOctets(octets: Buffer): void;
@@ -101,7 +104,7 @@ export abstract class Transaction<H extends TransactionHandler = TransactionHand
   protected abstract recvOwnData(message: TypedOf<'DUM'>): Rule | undefined;
 
   /** The messages only one side understands, and those that each side tells its handler in its own way; while live. */
-  protected abstract recvOwn(message: TransactionMessage): Rule | undefined;
+  protected abstract recvOwn(message: OwnMessage): Rule | undefined;
 
   /** The named line that commits us to keep `kept`, `delivered` octets being sent with it; the processor's alone. */
   protected keptLine(_kept: Range, _delivered: number): string {
@@ -126,7 +129,13 @@ export abstract class Transaction<H extends TransactionHandler = TransactionHand
       case 'DPM':
         this.#isPeerPaused = true;
         return undefined;
-      default:
+      case 'AMS':
+      case 'AME':
+      case 'DUY':
+      case 'DPI':
+      case 'DWSR':
+      case 'DWSS':
+      case 'DSS':
         return this.#stage === 'live' ? this.recvOwn(message) : undefined;
     }
   }

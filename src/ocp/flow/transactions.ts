@@ -28,6 +28,8 @@ const SWEEPS = 2;
 export class Transactions implements TransactionHost {
   readonly xids: Xids;
   epoch = 0;
+  /** How many there have been. */
+  added = 0;
   readonly #line: TransactionLine;
   readonly #live = new Map<number, Transaction>();
   /** Whose DUM is being read. */
@@ -53,6 +55,7 @@ export class Transactions implements TransactionHost {
 
   add(transaction: Transaction): void {
     this.#live.set(transaction.xid, transaction);
+    this.added++;
   }
 
   find(xid: number): Transaction | undefined {

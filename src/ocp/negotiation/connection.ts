@@ -15,7 +15,7 @@ import {
   writePq,
 } from '../codec/index.ts';
 import { type ConnectionEnd, failure } from '../flow/result.ts';
-import type { ConnectionRule, Rule } from '../flow/rules.ts';
+import type { Rule } from '../flow/rules.ts';
 import { type TransactionLine, Transactions } from '../flow/transactions.ts';
 import { Turns } from '../flow/turns.ts';
 import { Admission } from './admission.ts';
@@ -49,6 +49,8 @@ export interface ConnectionSettings {
  */
 export type TimerKind = 'negotiation' | 'silence' | 'stall' | 'idle';
 
+const IDLE: Result = { code: 200, reason: 'idle' };
+
 /*
  *   fresh --- start ---> open --- CE sent or received, transport gone ---> ended
  */
@@ -77,6 +79,8 @@ export class Connection implements MessageSink, TransactionLine {
   #isAskingForLife = false;
   /** The phase that was open when negotiation was last found slow; the first has no second chance. */
   #slowPhase = 0;
+  /** Transactions there had been when the connection was last looked at for idleness. */
+  #addedBefore = 0;
 
   constructor(role: Role, { kept, limits, policy, firstXid }: ConnectionSettings) {
     this.#role = role;
@@ -140,7 +144,7 @@ export class Connection implements MessageSink, TransactionLine {
   }
 
   /** The peer broke `rule`, and the connection is its scope. */
-  fail(rule: ConnectionRule | Rule): void {
+  fail(rule: Rule): void {
     const result = failure(rule);
     this.#end({ by: 'us', result, rule });
   }
@@ -164,7 +168,8 @@ export class Connection implements MessageSink, TransactionLine {
         this.transactions.sweep();
         break;
       case 'idle':
-        if (this.transactions.live === 0) this.close({ code: 200, reason: 'idle' });
+        if (this.transactions.live === 0 && this.transactions.added === this.#addedBefore) this.close(IDLE);
+        this.#addedBefore = this.transactions.added;
     }
   }
 
@@ -273,7 +278,7 @@ export class Connection implements MessageSink, TransactionLine {
     this.#role.onPhaseClosed();
   }
 
-  #failIf(rule: ConnectionRule | Rule | undefined): void {
+  #failIf(rule: Rule | undefined): void {
     if (rule !== undefined) this.fail(rule);
   }
 

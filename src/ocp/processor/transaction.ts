@@ -2,7 +2,7 @@ import type { Range, Result, Structure, TypedOf } from '../codec/index.ts';
 import { writeAms } from '../codec/index.ts';
 import { Commitment } from '../flow/preservation.ts';
 import type { Rule } from '../flow/rules.ts';
-import { Transaction, type TransactionHost, type TransactionMessage } from '../flow/transaction.ts';
+import { type OwnMessage, Transaction, type TransactionHost } from '../flow/transaction.ts';
 import type { KeptForm, ProcessorTransaction, ProcessorTransactionEvents } from './types.ts';
 
 /**
@@ -56,7 +56,7 @@ export class ProcessorTx extends Transaction<ProcessorTransactionEvents> impleme
     return rule;
   }
 
-  protected override recvOwn(message: TransactionMessage): Rule | undefined {
+  protected override recvOwn(message: OwnMessage): Rule | undefined {
     switch (message.kind) {
       case 'AMS':
         return this.#recvStart(message.services);
@@ -66,8 +66,10 @@ export class ProcessorTx extends Transaction<ProcessorTransactionEvents> impleme
         return this.#recvInterest(message);
       case 'AME':
         return this.#recvEnd(message.result);
-      default:
-        return undefined; // DWSR and DWSS: the flows just go on
+      case 'DWSR':
+      case 'DWSS': // the flows just go on
+      case 'DSS':
+        return undefined;
     }
   }
 
