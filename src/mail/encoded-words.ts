@@ -64,3 +64,30 @@ function decodeQ(text: string): Buffer {
     'latin1',
   );
 }
+
+/** An encoded-word has at most 75 characters; `=?utf-8?B?` and `?=` take 12, and four signs carry three octets. */
+const WORD_OCTETS = 45;
+
+/**
+ * Text as it may stand in an unstructured field: as it is where it is plain ASCII and could not be read as an encoded-word, else
+ * UTF-8 in base64 words, divided between characters (RFC 2047 section 5) and joined by spaces, at which a field folds.
+ */
+export function encodeWords(text: string): string {
+  if (/^[\x20-\x7e]*$/.test(text) && !text.includes('=?')) return text;
+  const words: string[] = [];
+  let piece = '';
+  let octets = 0;
+  const flush = () => words.push(`=?utf-8?B?${Buffer.from(piece).toString('base64')}?=`);
+  for (const char of text.toWellFormed()) {
+    const size = Buffer.byteLength(char);
+    if (octets + size > WORD_OCTETS) {
+      flush();
+      piece = '';
+      octets = 0;
+    }
+    piece += char;
+    octets += size;
+  }
+  flush();
+  return words.join(' ');
+}

@@ -3,7 +3,7 @@
  * octets keep their place in a range, the thing that was too big is marked `broken` with the cap's name.
  */
 export interface MailLimits {
-  /** Octets of one header section that are kept and looked at. Exim and Postfix stop near 1 MiB and 100 kB; real mail with many hops and signatures stays under 64 kB. */
+  /** Octets of one header section; what is beyond counts as body. Exim and Postfix stop near 1 MiB and 100 kB; real mail with many hops and signatures stays under 64 kB. */
   readonly headerOctets: number;
   /** Fields of one header section. Thirty is usual, a few hundred happen with forwarding loops. */
   readonly fields: number;
@@ -13,6 +13,8 @@ export interface MailLimits {
   readonly depth: number;
   /** Parts of one message, all levels together. A mail with 1000 attachments is rare, one with a million empty parts is an attack. */
   readonly parts: number;
+  /** Lines that begin like a delimiter and are none. Beyond it a message is an attack on whoever looks at each. */
+  readonly falseDelimiters: number;
   /** Octets of a boundary. RFC 2046 section 5.1.1 allows 70; some programs write more. */
   readonly boundaryOctets: number;
   /** Parameters of one structured field, continuations (RFC 2231) counted singly. */
@@ -31,6 +33,7 @@ export const mailLimits: MailLimits = {
   nameOctets: 256,
   depth: 20,
   parts: 2000,
+  falseDelimiters: 10_000,
   boundaryOctets: 256,
   params: 64,
   paramOctets: 4096,

@@ -1,0 +1,277 @@
+/**
+ * Quoted-printable (RFC 2045 section 6.7), streaming, octet for octet: line ends come out as they went in, CRLF or LF,
+ * and what was encoded from octets decodes to the same octets.
+ */
+import { CR, EMPTY, HT, LF, SP } from '../base/index.ts';
+
+export type QuotedPrintableFault = 'bad-escape' | 'long-space';
+
+const EQUALS = 0x3d;
+/**
+ * White space at the end of a line is no content (rule 3), so a run of it is held until what follows is known. A longer
+ * run than this is content, whatever follows: nobody pads a line so, and holding it would let a peer fill the memory.
+ */
+const MAX_SPACE = 1024;
+
+type DecoderState = 'text' | 'escape' | 'escape-digit' | 'soft' | 'soft-cr';
+
+export class QuotedPrintableDecoder {
+  #state: DecoderState = 'text';
+  #digit = 0;
+  /** White space that may turn out to be padding. */
+  readonly #space = Buffer.allocUnsafe(MAX_SPACE);
+  #spaces = 0;
+  #isLongSpace = false;
+  /** A CR came behind the held space; it belongs to a line end or not. */
+  #isCrHeld = false;
+  #broken: QuotedPrintableFault | undefined;
+
+  /** The first rule the text broke; what broke it stands in the output as it was. */
+  get broken(): QuotedPrintableFault | undefined {
+    return this.#broken;
+  }
+
+  feed(chunk: Uint8Array): Buffer {
+    // Held octets come on top of the chunk's own; an escape that turns out to be none gives two more.
+    const out = new Out(chunk.length + this.#spaces + 4);
+    for (let i = 0; i < chunk.length; i++) this.#octet(chunk[i] as number, out);
+    return out.taken();
+  }
+
+  /** What was still held. White space at the very end is padding. */
+  end(): Buffer {
+    const out = new Out(this.#spaces + 4);
+    if (this.#isCrHeld) {
+      this.#release(out);
+      out.push(CR);
+      this.#isCrHeld = false;
+    }
+    this.#spaces = 0;
+    if (this.#state === 'escape-digit') {
+      this.#giveBack(out);
+    } else if (this.#state === 'soft-cr') {
+      out.push(CR);
+    }
+    this.#state = 'text';
+    return out.taken();
+  }
+
+  #octet(octet: number, out: Out): void {
+    switch (this.#state) {
+      case 'text':
+        this.#text(octet, out);
+        return;
+      case 'escape':
+        this.#escape(octet, out);
+        return;
+      case 'escape-digit': {
+        const low = hexValue(octet);
+        if (low < 0) {
+          this.#giveBack(out);
+          this.#text(octet, out);
+          return;
+        }
+        out.push((hexValue(this.#digit) << 4) | low);
+        this.#state = 'text';
+        return;
+      }
+      case 'soft':
+        // Padding behind the sign of a soft line break.
+        if (octet === SP || octet === HT) return;
+        this.#soft(octet, out);
+        return;
+      case 'soft-cr':
+        this.#state = 'text';
+        if (octet === LF) return;
+        out.push(CR);
+        this.#text(octet, out);
+    }
+  }
+
+  #text(octet: number, out: Out): void {
+    if (this.#isCrHeld) {
+      this.#isCrHeld = false;
+      if (octet !== LF) this.#release(out);
+      else this.#drop();
+      out.push(CR);
+    }
+    if (octet === SP || octet === HT) {
+      this.#holdSpace(octet, out);
+    } else if (octet === CR) {
+      this.#isCrHeld = true;
+    } else if (octet === LF) {
+      this.#drop();
+      out.push(LF);
+    } else {
+      this.#release(out);
+      if (octet === EQUALS) this.#state = 'escape';
+      else out.push(octet);
+    }
+  }
+
+  #escape(octet: number, out: Out): void {
+    if (hexValue(octet) >= 0) {
+      this.#digit = octet;
+      this.#state = 'escape-digit';
+    } else if (octet === SP || octet === HT) {
+      this.#state = 'soft';
+    } else {
+      this.#soft(octet, out);
+    }
+  }
+
+  /** Behind `=` and perhaps padding: a line end, or no soft break at all. */
+  #soft(octet: number, out: Out): void {
+    this.#state = 'text';
+    if (octet === LF) return;
+    if (octet === CR) {
+      this.#state = 'soft-cr';
+      return;
+    }
+    this.#broken ??= 'bad-escape';
+    out.push(EQUALS);
+    this.#text(octet, out);
+  }
+
+  /** `=4` and no second digit: it was no escape. */
+  #giveBack(out: Out): void {
+    this.#broken ??= 'bad-escape';
+    this.#state = 'text';
+    out.push(EQUALS);
+    out.push(this.#digit);
+  }
+
+  #holdSpace(octet: number, out: Out): void {
+    if (this.#isLongSpace) {
+      out.push(octet);
+    } else if (this.#spaces < MAX_SPACE) {
+      this.#space[this.#spaces++] = octet;
+    } else {
+      this.#broken ??= 'long-space';
+      this.#release(out);
+      this.#isLongSpace = true;
+      out.push(octet);
+    }
+  }
+
+  #release(out: Out): void {
+    for (let i = 0; i < this.#spaces; i++) out.push(this.#space[i] as number);
+    this.#drop();
+  }
+
+  #drop(): void {
+    this.#spaces = 0;
+    this.#isLongSpace = false;
+  }
+}
+
+/** RFC 2045 section 6.7, rule 5: a line has 76 characters with the sign of its soft break. */
+const LINE_CHARS = 76;
+
+export class QuotedPrintableEncoder {
+  #column = 0;
+  #space = -1;
+  #isCrHeld = false;
+
+  /** Text with line ends CRLF; a CR or LF alone is an octet like any other. */
+  feed(chunk: Uint8Array): Buffer {
+    const out = new Out(chunk.length * 4 + 16);
+    for (let i = 0; i < chunk.length; i++) this.#octet(chunk[i] as number, out);
+    return out.taken();
+  }
+
+  end(): Buffer {
+    const out = new Out(16);
+    if (this.#space >= 0) this.#escaped(this.#space, out);
+    if (this.#isCrHeld) this.#escaped(CR, out);
+    this.#space = -1;
+    this.#isCrHeld = false;
+    return out.taken();
+  }
+
+  #octet(octet: number, out: Out): void {
+    if (this.#isCrHeld) {
+      this.#isCrHeld = false;
+      if (octet === LF) {
+        this.#releaseSpace(out, true);
+        out.push(CR);
+        out.push(LF);
+        this.#column = 0;
+        return;
+      }
+      this.#releaseSpace(out, false);
+      this.#escaped(CR, out);
+    }
+    if (octet === CR) {
+      this.#isCrHeld = true;
+      return;
+    }
+    this.#releaseSpace(out, false);
+    if (octet === SP || octet === HT) this.#space = octet;
+    else if (octet > SP && octet < 0x7f && octet !== EQUALS) this.#plain(octet, out);
+    else this.#escaped(octet, out);
+  }
+
+  /** White space is held one octet long: at the end of a line it must be escaped (rule 3). */
+  #releaseSpace(out: Out, isLineEnd: boolean): void {
+    if (this.#space < 0) return;
+    if (isLineEnd) this.#escaped(this.#space, out);
+    else this.#plain(this.#space, out);
+    this.#space = -1;
+  }
+
+  #plain(octet: number, out: Out): void {
+    this.#room(1, out);
+    out.push(octet);
+  }
+
+  #escaped(octet: number, out: Out): void {
+    this.#room(3, out);
+    out.push(EQUALS);
+    out.push(hexDigit(octet >> 4));
+    out.push(hexDigit(octet & 15));
+  }
+
+  #room(chars: number, out: Out): void {
+    if (this.#column + chars > LINE_CHARS - 1) {
+      out.push(EQUALS);
+      out.push(CR);
+      out.push(LF);
+      this.#column = 0;
+    }
+    this.#column += chars;
+  }
+}
+
+/** Output that grows, for the few chunks whose size was guessed too small. */
+class Out {
+  #octets: Buffer;
+  #size = 0;
+
+  constructor(guess: number) {
+    this.#octets = Buffer.allocUnsafe(guess);
+  }
+
+  push(octet: number): void {
+    if (this.#size === this.#octets.length) {
+      const grown = Buffer.allocUnsafe(this.#size * 2 + 16);
+      this.#octets.copy(grown);
+      this.#octets = grown;
+    }
+    this.#octets[this.#size++] = octet;
+  }
+
+  taken(): Buffer {
+    return this.#size === 0 ? EMPTY : this.#octets.subarray(0, this.#size);
+  }
+}
+
+function hexValue(octet: number): number {
+  if (octet >= 0x30 && octet <= 0x39) return octet - 0x30;
+  const upper = octet & 0xdf;
+  return upper >= 0x41 && upper <= 0x46 ? upper - 0x37 : -1;
+}
+
+function hexDigit(value: number): number {
+  return value < 10 ? 0x30 + value : 0x37 + value;
+}
