@@ -1,0 +1,84 @@
+/** First step of a command: is it one, is it legal now, is it well-formed? A pure look at the line and the state. */
+import { needsSmtpUtf8 } from '../address.ts';
+import { replies } from '../replies.ts';
+import type { Reply } from '../reply.ts';
+import { type CommandLine, isHttp } from './command-line.ts';
+import { type Command, commands, orderRefusal } from './commands.ts';
+import type { ServerOptions } from './options.ts';
+import type { Stage, Transaction } from './state.ts';
+
+export type Checked =
+  | { readonly kind: 'proceed'; readonly command: Command }
+  | { readonly kind: 'refuse'; readonly reply: Reply }
+  /** Refused though nothing is wrong with it. */
+  | { readonly kind: 'decline'; readonly reply: Reply }
+  /** A BDAT refused: its octets come all the same. */
+  | { readonly kind: 'drop'; readonly reply: Reply; readonly size: number; readonly isLast: boolean }
+  /** Refused, and what follows cannot be trusted. */
+  | { readonly kind: 'hang-up'; readonly reply: Reply };
+
+export interface Circumstances {
+  readonly isGreeted: boolean;
+  readonly isSecure: boolean;
+  readonly transaction: Transaction;
+  /** Whether octets behind the command are there already. */
+  readonly isFollowed: boolean;
+  readonly options: ServerOptions;
+}
+
+export function checkCommand({ verb, argument }: CommandLine, now: Circumstances): Checked {
+  const { options } = now;
+  if (isHttp(verb)) return { kind: 'hang-up', reply: replies.notSmtp };
+  const row = commands.get(verb);
+  if (row === undefined) return { kind: 'refuse', reply: replies.unknownCommand };
+  if (row.pipelining === 'alone' && now.isFollowed) {
+    return { kind: 'hang-up', reply: verb === 'DATA' ? replies.dataTooSoon : replies.tlsTooSoon };
+  }
+  const stage: Stage = now.isGreeted ? now.transaction.at : 'start';
+  const isLegal = row.legal === 'any' || row.legal.includes(stage);
+  let refusal = isLegal ? undefined : orderRefusal(verb, stage);
+  if (options.tls === 'required' && !now.isSecure && !row.isPlain) refusal = replies.needTls;
+  // The octets of an illegal BDAT must be counted off, so that it is read even so.
+  if (refusal !== undefined && verb !== 'BDAT') return { kind: 'refuse', reply: refusal };
+  const command = row.parse(argument, options);
+  if ('code' in command) return { kind: verb === 'BDAT' ? 'hang-up' : 'refuse', reply: command };
+  if (command.verb === 'BDAT') return checkBdat(command, refusal, now);
+  return checkCircumstances(command, now) ?? { kind: 'proceed', command };
+}
+
+/** What the table of commands cannot say. */
+function checkCircumstances(
+  command: Command,
+  { transaction: tx, isSecure, options }: Circumstances,
+): Checked | undefined {
+  if (command.verb === 'STARTTLS') {
+    if (options.tls === 'none') return { kind: 'refuse', reply: replies.notImplemented };
+    if (isSecure) return { kind: 'refuse', reply: replies.tlsActive };
+  }
+  if (tx.at !== 'opening' && tx.at !== 'open') return undefined;
+  if (command.verb === 'DATA' && tx.envelope.accepted === 0) return { kind: 'refuse', reply: replies.noRecipients };
+  if (command.verb !== 'RCPT') return undefined;
+  // RFC 6531, 3.4: the parameter of MAIL speaks for the whole envelope.
+  if (needsSmtpUtf8(command.rcpt.forwardPath) && !tx.envelope.smtpUtf8) {
+    return { kind: 'refuse', reply: replies.needSmtpUtf8 };
+  }
+  if (tx.envelope.asked < options.limits.recipients) return undefined;
+  return { kind: 'decline', reply: replies.tooManyRecipients };
+}
+
+function checkBdat(
+  command: Command & { readonly verb: 'BDAT' },
+  illegal: Reply | undefined,
+  now: Circumstances,
+): Checked {
+  const { transaction: tx, options } = now;
+  const { size, isLast } = command;
+  const before = tx.at === 'receiving' ? tx.intake.octets : 0;
+  let reply = illegal;
+  if (reply === undefined && tx.at === 'open' && tx.envelope.accepted === 0) reply = replies.noRecipients;
+  if (reply === undefined && before + size > options.maxSize) reply = replies.tooBig;
+  if (reply === undefined) return { kind: 'proceed', command };
+  // Only to keep us busy does one announce much more than a server takes that told its limit.
+  const isTooMuch = size > options.maxSize * options.limits.droppedContentFactor;
+  return isTooMuch ? { kind: 'hang-up', reply } : { kind: 'drop', reply, size, isLast };
+}

@@ -1,0 +1,136 @@
+/**
+ * The table of commands: a row says when a command is legal, how its argument is read, and what may stand behind it in
+ * a pipeline. What it does is the session's (`session.ts`), one short arm a command. A new command is a row here, a
+ * member of `Command`, and an arm there.
+ */
+import { readDecimal } from '../../base/index.ts';
+import { needsSmtpUtf8 } from '../address.ts';
+import { parseMailArgument, parseRcptArgument, writeArgument } from '../argument.ts';
+import { replies } from '../replies.ts';
+import type { Reply } from '../reply.ts';
+import type { MailCommand, RcptCommand } from './handler.ts';
+import type { ServerOptions } from './options.ts';
+import { checkParameters, mailParameters, rcptParameters } from './parameters.ts';
+import type { Stage } from './state.ts';
+
+export type Command =
+  | { readonly verb: 'EHLO' | 'HELO'; readonly name: string }
+  | { readonly verb: 'MAIL'; readonly mail: MailCommand }
+  | { readonly verb: 'RCPT'; readonly rcpt: RcptCommand }
+  | { readonly verb: 'BDAT'; readonly size: number; readonly isLast: boolean }
+  | { readonly verb: 'VRFY' | 'EXPN'; readonly argument: string }
+  | { readonly verb: 'DATA' | 'RSET' | 'NOOP' | 'HELP' | 'QUIT' | 'STARTTLS' };
+
+/**
+ * How a command stands to others in a pipeline (RFC 2920, 3.1), from loose to strict.
+ * - free: looked at even while commands before it are unanswered
+ * - waits: looked at when all before it are answered
+ * - holds: and nothing behind it is looked at until it is answered itself
+ * - alone: and nothing may come behind it until then
+ */
+export type Pipelining = 'free' | 'waits' | 'holds' | 'alone';
+
+export interface CommandRow {
+  readonly pipelining: Pipelining;
+  /** `any`, or the stages it is legal at. */
+  readonly legal: 'any' | readonly Stage[];
+  /** Whether it moves no mail: such are counted. */
+  readonly isJunk: boolean;
+  /** Whether it is legal before STARTTLS where TLS is required (RFC 3207, 4). */
+  readonly isPlain: boolean;
+  readonly parse: (argument: string, options: ServerOptions) => Command | Reply;
+}
+
+export const commands: ReadonlyMap<string, CommandRow> = new Map<string, CommandRow>([
+  [
+    'EHLO',
+    { pipelining: 'holds', legal: 'any', isJunk: true, isPlain: true, parse: (name) => parseHello('EHLO', name) },
+  ],
+  [
+    'HELO',
+    { pipelining: 'holds', legal: 'any', isJunk: true, isPlain: true, parse: (name) => parseHello('HELO', name) },
+  ],
+  ['MAIL', { pipelining: 'waits', legal: ['none'], isJunk: false, isPlain: false, parse: parseMail }],
+  ['RCPT', { pipelining: 'free', legal: ['opening', 'open'], isJunk: false, isPlain: false, parse: parseRcpt }],
+  ['DATA', { pipelining: 'alone', legal: ['open'], isJunk: false, isPlain: false, parse: bare('DATA') }],
+  ['BDAT', { pipelining: 'waits', legal: ['open', 'receiving'], isJunk: false, isPlain: false, parse: parseBdat }],
+  ['RSET', { pipelining: 'waits', legal: 'any', isJunk: true, isPlain: true, parse: bare('RSET') }],
+  ['NOOP', { pipelining: 'free', legal: 'any', isJunk: true, isPlain: true, parse: () => ({ verb: 'NOOP' }) }],
+  ['HELP', { pipelining: 'free', legal: 'any', isJunk: true, isPlain: true, parse: () => ({ verb: 'HELP' }) }],
+  ['QUIT', { pipelining: 'waits', legal: 'any', isJunk: false, isPlain: true, parse: bare('QUIT') }],
+  [
+    'VRFY',
+    { pipelining: 'holds', legal: 'any', isJunk: true, isPlain: false, parse: (text) => parseText('VRFY', text) },
+  ],
+  [
+    'EXPN',
+    { pipelining: 'holds', legal: 'any', isJunk: true, isPlain: false, parse: (text) => parseText('EXPN', text) },
+  ],
+  ['STARTTLS', { pipelining: 'alone', legal: ['none'], isJunk: false, isPlain: true, parse: bare('STARTTLS') }],
+]);
+
+/** What a command gets that came at the wrong time. */
+export function orderRefusal(verb: string, stage: Stage): Reply {
+  if (stage === 'start') return replies.needHello;
+  if (verb === 'MAIL') return replies.nestedMail;
+  return stage === 'none' && verb !== 'STARTTLS' ? replies.needMail : replies.badSequence;
+}
+
+/** A name of any printable characters: clients send underscores, bare words and addresses, and only a policy may mind. */
+function parseHello(verb: 'EHLO' | 'HELO', name: string): Command | Reply {
+  return /^[\x21-\x7e]{1,255}$/.test(name) ? { verb, name } : replies.needName;
+}
+
+function parseMail(argument: string, options: ServerOptions): Command | Reply {
+  const path = behind('FROM:', argument);
+  if (path === undefined) return replies.mailSyntax;
+  const step = parseMailArgument(path);
+  if (step.kind !== 'got')
+    return step.kind === 'bad' && isParameterRule(step.rule) ? replies.badParameter : replies.badSenderSyntax;
+  const { path: reversePath, params } = step.value;
+  const refusal = checkParameters(params, mailParameters, options);
+  if (refusal !== undefined) return refusal;
+  if (needsSmtpUtf8(reversePath) && !params.has('SMTPUTF8')) return replies.needSmtpUtf8;
+  return { verb: 'MAIL', mail: { argument: writeArgument(reversePath, params), reversePath, params } };
+}
+
+function parseRcpt(argument: string, options: ServerOptions): Command | Reply {
+  const path = behind('TO:', argument);
+  if (path === undefined) return replies.rcptSyntax;
+  const step = parseRcptArgument(path);
+  if (step.kind !== 'got')
+    return step.kind === 'bad' && isParameterRule(step.rule) ? replies.badParameter : replies.badRecipientSyntax;
+  const { path: forwardPath, params } = step.value;
+  const refusal = checkParameters(params, rcptParameters, options);
+  if (refusal !== undefined) return refusal;
+  return { verb: 'RCPT', rcpt: { argument: writeArgument(forwardPath, params), forwardPath, params } };
+}
+
+/** RFC 5321, 3.3 forbids spaces behind the colon; many clients send one, and what goes on is written anew. */
+function behind(keyword: string, argument: string): string | undefined {
+  if (argument.slice(0, keyword.length).toUpperCase() !== keyword) return undefined;
+  return argument.slice(keyword.length).replace(/^ +/, '');
+}
+
+function isParameterRule(rule: string): boolean {
+  return rule.startsWith('parameter-');
+}
+
+/** RFC 3030, 2: `BDAT SP chunk-size [SP "LAST"]`. */
+function parseBdat(argument: string, options: ServerOptions): Command | Reply {
+  const m = /^([0-9]{1,15})(?: +(LAST))?$/i.exec(argument);
+  const digits = Buffer.from(m?.[1]?.replace(/^0+(?=.)/, '') ?? '', 'latin1');
+  const size = readDecimal(digits, 0, digits.length, Number.MAX_SAFE_INTEGER);
+  if (m === null || size === undefined) return replies.bdatSyntax;
+  return options.chunking ? { verb: 'BDAT', size, isLast: m[2] !== undefined } : replies.notImplemented;
+}
+
+function parseText(verb: 'VRFY' | 'EXPN', argument: string): Command | Reply {
+  if (argument === '') return replies.needArgument;
+  return /[\x00-\x1f\x7f]/.test(argument) ? replies.commandOctets : { verb, argument };
+}
+
+function bare(verb: 'DATA' | 'RSET' | 'QUIT' | 'STARTTLS'): (argument: string) => Command | Reply {
+  const command: Command = { verb };
+  return (argument) => (argument === '' ? command : replies.noArgument);
+}

@@ -1,0 +1,420 @@
+/**
+ * The dialog of a session: commands and answers change the state, replies leave in order. A command passes three steps:
+ * check (`check.ts`), ask (the handler), proceed (change state, reply). Those that may be pipelined are asked while
+ * earlier ones are unanswered. Content itself passes by; only its borders and flaws matter here.
+ */
+
+import { greeting, replies } from '../replies.ts';
+import { isPermanent, isPositive, type Reply, withEnhanced, writeReply } from '../reply.ts';
+import { checkCommand } from './check.ts';
+import type { CommandLine } from './command-line.ts';
+import { type Command, commands } from './commands.ts';
+import { Conduct } from './conduct.ts';
+import { DataReader } from './data-reader.ts';
+import { writeHello } from './extensions.ts';
+import type { MailCommand, RcptCommand, ResetCause, ServerHandler, ServerOut, Ticket } from './handler.ts';
+import { flawReply, Intake } from './intake.ts';
+import type { ServerOptions } from './options.ts';
+import { type Place, ReplyQueue } from './reply-queue.ts';
+import * as state from './state.ts';
+
+export class Dialog {
+  readonly #options: ServerOptions;
+  readonly #handler: ServerHandler;
+  readonly #out: ServerOut;
+  readonly #conduct: Conduct;
+  readonly #replies = new ReplyQueue();
+  #input: state.Input = state.GREETING;
+  #transaction: state.Transaction = state.NONE;
+  /** The last EHLO or HELO asked, and whether one was accepted. */
+  #verb: 'EHLO' | 'HELO' = 'EHLO';
+  #isGreeted = false;
+  #isSecure = false;
+  #steps = 0;
+  #farewell: Reply | undefined;
+
+  constructor(options: ServerOptions, handler: ServerHandler, out: ServerOut) {
+    this.#options = options;
+    this.#handler = handler;
+    this.#out = out;
+    this.#conduct = new Conduct(options.limits);
+  }
+
+  get input(): state.Input {
+    return this.#input;
+  }
+
+  get isSecure(): boolean {
+    return this.#isSecure;
+  }
+
+  /** Replies owed. */
+  get owed(): number {
+    return this.#replies.length;
+  }
+
+  get steps(): number {
+    return this.#steps;
+  }
+
+  greet(refusal: Reply | undefined): void {
+    if (this.#input.at !== 'greeting') return;
+    this.#input = state.COMMANDS;
+    if (refusal !== undefined) {
+      this.hangUp(refusal);
+    } else {
+      this.#out.write(writeReply(greeting(this.#options.hostname)));
+      this.#rest();
+    }
+  }
+
+  // Commands
+
+  /** Whether the command may be looked at while earlier ones are unanswered. */
+  canTake({ verb }: CommandLine): boolean {
+    const owed = this.#replies.length;
+    if (owed === 0) return true;
+    return owed < this.#options.limits.pending && (commands.get(verb)?.pipelining ?? 'free') === 'free';
+  }
+
+  /** `isFollowed`: octets behind the command are there already. */
+  take(line: CommandLine, isFollowed: boolean): void {
+    this.#steps++;
+    if (!this.#conduct.onCommand(commands.get(line.verb)?.isJunk ?? true)) {
+      this.hangUp(replies.tooManyCommands);
+      return;
+    }
+    const checked = checkCommand(line, {
+      isGreeted: this.#isGreeted,
+      isSecure: this.#isSecure,
+      transaction: this.#transaction,
+      isFollowed,
+      options: this.#options,
+    });
+    switch (checked.kind) {
+      case 'proceed':
+        this.#proceed(checked.command);
+        break;
+      case 'refuse':
+        this.#refuse(checked.reply);
+        break;
+      case 'decline':
+        this.#say(checked.reply);
+        break;
+      case 'drop':
+        this.#drop(checked.reply, checked.size, checked.isLast);
+        break;
+      case 'hang-up':
+        this.hangUp(checked.reply);
+        break;
+    }
+  }
+
+  #proceed(command: Command): void {
+    switch (command.verb) {
+      case 'EHLO':
+      case 'HELO':
+        this.#verb = command.verb;
+        this.#input = state.WAITING;
+        this.#handler.onHello(command.verb, command.name, this.#replies.take('hello').ticket);
+        break;
+      case 'MAIL':
+        this.#onMail(command.mail);
+        break;
+      case 'RCPT':
+        this.#onRcpt(command.rcpt);
+        break;
+      case 'DATA':
+        this.#input = state.WAITING_ALONE;
+        this.#ask(this.#replies.take('data'));
+        break;
+      case 'BDAT':
+        this.#onBdat(command.size, command.isLast);
+        break;
+      case 'RSET':
+        this.#reset('RSET');
+        this.#say(replies.ok);
+        break;
+      case 'NOOP':
+        this.#say(replies.ok);
+        break;
+      case 'HELP':
+        this.#say(replies.help);
+        break;
+      case 'QUIT':
+        this.#reset('QUIT');
+        this.hangUp(replies.goodbye);
+        break;
+      case 'VRFY':
+      case 'EXPN':
+        this.#input = state.WAITING;
+        this.#handler.onVerify(command.verb, command.argument, this.#replies.take('verify').ticket);
+        break;
+      case 'STARTTLS':
+        this.#say(replies.startTls);
+        this.#input = state.TLS;
+        this.#out.startTls();
+        break;
+    }
+  }
+
+  #onMail(mail: MailCommand): void {
+    const envelope: state.Envelope = { smtpUtf8: mail.params.has('SMTPUTF8'), asked: 0, accepted: 0 };
+    this.#transaction = { at: 'opening', envelope };
+    this.#handler.onMail(mail, this.#replies.take('mail').ticket);
+  }
+
+  #onRcpt(rcpt: RcptCommand): void {
+    const tx = this.#transaction;
+    if (tx.at === 'opening' || tx.at === 'open') tx.envelope.asked++;
+    this.#handler.onRcpt(rcpt, this.#replies.take('rcpt').ticket);
+  }
+
+  /** RFC 3030, 2: the handler is asked at the first chunk; those behind it go where the first went. */
+  #onBdat(size: number, isLast: boolean): void {
+    const tx = this.#transaction;
+    const place = this.#replies.take('data');
+    if (tx.at === 'receiving') {
+      this.#startChunk({ left: size, isLast, place, fate: tx.intake });
+    } else {
+      this.#input = { at: 'waiting', behind: { left: size, isLast, place, fate: replies.badSequence } };
+      this.#ask(place);
+    }
+  }
+
+  #drop(refusal: Reply, size: number, isLast: boolean): void {
+    if (refusal === replies.tooBig) this.#reset('TOO_BIG');
+    const fate = this.#conduct.onError() ? refusal : replies.tooManyErrors;
+    this.#startChunk({ left: size, isLast, place: this.#replies.take('ours'), fate });
+  }
+
+  #ask(place: Place): void {
+    this.#transaction = state.ASKED;
+    this.#handler.onData(place.ticket);
+  }
+
+  // Answers
+
+  answer(ticket: Ticket, r: Reply): void {
+    const place = this.#replies.find(ticket);
+    if (place === undefined) return;
+    this.#steps++;
+    const isAboutAddress = place.asked === 'mail' || place.asked === 'rcpt' || place.asked === 'verify';
+    const isTooMany = isAboutAddress && isPermanent(r) && !this.#conduct.onRefusal();
+    const answer = isTooMany ? replies.tooManyErrors : withEnhanced(r);
+    const chunk = this.#onAnswer(place, isPositive(answer));
+    if (chunk === undefined) this.#settle(place, answer);
+    else this.#startChunk({ ...chunk, fate: answer });
+  }
+
+  /** Returns the chunk of a BDAT, whose octets are still to come and to be dropped. */
+  #onAnswer(place: Place, isYes: boolean): state.Chunk | undefined {
+    const tx = this.#transaction;
+    const behind = this.#input.at === 'waiting' ? this.#input.behind : 'anything';
+    switch (place.asked) {
+      case 'mail':
+        if (isYes && tx.at === 'opening') this.#transaction = { at: 'open', envelope: tx.envelope };
+        if (!isYes) this.#onMailRefused();
+        return undefined;
+      case 'rcpt':
+        if (tx.at !== 'opening' && tx.at !== 'open') return undefined;
+        if (isYes) tx.envelope.accepted++;
+        else tx.envelope.asked--;
+        return undefined;
+      case 'data':
+        this.#transaction = state.NONE;
+        this.#input = state.COMMANDS;
+        return typeof behind === 'object' ? behind : undefined;
+      case 'end':
+        this.#transaction = state.NONE;
+        this.#input = state.COMMANDS;
+        if (isYes) this.#conduct.onAcceptedMail();
+        return undefined;
+      case 'hello':
+      case 'verify':
+        this.#input = state.COMMANDS;
+        return undefined;
+      case 'ours':
+        return undefined;
+    }
+  }
+
+  /** The RCPTs behind it were sent in hope (RFC 2920): whatever was or will be answered to them, they had no MAIL. */
+  #onMailRefused(): void {
+    this.#transaction = state.NONE;
+    this.#replies.settleRecipients(writeReply(replies.needMail));
+  }
+
+  answerHello(ticket: Ticket): void {
+    const place = this.#replies.find(ticket);
+    if (place?.asked !== 'hello') return;
+    this.#steps++;
+    this.#reset('HELLO');
+    this.#isGreeted = true;
+    this.#input = state.COMMANDS;
+    this.#settleText(place, writeHello(this.#verb, this.#options, this.#isSecure));
+  }
+
+  go(ticket: Ticket): void {
+    const place = this.#replies.find(ticket);
+    if (place?.asked !== 'data' || this.#input.at !== 'waiting') return;
+    this.#steps++;
+    const { behind } = this.#input;
+    const intake = new Intake(this.#options, this.#handler);
+    this.#transaction = { at: 'receiving', intake };
+    if (typeof behind === 'object') {
+      this.#startChunk({ ...behind, fate: intake });
+    } else {
+      this.#input = { at: 'content', reader: new DataReader(intake), intake };
+      this.#settle(place, replies.goAhead);
+    }
+  }
+
+  // Content
+
+  /** DATA's content grew. */
+  onContent(intake: Intake): void {
+    this.#resetIfFlawed(intake);
+    if (intake.isFlood) this.hangUp(replies.tooBig);
+  }
+
+  /** The final dot was read. */
+  onContentEnd(intake: Intake): void {
+    intake.end();
+    const refusal = this.#resetIfFlawed(intake);
+    this.#input = state.COMMANDS;
+    if (refusal !== undefined) this.#refuse(refusal);
+    else this.#askForEnd(this.#replies.take('end'));
+  }
+
+  #startChunk(chunk: state.Chunk): void {
+    chunk.place.asked = 'ours';
+    this.#input = { at: 'chunk', chunk };
+    if (chunk.left === 0) this.#onChunkEnd(chunk);
+  }
+
+  /** `buf[from, to)` are the next octets of the chunk, perhaps its last. */
+  onChunk(chunk: state.Chunk, buf: Buffer, from: number, to: number): void {
+    chunk.left -= to - from;
+    if (!('code' in chunk.fate)) {
+      chunk.fate.take(buf, from, to);
+      chunk.fate = this.#resetIfFlawed(chunk.fate) ?? chunk.fate;
+    }
+    if (chunk.left === 0) this.#onChunkEnd(chunk);
+  }
+
+  #onChunkEnd({ fate, isLast, place }: state.Chunk): void {
+    this.#input = state.COMMANDS;
+    if (isLast && !('code' in fate)) fate.end();
+    const refusal = 'code' in fate ? fate : this.#resetIfFlawed(fate);
+    if (refusal !== undefined) this.#settle(place, refusal);
+    else if (isLast) this.#askForEnd(place);
+    else this.#settle(place, replies.chunkOk);
+  }
+
+  #askForEnd(place: Place): void {
+    this.#steps++;
+    place.asked = 'end';
+    this.#transaction = state.ENDED;
+    this.#input = state.WAITING;
+    this.#handler.onContentEnd(place.ticket);
+  }
+
+  /** The handler need not keep what will be refused, even if the rest of it takes an hour to come. */
+  #resetIfFlawed(intake: Intake): Reply | undefined {
+    if (intake.flaw === undefined) return undefined;
+    this.#reset(intake.flaw === 'too-big' ? 'TOO_BIG' : 'BAD_CONTENT');
+    return flawReply(intake.flaw);
+  }
+
+  // The end
+
+  shutdown(farewell: Reply): void {
+    this.#farewell = farewell;
+    this.#rest();
+  }
+
+  cut(farewell: Reply): void {
+    if (this.#input.at === 'closed') return;
+    this.#replies.clear();
+    if (this.#input.at === 'tls') this.#close();
+    else this.hangUp(farewell);
+  }
+
+  ended(): void {
+    if (this.#input.at === 'closed') return;
+    this.#forget();
+    this.#handler.onClosed();
+  }
+
+  secured(): void {
+    if (this.#input.at !== 'tls') return;
+    this.#isSecure = true;
+    this.#isGreeted = false;
+    this.#input = state.COMMANDS;
+    this.#rest();
+  }
+
+  /** Says so, behind what else is owed, and ends the session. What still comes is dropped. */
+  hangUp(farewell: Reply): void {
+    const place = this.#replies.take('ours');
+    place.isFinal = true;
+    this.#settle(place, farewell);
+  }
+
+  /** A moment of rest is where an announced shutdown takes place. */
+  #rest(): void {
+    const isIdle = this.#input.at === 'commands' || this.#input.at === 'greeting';
+    if (this.#farewell === undefined || !isIdle || this.owed > 0 || this.#transaction.at !== 'none') return;
+    this.hangUp(this.#farewell);
+  }
+
+  #close(): void {
+    this.#forget();
+    this.#out.close();
+    this.#handler.onClosed();
+  }
+
+  #forget(): void {
+    this.#input = state.CLOSED;
+    this.#replies.clear();
+    this.#reset('LOST');
+  }
+
+  /** The transaction is over, and not by the handler's word. */
+  #reset(cause: ResetCause): void {
+    if (this.#transaction.at === 'none') return;
+    this.#transaction = state.NONE;
+    this.#handler.onReset(cause);
+  }
+
+  // Replies
+
+  #say(r: Reply): void {
+    this.#settle(this.#replies.take('ours'), r);
+  }
+
+  /** For what breaks syntax or order: counted. */
+  #refuse(r: Reply): void {
+    this.#say(this.#conduct.onError() ? r : replies.tooManyErrors);
+  }
+
+  #settle(place: Place, r: Reply): void {
+    if (r.code === 421) place.isFinal = true; // RFC 5321, 3.8: who says 421 closes
+    if (place.isFinal) this.#input = state.CLOSING;
+    this.#settleText(place, writeReply(r));
+  }
+
+  /** Writes what is settled at the front of the queue. */
+  #settleText(settled: Place, text: string): void {
+    settled.text = text;
+    for (let place = this.#replies.shift(); place !== undefined; place = this.#replies.shift()) {
+      this.#out.write(place.text ?? '');
+      if (place.isFinal) {
+        this.#close();
+        return;
+      }
+    }
+    this.#rest();
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * ESMTP parameters of MAIL and RCPT: a row for each one we know. Whatever stands in no row, or whose extension this
+ * listener does not announce, is refused (RFC 5321, 4.1.1.11: 555).
+ */
+import { readDecimal } from '../../base/index.ts';
+import type { Parameters } from '../argument.ts';
+import { replies } from '../replies.ts';
+import type { Reply } from '../reply.ts';
+import type { ServerOptions } from './options.ts';
+
+interface ParameterRow {
+  readonly isAnnounced: (options: ServerOptions) => boolean;
+  /** What is wrong with the value, if anything. */
+  readonly check: (value: string | true, options: ServerOptions) => Reply | undefined;
+}
+
+type ParameterTable = ReadonlyMap<string, ParameterRow>;
+
+export const mailParameters: ParameterTable = new Map<string, ParameterRow>([
+  ['SIZE', { isAnnounced: () => true, check: checkSize }], // RFC 1870
+  ['BODY', { isAnnounced: (options) => options.eightBitMime, check: checkBody }], // RFC 6152
+  ['SMTPUTF8', { isAnnounced: (options) => options.smtpUtf8, check: checkBare }], // RFC 6531
+]);
+
+export const rcptParameters: ParameterTable = new Map();
+
+export function checkParameters(params: Parameters, known: ParameterTable, options: ServerOptions): Reply | undefined {
+  for (const [keyword, value] of params) {
+    const row = known.get(keyword);
+    if (row === undefined || !row.isAnnounced(options)) return replies.unknownParameter;
+    const refusal = row.check(value, options);
+    if (refusal !== undefined) return refusal;
+  }
+  return undefined;
+}
+
+/** RFC 1870, 6.1: 1*20DIGIT. More than we take is refused before an octet of it comes. */
+function checkSize(value: string | true, options: ServerOptions): Reply | undefined {
+  if (value === true || !/^[0-9]{1,20}$/.test(value)) return replies.badParameter;
+  const digits = Buffer.from(value.replace(/^0+(?=.)/, ''), 'latin1');
+  return readDecimal(digits, 0, digits.length, options.maxSize) === undefined ? replies.tooBig : undefined;
+}
+
+/** BINARYMIME (RFC 3030) is not announced: no next hop we know takes it, and we convert nothing. */
+function checkBody(value: string | true): Reply | undefined {
+  if (value === true) return replies.badParameter;
+  return /^(?:7BIT|8BITMIME)$/i.test(value) ? undefined : replies.unknownParameter;
+}
+
+function checkBare(value: string | true): Reply | undefined {
+  return value === true ? undefined : replies.badParameter;
+}

@@ -1,0 +1,202 @@
+/**
+ * The server's side of one SMTP session (RFC 5321), without a socket: octets in by `recv`, replies and few orders out
+ * by `ServerOut`, decisions asked of a `ServerHandler`. This file reads: it cuts the octets into commands and content
+ * as the dialog (`dialog.ts`) says they are, and keeps what cannot be read yet. The machines are drawn in `state.ts`.
+ *
+ * Whatever the peer sends, nothing here throws and what is kept is bounded; what it does too much of ends the session
+ * with 421, and what no honest client does ends it with 5yz. Answers to tickets no longer owed are ignored.
+ */
+import { EMPTY } from '../../base/index.ts';
+import { replies } from '../replies.ts';
+import type { Reply } from '../reply.ts';
+import { type LineRule, splitLine, takeLine } from './command-line.ts';
+import type { DataReader } from './data-reader.ts';
+import { Dialog } from './dialog.ts';
+import type { ServerHandler, ServerOut, Ticket } from './handler.ts';
+import type { Intake } from './intake.ts';
+import type { ServerOptions } from './options.ts';
+import type { Chunk, Input } from './state.ts';
+
+/** Whom the session waits for; the shell's deadlines follow it. */
+export type WaitsFor = 'greeting' | 'command' | 'content' | 'handler' | 'tls' | 'nothing';
+
+const WAITS_FOR: Readonly<Record<Input['at'], WaitsFor>> = {
+  greeting: 'greeting',
+  commands: 'command',
+  waiting: 'handler',
+  content: 'content',
+  chunk: 'content',
+  tls: 'tls',
+  closing: 'handler',
+  closed: 'nothing',
+};
+
+export class ServerSession {
+  readonly #options: ServerOptions;
+  readonly #out: ServerOut;
+  readonly #dialog: Dialog;
+  /** What came and was not read yet starts at `#at`. */
+  #buf: Buffer = EMPTY;
+  #at = 0;
+  #isReading = false;
+  #isPaused = false;
+
+  constructor(options: ServerOptions, handler: ServerHandler, out: ServerOut) {
+    this.#options = options;
+    this.#out = out;
+    this.#dialog = new Dialog(options, handler, out);
+  }
+
+  get isSecure(): boolean {
+    return this.#dialog.isSecure;
+  }
+
+  get waitsFor(): WaitsFor {
+    const { input, owed } = this.#dialog;
+    return input.at === 'commands' && owed > 0 ? 'handler' : WAITS_FOR[input.at];
+  }
+
+  /** Grows with every command and answer: a peer that keeps the same figure has not moved on. */
+  get steps(): number {
+    return this.#dialog.steps;
+  }
+
+  /** Writes the greeting, held until now: octets before it end the session. A refusal (421, 554) ends it as well. */
+  greet(refusal?: Reply): void {
+    this.#dialog.greet(refusal);
+    this.#read();
+  }
+
+  recv(chunk: Buffer): void {
+    const rest = this.#buf.length - this.#at;
+    this.#buf = rest === 0 ? chunk : Buffer.concat([this.#buf.subarray(this.#at), chunk]);
+    this.#at = 0;
+    this.#read();
+  }
+
+  /** The handler's word on what it was asked. A reply with code 421 ends the session. */
+  answer(ticket: Ticket, reply: Reply): void {
+    this.#dialog.answer(ticket, reply);
+    this.#read();
+  }
+
+  /** The usual answer to `onHello`. */
+  answerHello(ticket: Ticket): void {
+    this.#dialog.answerHello(ticket);
+    this.#read();
+  }
+
+  /** The usual answer to `onData`: content may come. */
+  go(ticket: Ticket): void {
+    this.#dialog.go(ticket);
+    this.#read();
+  }
+
+  /** Ends the session with `farewell` (421) as soon as no mail and no answer is under way. */
+  shutdown(farewell: Reply): void {
+    this.#dialog.shutdown(farewell);
+    this.#read();
+  }
+
+  /** Ends it now, whatever is under way: for deadlines, and for a shutdown that waited long enough. */
+  cut(farewell: Reply): void {
+    this.#dialog.cut(farewell);
+    this.#read();
+  }
+
+  /** The connection is gone. */
+  ended(): void {
+    this.#dialog.ended();
+    this.#read();
+  }
+
+  /** TLS is up: nothing said before counts any more (RFC 3207, 4.2). */
+  secured(): void {
+    this.#buf = EMPTY;
+    this.#at = 0;
+    this.#dialog.secured();
+  }
+
+  /** Reads on until nothing is left or something must be waited for. Answers given meanwhile just let it go on. */
+  #read(): void {
+    if (this.#isReading) return;
+    this.#isReading = true;
+    while (this.#at < this.#buf.length && this.#readNext()) {}
+    this.#isReading = false;
+    this.#keepRest();
+  }
+
+  /** False: what is left cannot be read now. */
+  #readNext(): boolean {
+    const { input } = this.#dialog;
+    switch (input.at) {
+      case 'greeting':
+        this.#dialog.hangUp(replies.spokeTooSoon);
+        return true;
+      case 'commands':
+        return this.#readCommand();
+      case 'waiting':
+        if (input.behind !== 'nothing') return false;
+        this.#dialog.hangUp(replies.dataTooSoon);
+        return true;
+      case 'content':
+        this.#readContent(input.reader, input.intake);
+        return true;
+      case 'chunk':
+        this.#readChunk(input.chunk);
+        return true;
+      case 'tls': // octets in the clear behind STARTTLS; the shell reads TLS by now
+      case 'closing':
+      case 'closed':
+        this.#at = this.#buf.length;
+        return false;
+    }
+  }
+
+  #readCommand(): boolean {
+    const line = takeLine(this.#buf, this.#at, this.#options.limits.commandLine);
+    if (line.kind === 'more') return false;
+    if (line.kind === 'bad') {
+      this.#dialog.hangUp(LINE_REFUSALS[line.rule as LineRule]);
+      return true;
+    }
+    const command = splitLine(line.value);
+    if (!this.#dialog.canTake(command)) return false;
+    this.#at += line.used;
+    this.#dialog.take(command, this.#at < this.#buf.length);
+    return true;
+  }
+
+  #readContent(reader: DataReader, intake: Intake): void {
+    const end = reader.next(this.#buf, this.#at);
+    this.#at = end < 0 ? this.#buf.length : end;
+    if (end < 0) this.#dialog.onContent(intake);
+    else this.#dialog.onContentEnd(intake);
+  }
+
+  #readChunk(chunk: Chunk): void {
+    const from = this.#at;
+    this.#at += Math.min(chunk.left, this.#buf.length - from);
+    this.#dialog.onChunk(chunk, this.#buf, from, this.#at);
+  }
+
+  /** What is left stays, not much larger than it is; beyond a cap the peer has to wait. */
+  #keepRest(): void {
+    const rest = this.#buf.length - this.#at;
+    if (rest === 0) this.#buf = EMPTY;
+    else if (rest * 4 < this.#buf.length) this.#buf = Buffer.from(this.#buf.subarray(this.#at));
+    else this.#buf = this.#buf.subarray(this.#at);
+    this.#at = 0;
+    if (rest > this.#options.limits.held === this.#isPaused) return;
+    this.#isPaused = !this.#isPaused;
+    if (this.#isPaused) this.#out.pauseInput();
+    else this.#out.resumeInput();
+  }
+}
+
+/** After each of these nobody knows where the next command starts: the session ends. */
+const LINE_REFUSALS: Readonly<Record<LineRule, Reply>> = {
+  'bare-newline': replies.bareNewline,
+  'line-too-long': replies.lineTooLong,
+  'not-smtp': replies.notSmtp,
+};
