@@ -12,9 +12,8 @@ const FOREIGN = 0x42;
 const VALUES = new Uint8Array(256).fill(FOREIGN);
 for (const white of ' \t\r\n') VALUES[white.charCodeAt(0)] = SKIP;
 VALUES['='.charCodeAt(0)] = PAD;
-[...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'].forEach((sign, value) => {
-  VALUES[sign.charCodeAt(0)] = value;
-});
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+for (let value = 0; value < 64; value++) VALUES[ALPHABET.charCodeAt(value)] = value;
 
 export class Base64Decoder {
   #bits = 0;

@@ -62,8 +62,8 @@ function addRaw(raw: Map<string, Map<number, Raw>>, name: string, text: string):
   const [, base, index, star] = match as unknown as [string, string, string | undefined, string | undefined];
   const isExtended = star !== undefined;
   const place = index !== undefined ? Number(index) : isExtended ? EXTENDED : PLAIN;
-  let pieces = raw.get(base);
-  if (pieces === undefined) raw.set(base, (pieces = new Map()));
+  const pieces = raw.get(base) ?? new Map<number, Raw>();
+  raw.set(base, pieces);
   if (pieces.has(place)) return false;
   pieces.set(place, { text, isExtended });
   return true;

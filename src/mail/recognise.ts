@@ -75,7 +75,7 @@ function schemeOf(protocol: string): Scheme | undefined {
 
 /** RFC 8551 section 3.2.2. Without `smime-type` it cannot be told without reading it: both, so that nobody touches it. */
 function ofPkcs7(part: MimePart): Protection {
-  switch (part.contentType.params.get('smime-type')?.trim().toLowerCase()) {
+  switch ((part.contentType.params.get('smime-type') ?? '').trim().toLowerCase()) {
     case 'signed-data':
       return { signed: 'smime', encrypted: undefined };
     case 'enveloped-data':
