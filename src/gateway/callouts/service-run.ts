@@ -324,6 +324,9 @@ export class ServiceRun implements ProcessorTransactionEvents, ChannelWaiter, De
     const selection = this.#selection;
     for (let part = this.#commands.next; part !== undefined && selection !== undefined; part = this.#commands.next) {
       if (this.#state !== 'open') return;
+      const isAdaptive = selection.adaptive.has(part.part);
+      // A command the service has no say in still waits for what it says of MAIL.
+      if (!isAdaptive && part.waiter !== undefined && this.#commands.oldest !== undefined) return;
       if (!selection.sees(part.part)) {
         this.#commands.sent(part, false);
         this.#settle(part, UNCHANGED);
@@ -335,7 +338,7 @@ export class ServiceRun implements ProcessorTransactionEvents, ChannelWaiter, De
         tx.requestTurn();
         return;
       }
-      this.#sendCommand(tx, part, selection.adaptive.has(part.part));
+      this.#sendCommand(tx, part, isAdaptive);
     }
     if (this.#state === 'open') this.#pumpData();
   }
@@ -354,8 +357,8 @@ export class ServiceRun implements ProcessorTransactionEvents, ChannelWaiter, De
     this.#commands.answered();
     this.#watch();
     this.#settle(part, answer);
-    // Behind a replay the data may be waiting for the last answer.
-    if (this.#state === 'open') this.#pumpData();
+    // Commands, or the data behind replays, may have waited for this answer.
+    if (this.#state === 'open') this.#pump();
   }
 
   #settle(part: CommandPart, answer: CommandAnswer): void {

@@ -1,8 +1,9 @@
 /** Facts for rules and the `IP`, `EHLO`, `HELO` parts, from the session and the commands. */
+import { MimeScanner, recognise } from '../../mail/index.ts';
 import type { Part } from '../../profile/index.ts';
 import type { Address } from '../../smtp/index.ts';
 import type { MailFacts } from '../dispatch/facts.ts';
-import type { SenderFacts } from '../rules/index.ts';
+import type { MessageFacts, SenderFacts } from '../rules/index.ts';
 import type { SessionView } from './world.ts';
 
 const NULL_PATH: SenderFacts = { address: '', local: '', domain: '' };
@@ -13,6 +14,14 @@ export function addressFacts(address: Address | null): SenderFacts {
 
 export function mailFacts(session: SessionView, sender: Address | null): MailFacts {
   return { ...session.facts, sender: addressFacts(sender) };
+}
+
+/** What the header section alone says of the message; its parts are not looked into. */
+export function messageFacts(size: number, header: Buffer): MessageFacts {
+  const scanner = new MimeScanner();
+  scanner.feed(header);
+  const { encrypted, signed, dkim } = recognise(scanner.end());
+  return { size, header, encrypted: encrypted !== undefined, signed: signed !== undefined || dkim };
 }
 
 /** An address literal (RFC 5321 section 4.1.3): the form of the `IP` part (profile notes, question 3). */

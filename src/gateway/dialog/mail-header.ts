@@ -2,6 +2,8 @@
  * What the gateway itself has to know of a message's header section, collected while the message comes in: how many hops it
  * made, which trace fields it came with, and so what our own block on top of it looks like.
  */
+import { EMPTY } from '../../base/index.ts';
+import { HeaderScanner, mailLimits } from '../../mail/index.ts';
 import {
   beginsFolded,
   countReceived,
@@ -11,17 +13,17 @@ import {
   olderTrace,
   type ViaEntry,
 } from '../trace/index.ts';
-import { HeaderCollector } from './header-collector.ts';
 import type { MailWorld, SessionView } from './world.ts';
 
 export class MailHeader {
-  readonly #collector: HeaderCollector;
+  readonly #scanner: HeaderScanner;
   #header: Buffer | undefined;
+  #isTooLarge = false;
   #older: Buffer | undefined;
   #received = '';
 
   constructor(maxOctets: number) {
-    this.#collector = new HeaderCollector(maxOctets);
+    this.#scanner = new HeaderScanner({ ...mailLimits, headerOctets: maxOctets });
   }
 
   get isKnown(): boolean {
@@ -29,12 +31,12 @@ export class MailHeader {
   }
 
   get isTooLarge(): boolean {
-    return this.#collector.isTooLarge;
+    return this.#isTooLarge;
   }
 
-  /** The section as the client sent it. */
+  /** The section as the client sent it, with the empty line that ends it. */
   get octets(): Buffer {
-    return this.#header ?? Buffer.alloc(0);
+    return this.#header ?? EMPTY;
   }
 
   get hops(): number {
@@ -48,15 +50,22 @@ export class MailHeader {
 
   /** Returns whether the section became known with these octets. */
   feed(octets: Buffer): boolean {
-    if (this.#header !== undefined || !this.#collector.feed(octets)) return false;
-    this.#header = this.#collector.header;
-    return true;
+    if (this.#header !== undefined) return false;
+    this.#scanner.feed(octets);
+    return !this.#scanner.isOpen && this.#take();
   }
 
   /** The message is over. Returns whether the section became known only now. */
   end(): boolean {
     if (this.#header !== undefined) return false;
-    this.#header = this.#collector.end();
+    this.#scanner.end();
+    return this.#take();
+  }
+
+  #take(): true {
+    const { octets, broken } = this.#scanner.header();
+    this.#header = octets;
+    this.#isTooLarge = broken === 'header-size';
     return true;
   }
 

@@ -8,7 +8,6 @@
  * Every way to `over` releases the services, gives the hop up or back, frees what was stored and writes one log line.
  */
 import { Armed, type Deadline, type Deadlines, type Log, type MonotonicClock } from '../../base/index.ts';
-import { recogniseHeader } from '../../mail/index.ts';
 import type { Part } from '../../profile/index.ts';
 import {
   isPositive,
@@ -30,7 +29,7 @@ import type { MailOutcome } from '../options.ts';
 import { MailRelay, type MailRelayEvents } from '../relay/mail-relay.ts';
 import type { MessageFacts } from '../rules/index.ts';
 import { addTraceToReply, traceReplyLine, type ViaEntry } from '../trace/index.ts';
-import { addressFacts, mailFacts } from './mail-facts.ts';
+import { addressFacts, mailFacts, messageFacts } from './mail-facts.ts';
 import { MailHeader } from './mail-header.ts';
 import { makeRecord, summarise } from './mail-record.ts';
 import { gatewayReplies } from './replies.ts';
@@ -367,13 +366,7 @@ export class Mail implements ChainMail, MailRelayEvents, Deadline {
   }
 
   #messageFacts(): MessageFacts {
-    const { encrypted, signed, dkim } = recogniseHeader(this.#header.octets);
-    return {
-      size: this.#base.size,
-      header: this.#header.octets,
-      encrypted: encrypted !== undefined,
-      signed: signed !== undefined || dkim,
-    };
+    return messageFacts(this.#base.size, this.#header.octets);
   }
 
   mayRunAgain(): boolean {

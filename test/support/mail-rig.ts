@@ -1,0 +1,259 @@
+/** One mail through the gateway's own code, without sockets: a scripted client before it, a recording hop behind it. */
+import { type Log, noMetrics, silentLog } from '../../src/base/index.ts';
+import { CalloutService } from '../../src/gateway/callouts/callout-service.ts';
+import { MemoryBudget } from '../../src/gateway/content/index.ts';
+import { Mail } from '../../src/gateway/dialog/mail.ts';
+import { clientParts } from '../../src/gateway/dialog/mail-facts.ts';
+import type { MailPeer, MailWorld, SessionView } from '../../src/gateway/dialog/world.ts';
+import { Dispatcher } from '../../src/gateway/dispatch/dispatcher.ts';
+import type {
+  FailureAction,
+  FailureReason,
+  ListenerOptions,
+  MailRecord,
+  PipelineEntry,
+  RouteOptions,
+  ServiceOptions,
+} from '../../src/gateway/options.ts';
+import type { OpenRelay } from '../../src/gateway/relay/open-relay.ts';
+import { makeRuleEngine } from '../../src/gateway/rules/index.ts';
+import {
+  type Outbound,
+  type OutboundEnvelope,
+  type OutboundEvents,
+  parseMailArgument,
+  parseRcptArgument,
+  type Reply,
+  replies,
+  reply,
+} from '../../src/smtp/index.ts';
+import type { MemoryCallouts } from './memory-callout.ts';
+
+export interface Delivered {
+  readonly mail: string;
+  readonly rcpts: string[];
+  content: Buffer;
+  isComplete: boolean;
+}
+
+export interface PipelineScript {
+  readonly options: ServiceOptions;
+  readonly when?: string;
+  readonly requires?: PipelineEntry['requires'];
+  readonly onFailure?: FailureAction;
+  readonly timeoutMs?: number;
+}
+
+const LISTENER: ListenerOptions = {
+  name: 'mx',
+  host: '127.0.0.1',
+  port: 0,
+  side: 'recipient',
+  tls: undefined,
+  maxSizeOctets: 1024 * 1024,
+  maxRecipients: 100,
+  maxConnections: 10,
+  maxConnectionsPerPeer: 10,
+  idleMs: 1000,
+  bareNewline: 'reject',
+};
+
+export class MailRig implements OpenRelay {
+  readonly world: MailWorld;
+  readonly delivered: Delivered[] = [];
+  readonly records: MailRecord[] = [];
+  readonly logged: { readonly event: string; readonly fields: Readonly<Record<string, unknown>> }[] = [];
+  readonly services: CalloutService[];
+  /** What the hop says to a recipient; 250 where absent. */
+  hopRefuses = new Map<string, Reply>();
+  #mails = 0;
+
+  constructor(callouts: MemoryCallouts, pipeline: readonly PipelineScript[], routes?: readonly RouteOptions[]) {
+    const engine = makeRuleEngine();
+    this.services = pipeline.map((one) => new CalloutService(one.options, callouts.world));
+    const steps = pipeline.map((one, index) => {
+      const compiled = one.when === undefined ? undefined : engine.compile(one.when);
+      if (compiled !== undefined && 'error' in compiled) throw new Error(compiled.error.message);
+      const action = one.onFailure ?? 'tempfail';
+      const onFailure: Record<FailureReason, FailureAction> = {
+        timeout: action,
+        unreachable: action,
+        crash: action,
+        invalid: action,
+        overload: action,
+      };
+      const entry: PipelineEntry = {
+        service: one.options.name,
+        when: one.when,
+        requires: one.requires ?? new Set(),
+        onFailure,
+        timeoutMs: one.timeoutMs ?? 5000,
+      };
+      return { index, entry, service: this.services[index] as CalloutService, rule: compiled?.ok };
+    });
+    const anywhere: RouteOptions = { to: '*', nextHop: { host: 'hop', port: 25 }, tls: 'none' };
+    this.world = {
+      hostname: 'mx.example.com',
+      system: { uri: 'https://mail.example.com/opes', contact: undefined, privacyPolicy: undefined },
+      limits: {
+        memoryOctets: 1 << 20,
+        spillOctets: 1 << 20,
+        headerOctets: 64 * 1024,
+        maxHops: 5,
+        nextHopConnections: 1,
+      },
+      deadlineMs: 60_000,
+      dispatcher: new Dispatcher(routes ?? [anywhere], steps, this.#log()),
+      relay: this,
+      budget: new MemoryBudget(),
+      spill: {
+        isFull: false,
+        open: () => {
+          throw new Error('nothing was to be spilled');
+        },
+      },
+      deadlines: callouts.deadlines,
+      clock: () => performance.now(),
+      wallClock: () => Date.UTC(2026, 10, 22),
+      log: this.#log(),
+      metrics: noMetrics,
+      keep: (record) => this.records.push(record),
+      keepOctets: 10_000,
+    };
+  }
+
+  /** A mail begun by MAIL; `reply` is its answer. */
+  async begin(from = 'a@src.example'): Promise<{ mail: RigMail; reply: Reply }> {
+    const argument = parseMailArgument(`<${from}>`);
+    if (argument.kind !== 'got') throw new Error('address');
+    const mail = new RigMail(this.world, ++this.#mails, `<${from}>`, argument.value.path);
+    return { mail, reply: await mail.began };
+  }
+
+  /** Everything at once: the answers to the recipients and to the content. */
+  async send(
+    content: string,
+    to: readonly string[] = ['b@dst.example'],
+  ): Promise<{ rcpts: Reply[]; final: Reply | undefined }> {
+    const { mail, reply: mailReply } = await this.begin();
+    if (mailReply.code !== 250) return { rcpts: [], final: mailReply };
+    const rcpts = await Promise.all(to.map((one) => mail.rcpt(one)));
+    if (!rcpts.some((one) => one.code === 250)) return { rcpts, final: undefined };
+    return { rcpts, final: await mail.content(content) };
+  }
+
+  open(_route: RouteOptions, envelope: OutboundEnvelope, events: OutboundEvents): Outbound {
+    const delivered: Delivered = { mail: envelope.mail, rcpts: [], content: Buffer.alloc(0), isComplete: false };
+    this.delivered.push(delivered);
+    let count = 0;
+    let isOver = false;
+    const later = (event: () => void): void => {
+      setImmediate(() => {
+        if (!isOver) event();
+      });
+    };
+    return {
+      rcpt: (argument) => {
+        const index = count++;
+        const refusal = this.hopRefuses.get(argument);
+        if (refusal === undefined) delivered.rcpts.push(argument);
+        later(() => events.onRcptReply(index, refusal ?? replies.rcptOk));
+      },
+      data: () => later(() => events.onDataReply(replies.goAhead)),
+      content: (octets, last) => {
+        delivered.content = Buffer.concat([delivered.content, ...octets]);
+        if (last) delivered.isComplete = true;
+        later(() => (last ? events.onFinalReply(reply(250, '2.0.0', 'queued as 1')) : events.onDrain()));
+        return false;
+      },
+      abort: () => {
+        isOver = true;
+      },
+    };
+  }
+
+  #log(): Log {
+    const log = (event: string, fields: Readonly<Record<string, unknown>> = {}): void => {
+      this.logged.push({ event, fields });
+    };
+    return { ...silentLog, info: log, warn: log, error: log };
+  }
+}
+
+export class RigMail implements MailPeer {
+  readonly began: Promise<Reply>;
+  readonly #mail: Mail;
+  readonly #waiting = new Map<number, (answer: Reply) => void>();
+  #tickets = 0;
+
+  constructor(
+    world: MailWorld,
+    n: number,
+    argument: string,
+    path: ConstructorParameters<typeof Mail>[4]['reversePath'],
+  ) {
+    this.#mail = new Mail(world, SESSION, this, n, { argument, reversePath: path, params: new Map() }, () => {});
+    this.began = this.#ask((ticket) => this.#mail.begin(ticket));
+  }
+
+  rcpt(to: string): Promise<Reply> {
+    const parsed = parseRcptArgument(`<${to}>`);
+    if (parsed.kind !== 'got') throw new Error(to);
+    const forwardPath = parsed.value.path;
+    return this.#ask((ticket) => this.#mail.rcpt({ argument: `<${to}>`, forwardPath, params: new Map() }, ticket));
+  }
+
+  /** `pieces`: how the content is cut as it comes in. */
+  async content(text: string, pieces = 1): Promise<Reply> {
+    const go = await this.#ask((ticket) => this.#mail.data(ticket));
+    if (go.code !== 354) return go;
+    const octets = Buffer.from(text, 'latin1');
+    const step = Math.max(1, Math.ceil(octets.length / pieces));
+    for (let at = 0; at < octets.length; at += step) {
+      this.#mail.content(octets.subarray(at, at + step));
+      if (pieces > 1) await new Promise(setImmediate);
+    }
+    return this.#ask((ticket) => this.#mail.contentEnd(ticket));
+  }
+
+  reset(): void {
+    this.#mail.reset('RSET');
+  }
+
+  answer(ticket: number, answer: Reply): void {
+    const then = this.#waiting.get(ticket);
+    this.#waiting.delete(ticket);
+    then?.(answer);
+  }
+
+  go(ticket: number): void {
+    this.answer(ticket, replies.goAhead);
+  }
+
+  pauseContent(): void {}
+
+  resumeContent(): void {}
+
+  #ask(command: (ticket: number) => void): Promise<Reply> {
+    const ticket = ++this.#tickets;
+    return new Promise((resolve) => {
+      this.#waiting.set(ticket, resolve);
+      command(ticket);
+    });
+  }
+}
+
+const SESSION: SessionView = {
+  id: 'session',
+  listener: LISTENER,
+  clientAddress: '192.0.2.1',
+  verb: 'EHLO',
+  helo: 'client.example',
+  tls: false,
+  facts: {
+    client: { ip: '192.0.2.1', name: '', tls: false },
+    session: { helo: 'client.example', authenticated: false, user: '' },
+    listener: { name: 'mx', side: 'recipient' },
+  },
+  parts: clientParts('192.0.2.1', 'EHLO', 'client.example'),
+};

@@ -1,0 +1,204 @@
+/**
+ * Callout servers without sockets: the real agents of both sides, wired in memory, with a scripted service at the far
+ * end. Octets move in later turns, as they do on a socket, and may be cut into pieces of `chunk` octets.
+ */
+
+import { Deadlines, noMetrics, silentLog } from '../../src/base/index.ts';
+import type { CalloutWorld, OpenedChannel } from '../../src/gateway/callouts/callout-service.ts';
+import type { CalloutEndpoint, ServiceOptions } from '../../src/gateway/options.ts';
+import {
+  CalloutAgent,
+  type CalloutTransaction,
+  type CalloutTransactionEvents,
+  type ConnectionEnd,
+  type Named,
+  type Outbox,
+  ProcessorAgent,
+  type Result,
+  type TransactionEnd,
+} from '../../src/ocp/index.ts';
+import { type Part, readData, selectParts } from '../../src/profile/index.ts';
+
+/** One part as a scripted service got it. */
+export interface GotPart {
+  readonly part: Part | undefined;
+  readonly offset: number;
+  readonly octets: Buffer;
+  readonly replayed: boolean;
+  readonly mayRefuse: boolean;
+}
+
+export interface Script {
+  readonly adaptive: readonly Part[];
+  readonly informative?: readonly Part[];
+  /** Called for every DUM. */
+  onPart?(tx: CalloutTransaction, part: GotPart, all: readonly GotPart[]): void;
+  onOriginalEnd?(tx: CalloutTransaction, all: readonly GotPart[]): void;
+  /** Refuses the transaction. */
+  refuse?: Result;
+}
+
+/** Servers by endpoint port: what runs there, and what happened. */
+export class MemoryCallouts {
+  readonly world: CalloutWorld;
+  readonly servers = new Map<number, Script>();
+  readonly live: MemoryLink[] = [];
+  /** Every transaction's parts, oldest first. */
+  readonly seen: GotPart[][] = [];
+  readonly deadlines = new Deadlines();
+  readonly #chunk: number;
+
+  constructor(chunk = 1 << 20) {
+    this.#chunk = chunk;
+    this.world = {
+      deadlines: this.deadlines,
+      log: silentLog,
+      metrics: noMetrics,
+      openChannel: (endpoint, options, events) => {
+        const link = new MemoryLink(this, this.servers.get(portOf(endpoint)), this.#chunk);
+        this.live.push(link);
+        return link.open(options, events);
+      },
+    };
+  }
+
+  /** Ends every connection without a word, as a killed server does. */
+  kill(): void {
+    for (const link of this.live.splice(0)) link.cut('killed');
+  }
+}
+
+export function serviceOptions(name: string, may: ServiceOptions['may'], ports: readonly number[]): ServiceOptions {
+  return {
+    name,
+    uri: `http://svc.example/${name}`,
+    may,
+    bypassable: 'never',
+    consent: 'operator',
+    kept: 'structure',
+    insecure: false,
+    endpoints: ports.map((port) => ({ kind: 'tcp', host: '127.0.0.1', port })),
+  };
+}
+
+function portOf(endpoint: CalloutEndpoint): number {
+  return endpoint.kind === 'unix' ? 0 : endpoint.port;
+}
+
+class MemoryLink {
+  readonly #callouts: MemoryCallouts;
+  readonly #script: Script | undefined;
+  readonly #chunk: number;
+  #processor: ProcessorAgent | undefined;
+  #server: CalloutAgent | undefined;
+  #isCut = false;
+
+  constructor(callouts: MemoryCallouts, script: Script | undefined, chunk: number) {
+    this.#callouts = callouts;
+    this.#script = script;
+    this.#chunk = chunk;
+  }
+
+  open(...[options, events]: ConstructorParameters<typeof ProcessorAgent>): OpenedChannel {
+    const processor = new ProcessorAgent(options, {
+      ...delegated(events),
+      onOutput: () =>
+        this.#carry(
+          () => processor.outbox,
+          (octets) => this.#server?.recv(octets),
+          () => processor.drained(),
+        ),
+    });
+    this.#processor = processor;
+    const script = this.#script;
+    if (script === undefined) {
+      queueMicrotask(() => this.cut('nobody listens'));
+      return { agent: processor, close: () => this.cut('closed') };
+    }
+    const server = new CalloutAgent(
+      {},
+      {
+        onOffer: (features) =>
+          selectParts(features, { adaptive: script.adaptive, informative: script.informative ?? [] }),
+        onTransaction: (tx) => script.refuse ?? this.#scripted(script, tx),
+        onOutput: () =>
+          this.#carry(
+            () => server.outbox,
+            (octets) => processor.recv(octets),
+            () => server.drained(),
+          ),
+        onEnd: () => {},
+      },
+    );
+    this.#server = server;
+    queueMicrotask(() => {
+      server.start();
+      processor.start();
+    });
+    return { agent: processor, close: () => processor.close() };
+  }
+
+  cut(why: string): void {
+    if (this.#isCut) return;
+    this.#isCut = true;
+    this.#processor?.transportEnded(why);
+    this.#server?.transportEnded(why);
+  }
+
+  #carry(outbox: () => Outbox, recv: (octets: Buffer) => void, drained: () => void): void {
+    setImmediate(() => {
+      if (this.#isCut) return;
+      const octets = Buffer.concat(outbox().take());
+      for (let at = 0; at < octets.length && !this.#isCut; at += this.#chunk)
+        recv(octets.subarray(at, at + this.#chunk));
+      drained();
+    });
+  }
+
+  #scripted(script: Script, tx: CalloutTransaction): CalloutTransactionEvents {
+    const all: GotPart[] = [];
+    this.#callouts.seen.push(all);
+    let octets: Buffer[] = [];
+    let at = 0;
+    return {
+      onOriginalStart() {},
+      onData(offset: number) {
+        octets = [];
+        at = offset;
+      },
+      onDataOctets(chunk: Buffer) {
+        octets.push(Buffer.from(chunk));
+      },
+      onDataEnd(named: Named) {
+        const data = readData(named);
+        if ('error' in data) throw new Error(data.error);
+        const got: GotPart = {
+          part: data.part,
+          offset: at,
+          octets: Buffer.concat(octets),
+          replayed: data.replayed,
+          mayRefuse: data.allow.smtpError,
+        };
+        all.push(got);
+        script.onPart?.(tx, got, all);
+      },
+      onOriginalEnd() {
+        script.onOriginalEnd?.(tx, all);
+      },
+      onTurn() {},
+      onEnd(_: TransactionEnd) {},
+    };
+  }
+}
+
+/** The events of an object with private fields, callable apart from it. */
+function delegated(
+  events: ConstructorParameters<typeof ProcessorAgent>[1],
+): ConstructorParameters<typeof ProcessorAgent>[1] {
+  return {
+    onSelected: (feature, details) => events.onSelected(feature, details),
+    onReady: () => events.onReady(),
+    onOutput: () => events.onOutput(),
+    onEnd: (end: ConnectionEnd) => events.onEnd(end),
+  };
+}
