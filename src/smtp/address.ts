@@ -4,6 +4,7 @@
  * hop that reads the same octets differently is how mail goes astray, and lax in two places where the field is:
  * source routes are accepted and dropped (RFC 5321, appendix C), and a domain may hold `_`.
  */
+import { isUtf8 } from 'node:buffer';
 import { bad, got, type Step } from '../base/index.ts';
 import { MAX_DOMAIN, MAX_LOCAL_PART, MAX_PATH } from './limits.ts';
 
@@ -74,21 +75,13 @@ function checkMailbox(local: string, domain: string): string | undefined {
   if (local.length > MAX_LOCAL_PART) return 'local-part-length';
   if (domain.length > MAX_DOMAIN) return 'domain-length';
   if (domain.startsWith('[') && !IPV4.test(domain) && !TAGGED.test(domain)) return 'address-literal';
-  return isUtf8(local) && isUtf8(domain) ? undefined : 'utf8';
+  return isUtf8Text(local) && isUtf8Text(domain) ? undefined : 'utf8';
 }
 
 /** Whether the octets of `text` are ASCII or well-formed UTF-8 (RFC 6531, 3.3). */
-export function isUtf8(text: string): boolean {
-  if (!/[\x80-\xff]/.test(text)) return true;
-  try {
-    strictUtf8.decode(Buffer.from(text, 'latin1'));
-    return true;
-  } catch {
-    return false;
-  }
+export function isUtf8Text(text: string): boolean {
+  return !/[\x80-\xff]/.test(text) || isUtf8(Buffer.from(text, 'latin1'));
 }
-
-const strictUtf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** `toLowerCase` would change octets of UTF-8 seen as latin1. */
 function lowerAscii(text: string): string {

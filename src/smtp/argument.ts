@@ -4,7 +4,7 @@
  * the parsed value. Which parameters mean anything is not judged here.
  */
 import { bad, got, type Step } from '../base/index.ts';
-import { type Address, isUtf8, parsePath, writePath } from './address.ts';
+import { type Address, isUtf8Text, parsePath, writePath } from './address.ts';
 import { MAX_PARAMETERS } from './limits.ts';
 
 /** ESMTP parameters by keyword in upper case; `true` is one without a value. In the order sent. */
@@ -65,7 +65,7 @@ function parseParameters(text: string, at: number): Step<Parameters> {
   for (const word of rest.split(' ')) {
     if (word === '') continue; // trailing and double spaces are common and mean nothing
     const m = PARAMETER.exec(word);
-    if (m === null || !isUtf8(word)) return bad('parameter-syntax', at);
+    if (m === null || !isUtf8Text(word)) return bad('parameter-syntax', at);
     const keyword = (m[1] ?? '').toUpperCase();
     if (params.has(keyword)) return bad('parameter-twice', at);
     if (params.size === MAX_PARAMETERS) return bad('parameter-count', at);

@@ -25,6 +25,8 @@ export { ReplyParser } from './client/reply-parser.ts';
 export { type ClientOptions, type ClientOut, ClientSession } from './client/session.ts';
 export { DotStuffer } from './client/stuffing.ts';
 export { type ReplyLimits, replyLimits, type ServerLimits, serverLimits } from './limits.ts';
+export { SmtpConnection, type TlsInfo } from './net/connection.ts';
+export { SmtpListener, type SmtpListenerOptions } from './net/listener.ts';
 export { NextHop, type NextHopOptions } from './net/next-hop.ts';
 export type { NextHopStats } from './net/next-hop-pool.ts';
 export { greeting, replies } from './replies.ts';
@@ -40,3 +42,4 @@ export {
 } from './reply.ts';
 export type { MailCommand, RcptCommand, ResetCause, ServerHandler, ServerOut, Ticket } from './server/handler.ts';
 export { makeServerOptions, type ServerOptions } from './server/options.ts';
+export { ServerSession, type WaitsFor } from './server/session.ts';

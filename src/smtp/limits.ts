@@ -61,3 +61,28 @@ export const serverLimits: ServerLimits = {
   commands: 100_000,
   droppedContentFactor: 4,
 };
+
+/** Deadlines and floors of the listener's connections. Its caps on connections are options: they depend on the machine and the neighbours. */
+export interface ConnectionLimits {
+  /** The TLS handshake: two turnarounds and a signature; seconds on the worst of lines. */
+  readonly tlsMs: number;
+  /** How long content is watched before its rate is judged: outlasts the stalls of a bad line. */
+  readonly rateWindowMs: number;
+  /** The least average rate of content over that window; modems were ten times faster. A deadline for each read would let one octet a minute through. */
+  readonly minOctetsPerSecond: number;
+  /** How long we read on after our last word, so that the peer gets it before a reset: a turnaround and a retransmission. */
+  readonly lingerMs: number;
+  /** And how much: what a fast peer has under way. */
+  readonly lingerOctets: number;
+  /** How often deadlines are looked at: far below the shortest of them. */
+  readonly tickMs: number;
+}
+
+export const connectionLimits: ConnectionLimits = {
+  tlsMs: 30_000,
+  rateWindowMs: 120_000,
+  minOctetsPerSecond: 200,
+  lingerMs: 5000,
+  lingerOctets: 1024 * 1024,
+  tickMs: 500,
+};

@@ -48,6 +48,11 @@ export class Dialog {
     return this.#isSecure;
   }
 
+  /** Whether the handler is being given content. */
+  get isReceiving(): boolean {
+    return this.#transaction.at === 'receiving';
+  }
+
   /** Replies owed. */
   get owed(): number {
     return this.#replies.length;

@@ -51,6 +51,11 @@ export class ServerSession {
     return this.#dialog.isSecure;
   }
 
+  /** Whether the handler is being given content: not while content it will not see is dropped. */
+  get isReceiving(): boolean {
+    return this.#dialog.isReceiving;
+  }
+
   get waitsFor(): WaitsFor {
     const { input, owed } = this.#dialog;
     return input.at === 'commands' && owed > 0 ? 'handler' : WAITS_FOR[input.at];

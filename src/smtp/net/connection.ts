@@ -1,0 +1,323 @@
+/**
+ * One client's connection: a socket around a `ServerSession`. Replies of one turn leave in one write, deadlines follow
+ * whom the session waits for, STARTTLS puts TLS between. A handler is made for each connection and answers through it.
+ *
+ * A handler that throws loses this connection (logged as `smtp.handler-failed`) and no other.
+ */
+import type { Socket } from 'node:net';
+import { type SecureContext, TLSSocket } from 'node:tls';
+import { Armed, type Deadline, type Deadlines, type Log } from '../../base/index.ts';
+import { type ConnectionLimits, connectionLimits } from '../limits.ts';
+import { replies } from '../replies.ts';
+import type { Reply } from '../reply.ts';
+import type { ServerHandler, ServerOut, Ticket } from '../server/handler.ts';
+import type { ServerOptions } from '../server/options.ts';
+import { ServerSession, type WaitsFor } from '../server/session.ts';
+import { plainAddress } from './peer-counts.ts';
+import { RateFloor } from './rate-floor.ts';
+
+/** What all connections of a listener share. */
+export interface ConnectionOwner {
+  readonly options: ServerOptions;
+  readonly secureContext: SecureContext | undefined;
+  /** The longest wait for a command. */
+  readonly idleMs: number;
+  readonly deadlines: Deadlines;
+  readonly log: Log;
+  /** Calls `connection.flush()` later in this turn. */
+  flushLater(connection: SmtpConnection): void;
+  onClosed(connection: SmtpConnection): void;
+}
+
+export interface TlsInfo {
+  /** Such as 'TLSv1.3'. */
+  readonly protocol: string;
+  readonly cipher: string;
+}
+
+/** Why input is not read; bits, since several may hold at once. */
+const BY_SESSION = 1;
+const BY_HANDLER = 2;
+const BY_OUTPUT = 4;
+
+export class SmtpConnection implements ServerOut, Deadline {
+  readonly session: ServerSession;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localPort: number;
+  readonly #owner: ConnectionOwner;
+  readonly #limits: ConnectionLimits = connectionLimits;
+  readonly #armed = new Armed(this);
+  #socket: Socket;
+  #tls: TlsInfo | undefined;
+  #floor: RateFloor | undefined;
+  /** What was said since the last write. */
+  #outbox = '';
+  #isInTurn = true;
+  #pauses = 0;
+  #watched: WaitsFor = 'greeting';
+  #watchedSteps = -1;
+  /** Octets read after our last word. */
+  #lingered = 0;
+
+  /** `makeHandler` is called before there is a session; the handler may use it from its first event on. */
+  constructor(socket: Socket, owner: ConnectionOwner, makeHandler: (connection: SmtpConnection) => ServerHandler) {
+    this.#socket = socket;
+    this.#owner = owner;
+    this.remoteAddress = plainAddress(socket.remoteAddress ?? '');
+    this.remotePort = socket.remotePort ?? 0;
+    this.localPort = socket.localPort ?? 0;
+    this.session = new ServerSession(owner.options, makeHandler(this), this);
+    this.#listen(socket);
+    this.#isInTurn = false;
+  }
+
+  /** Of the TLS session, where there is one. */
+  get tls(): TlsInfo | undefined {
+    return this.#tls;
+  }
+
+  get isSecure(): boolean {
+    return this.session.isSecure;
+  }
+
+  // For the handler
+
+  greet(refusal?: Reply): void {
+    this.#turn(() => this.session.greet(refusal));
+  }
+
+  answer(ticket: Ticket, reply: Reply): void {
+    this.session.answer(ticket, reply);
+    this.#afterWord();
+  }
+
+  answerHello(ticket: Ticket): void {
+    this.session.answerHello(ticket);
+    this.#afterWord();
+  }
+
+  go(ticket: Ticket): void {
+    this.session.go(ticket);
+    this.#afterWord();
+  }
+
+  /** Holds content back until `resumeContent` or the end of the transaction. What was read already still comes. */
+  pauseContent(): void {
+    if (this.session.isReceiving) this.#pause(BY_HANDLER);
+  }
+
+  resumeContent(): void {
+    this.#resume(BY_HANDLER);
+  }
+
+  /** Without a word. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  // For the listener
+
+  shutdown(): void {
+    this.#turn(() => this.session.shutdown(replies.shuttingDown));
+  }
+
+  cut(farewell: Reply): void {
+    this.#turn(() => this.session.cut(farewell));
+  }
+
+  /** Writes what was said, and looks whom the session waits for now. */
+  flush(): void {
+    if (this.#outbox !== '') {
+      const text = this.#outbox;
+      this.#outbox = '';
+      // A peer that does not read our replies gets no more of them to make.
+      if (!this.#socket.write(text, 'latin1')) this.#pause(BY_OUTPUT);
+    }
+    if ((this.#pauses & BY_HANDLER) !== 0 && !this.session.isReceiving) this.#resume(BY_HANDLER);
+    this.#watch();
+  }
+
+  // For the session
+
+  write(latin1: string): void {
+    this.#outbox += latin1;
+  }
+
+  startTls(): void {
+    const { secureContext } = this.#owner;
+    if (secureContext === undefined) {
+      this.destroy();
+      return;
+    }
+    const plain = this.#socket;
+    plain.removeAllListeners();
+    plain.on('error', ignore);
+    // Octets that come from now on are TLS: they stay with the socket, which hands them to its TLS.
+    plain.pause();
+    const text = this.#outbox;
+    this.#outbox = '';
+    plain.write(text, 'latin1', (error) => {
+      if (error) plain.destroy();
+      else this.#secure(plain, secureContext);
+    });
+    plain.once('close', () => this.#onClose());
+  }
+
+  close(): void {
+    const text = this.#outbox;
+    this.#outbox = '';
+    this.#pauses = 0;
+    if (text === '') this.#socket.end();
+    else this.#socket.end(text, 'latin1');
+    // Closing with octets unread would reset the connection, and our last words with it.
+    this.#socket.resume();
+  }
+
+  pauseInput(): void {
+    this.#pause(BY_SESSION);
+  }
+
+  resumeInput(): void {
+    this.#resume(BY_SESSION);
+  }
+
+  // Time
+
+  onDeadline(): void {
+    switch (this.#watched) {
+      case 'command':
+        this.cut(replies.timeout);
+        break;
+      case 'content':
+        if (this.#floor?.isMet !== false) this.#startWindow();
+        else this.cut(replies.tooSlow);
+        break;
+      case 'tls':
+      case 'nothing':
+        this.destroy();
+        break;
+      case 'greeting':
+      case 'handler':
+        break;
+    }
+  }
+
+  /** Time runs anew when the session moved on, not when octets came. */
+  #watch(): void {
+    const { waitsFor, steps } = this.session;
+    if (waitsFor === this.#watched && steps === this.#watchedSteps) return;
+    this.#watched = waitsFor;
+    this.#watchedSteps = steps;
+    const { deadlines, idleMs } = this.#owner;
+    switch (waitsFor) {
+      case 'command':
+        deadlines.arm(this.#armed, idleMs);
+        break;
+      case 'content':
+        this.#startWindow();
+        break;
+      case 'tls':
+        deadlines.arm(this.#armed, this.#limits.tlsMs);
+        break;
+      case 'nothing':
+        deadlines.arm(this.#armed, this.#limits.lingerMs);
+        break;
+      case 'greeting':
+      case 'handler':
+        deadlines.disarm(this.#armed);
+        break;
+    }
+  }
+
+  #startWindow(): void {
+    this.#floor ??= new RateFloor(this.#limits.minOctetsPerSecond, this.#limits.rateWindowMs);
+    this.#floor.start();
+    if (this.#pauses !== 0) this.#floor.held();
+    this.#owner.deadlines.arm(this.#armed, this.#limits.rateWindowMs);
+  }
+
+  // The socket
+
+  #listen(socket: Socket): void {
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('drain', () => this.#resume(BY_OUTPUT));
+    socket.on('end', () => this.#guard(() => this.session.ended()));
+    socket.on('error', ignore);
+    socket.on('close', () => this.#onClose());
+  }
+
+  #onData(chunk: Buffer): void {
+    this.#floor?.came(chunk.length);
+    if (this.#watched === 'nothing') {
+      this.#lingered += chunk.length;
+      if (this.#lingered > this.#limits.lingerOctets) this.destroy();
+      return;
+    }
+    this.#isInTurn = true;
+    try {
+      this.session.recv(chunk);
+    } catch (error) {
+      this.#onHandlerFailed(error);
+    }
+    this.#isInTurn = false;
+    this.flush();
+  }
+
+  /** Replies made outside of a read are collected, too. */
+  #afterWord(): void {
+    if (!this.#isInTurn) this.#owner.flushLater(this);
+  }
+
+  #turn(action: () => void): void {
+    this.#guard(action);
+    if (!this.#isInTurn) this.flush();
+  }
+
+  #guard(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.#onHandlerFailed(error);
+    }
+  }
+
+  #onHandlerFailed(error: unknown): void {
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#owner.log.error('smtp.handler-failed', { client: this.remoteAddress, error: detail });
+    this.destroy();
+  }
+
+  #onClose(): void {
+    this.#owner.deadlines.disarm(this.#armed);
+    this.#guard(() => this.session.ended());
+    this.#owner.onClosed(this);
+  }
+
+  #pause(by: number): void {
+    this.#pauses |= by;
+    this.#floor?.held();
+    this.#socket.pause();
+  }
+
+  #resume(by: number): void {
+    if ((this.#pauses & by) === 0) return;
+    this.#pauses &= ~by;
+    if (this.#pauses === 0) this.#socket.resume();
+  }
+
+  /** RFC 3207. Who fails the handshake is gone without a word: there is no language left to say it in. */
+  #secure(plain: Socket, secureContext: SecureContext): void {
+    if (plain.destroyed) return;
+    plain.removeAllListeners('close');
+    const secure = new TLSSocket(plain, { isServer: true, secureContext });
+    this.#socket = secure;
+    this.#listen(secure);
+    secure.once('secure', () => {
+      this.#tls = { protocol: secure.getProtocol() ?? '', cipher: secure.getCipher().name };
+      this.#turn(() => this.session.secured());
+    });
+  }
+}
+
+function ignore(): void {}

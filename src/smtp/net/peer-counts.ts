@@ -1,0 +1,45 @@
+/** How many connections each peer has. A peer is an IPv4 address or an IPv6 /64, which is what one customer gets. */
+export class PeerCounts {
+  readonly #counts = new Map<string, number>();
+  readonly #max: number;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** Counts one more, unless the peer has as many as it may. */
+  add(peer: string): boolean {
+    const count = this.#counts.get(peer) ?? 0;
+    if (count >= this.#max) return false;
+    this.#counts.set(peer, count + 1);
+    return true;
+  }
+
+  /** One of `peer` is gone. */
+  remove(peer: string): void {
+    const count = this.#counts.get(peer) ?? 0;
+    if (count > 1) this.#counts.set(peer, count - 1);
+    else this.#counts.delete(peer);
+  }
+
+  get size(): number {
+    return this.#counts.size;
+  }
+}
+
+/** The address as people write it: an IPv4 peer of a dual-stack socket is an IPv4 peer. */
+export function plainAddress(address: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
+  return mapped?.[1] ?? address.replace(/%.*$/, '');
+}
+
+/** What a plain address is counted under. */
+export function peerOf(address: string): string {
+  if (!address.includes(':')) return address;
+  const [head = '', tail] = address.toLowerCase().split('::');
+  const left = head === '' ? [] : head.split(':');
+  const right = tail === undefined || tail === '' ? [] : tail.split(':');
+  const zeros = tail === undefined ? 0 : 8 - left.length - right.length;
+  const groups = [...left, ...Array<string>(Math.max(0, zeros)).fill('0'), ...right];
+  return `${groups.slice(0, 4).join(':')}::/64`;
+}
