@@ -1,5 +1,9 @@
+/**
+ * The SDK for callout services: a service is one typed value, written against mails and verdicts; how they travel is not
+ * its business.
+ */
 export type { Changes, HeaderChanges, NewField, RangeChange } from './changes.ts';
-export { Field, Headers } from './headers.ts';
+export type { Field, Headers } from './headers.ts';
 export type {
   EnvelopeView,
   HeadersView,
@@ -12,6 +16,7 @@ export type {
   WholeView,
   WholeWish,
 } from './mail.ts';
+export { type CalloutServer, type ServeOptions, serve } from './net/serve.ts';
 export { type Context, defineService, type Service, type ServiceDefinition, withUri } from './service.ts';
 export {
   type AddressVerdict,

@@ -1,0 +1,43 @@
+/** Calling the handlers of one service for one mail: what they get beside their subject, and what they may answer. */
+import type { Log } from '../base/index.ts';
+import type { Context, Service } from './service.ts';
+
+/** The context of all calls for one mail. The signal is made when it is asked for: most handlers never do. */
+export class CallContext implements Context {
+  readonly log: Log;
+  #controller: AbortController | undefined;
+  #isOver = false;
+
+  constructor(log: Log) {
+    this.log = log;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#isOver) this.#controller.abort();
+    }
+    return this.#controller.signal;
+  }
+
+  abort(): void {
+    this.#isOver = true;
+    this.#controller?.abort();
+  }
+}
+
+export function isPromise<T>(answer: T | Promise<T>): answer is Promise<T> {
+  return typeof answer === 'object' && answer !== null && 'then' in answer && typeof answer.then === 'function';
+}
+
+/** Whether a handler, perhaps one no compiler has checked, answered with a verdict that fits. */
+export function isVerdict<V extends { readonly kind: string }>(verdict: V, kinds: readonly V['kind'][]): boolean {
+  const kind = (verdict as V | undefined)?.kind;
+  return kind !== undefined && kinds.includes(kind);
+}
+
+/** A handler threw, or its promise was rejected: a bug of the service, or of something it relies on. */
+export function logFailure(log: Log, service: Service, error: unknown): void {
+  const fields = error instanceof Error ? { error: error.message, stack: error.stack } : { error: String(error) };
+  log.error('service-failed', { service: service.uri, ...fields });
+}

@@ -1,0 +1,253 @@
+/** Services as their authors test them. */
+import assert from 'node:assert/strict';
+import { test } from 'vitest';
+import { defineService, edit, keep, refuse, replace, rewrite, tempfail } from './index.ts';
+import { run } from './testing.ts';
+
+const URI = 'https://opes.example/test';
+
+test('a service that keeps everything sends nothing back', async () => {
+  const service = defineService({ uri: URI, message: () => keep() });
+  const result = await run(service, { mail: 'Subject: Hello\n\nHi!\n' });
+  assert.equal(result.message.toString(), 'Subject: Hello\r\n\r\nHi!\r\n');
+  assert.deepEqual([result.outcome, result.byReference, result.sentBack], ['kept', 23, 0]);
+  assert.deepEqual(result.edits, []);
+});
+
+test('a field is added by the processor, without touching the message', async () => {
+  const service = defineService({
+    uri: URI,
+    wants: { envelope: true },
+    message: (mail) => edit({ headers: { add: [['X-Sender', mail.sender.address]] } }),
+  });
+  const result = await run(service, { mail: 'Received: by x\nSubject: Hello\n\nHi!\n', from: 'ann@a.example' });
+  assert.deepEqual(result.added, ['X-Sender: ann@a.example']);
+  assert.equal(result.message.toString(), 'Received: by x\r\nX-Sender: ann@a.example\r\nSubject: Hello\r\n\r\nHi!\r\n');
+  assert.equal(result.sentBack, 0);
+});
+
+test('where the processor adds no fields, they are put in below the trace', async () => {
+  const service = defineService({
+    uri: URI,
+    message: () =>
+      edit({
+        headers: {
+          add: [
+            ['X-A', '1'],
+            ['X-B', '2'],
+          ],
+        },
+      }),
+  });
+  const result = await run(service, {
+    mail: 'Received: by x\n by y\nOPES-System: http://x\nSubject: Hello\n\nHi!\n',
+    allow: { addHeader: false },
+  });
+  assert.equal(
+    result.message.toString(),
+    'Received: by x\r\n by y\r\nOPES-System: http://x\r\nX-A: 1\r\nX-B: 2\r\nSubject: Hello\r\n\r\nHi!\r\n',
+  );
+  assert.equal(result.sentBack, 'X-A: 1\r\nX-B: 2\r\n'.length);
+});
+
+test('fields are removed and replaced where they stand', async () => {
+  const service = defineService({
+    uri: URI,
+    wants: { headers: true },
+    message: (mail) =>
+      edit({
+        headers: {
+          remove: ['x-old'],
+          replace: [
+            ['Subject', `[ext] ${mail.headers.text('subject')}`],
+            ['X-New', 'yes'],
+          ],
+        },
+      }),
+  });
+  const result = await run(service, { mail: 'X-Old: 1\nsubject: =?utf-8?Q?Gr=C3=BC=C3=9Fe?=\nX-OLD: 2\n\nHi!\n' });
+  assert.equal(result.message.toString(), 'X-New: yes\r\nsubject: [ext] =?utf-8?B?R3LDvMOfZQ==?=\r\n\r\nHi!\r\n');
+  assert.deepEqual(
+    result.edits.map(({ start, end }) => [start, end]),
+    [[0, 58]],
+  );
+});
+
+test('recipients are refused, rewritten and kept, one by one', async () => {
+  const service = defineService({
+    uri: URI,
+    async recipient({ local }, session) {
+      assert.equal(session.sender?.address, 'steve@example.org');
+      if (local === 'nobody') return refuse(550, '5.1.1', 'No such user here');
+      if (local === 'later') return tempfail(450, '4.7.1', 'Greylisted', 'Please come again');
+      return local === 'old' ? rewrite('<new@example.com>') : keep();
+    },
+  });
+  const to = ['nobody@x.example', 'old@x.example', 'later@x.example', 'paul@x.example', '<old@x.example> NOTIFY=NEVER'];
+  for (const pipelined of [false, true]) {
+    const result = await run(service, { to, pipelined });
+    assert.deepEqual(result.recipients, [
+      { to: to[0], path: undefined, reply: '550 5.1.1 No such user here' },
+      { to: to[1], path: '<new@example.com>', reply: undefined },
+      { to: to[2], path: undefined, reply: '450-4.7.1 Greylisted\r\n450 4.7.1 Please come again' },
+      { to: to[3], path: '<paul@x.example>', reply: undefined },
+      { to: to[4], path: '<new@example.com> NOTIFY=NEVER', reply: undefined },
+    ]);
+    assert.equal(result.outcome, 'kept');
+  }
+});
+
+test('a message sees the recipients as they go on, and the session', async () => {
+  const service = defineService({
+    uri: URI,
+    wants: { envelope: true, recipients: true },
+    recipient: ({ local }) =>
+      local === 'a' ? refuse(550, '5.7.1', 'no') : local === 'b' ? rewrite('<c@x.example>') : keep(),
+    message: ({ recipients, session, sender }) =>
+      edit({
+        headers: {
+          add: [['X-Seen', `${session.ip} ${session.helo} ${sender.path} ${recipients.map((r) => r.address)}`]],
+        },
+      }),
+  });
+  const result = await run(service, {
+    to: ['a@x.example', 'b@x.example', 'd@x.example'],
+    from: '<>',
+    ip: 'IPv6:2001:db8::1',
+  });
+  assert.deepEqual(result.added, ['X-Seen: 2001:db8::1 client.example.org <> c@x.example,d@x.example']);
+});
+
+test('senders can be refused and rewritten', async () => {
+  const service = defineService({
+    uri: URI,
+    wants: { envelope: true },
+    sender: ({ domain }) =>
+      domain === 'bad.example' ? refuse(553, '5.7.1', 'Not from there') : rewrite('<bounce@us.example>'),
+    message: ({ sender }) => edit({ headers: { add: [['X-S', sender.address]] } }),
+  });
+  assert.deepEqual((await run(service, { from: 'x@bad.example' })).reply, '553 5.7.1 Not from there');
+  const result = await run(service, { from: '<x@good.example> SIZE=10' });
+  assert.equal(result.sender, '<bounce@us.example> SIZE=10');
+  assert.deepEqual(result.added, ['X-S: bounce@us.example']);
+});
+
+test('a message is refused with the words of the service', async () => {
+  const service = defineService({
+    uri: URI,
+    wants: { headers: true },
+    message: () => refuse(550, '5.7.1', 'Content refused', 'Policy P-12'),
+  });
+  const result = await run(service);
+  assert.deepEqual([result.outcome, result.reply], ['refused', '550-5.7.1 Content refused\r\n550 5.7.1 Policy P-12']);
+});
+
+test('a message is replaced while it is read', async () => {
+  const service = defineService({
+    uri: URI,
+    wants: { body: 'stream' },
+    message(mail) {
+      async function* upper() {
+        for await (const chunk of mail.content)
+          yield Buffer.from(Buffer.from(chunk).toString('latin1').toUpperCase(), 'latin1');
+      }
+      return replace(upper());
+    },
+  });
+  const result = await run(service, { mail: `Subject: x\n\n${'abc\n'.repeat(100_000)}`, fragmentOctets: 10_000 });
+  assert.equal(result.message.toString(), `SUBJECT: X\r\n\r\n${'ABC\r\n'.repeat(100_000)}`);
+  assert.equal(result.byReference, 0);
+});
+
+test('a whole message can be had, up to a cap', async () => {
+  const whole = defineService({
+    uri: URI,
+    wants: { whole: { maxOctets: 1000, beyond: refuse(552, '5.3.4', 'Too large to be checked') } },
+    message: ({ octets }) => edit({ headers: { add: [['X-Size', String(octets.length)]] } }),
+  });
+  assert.deepEqual((await run(whole, { mail: `A: b\n\n${'x'.repeat(990)}\n`, fragmentOctets: 7 })).added, [
+    'X-Size: 1000',
+  ]);
+  assert.equal(
+    (await run(whole, { mail: `A: b\n\n${'x'.repeat(991)}\n`, fragmentOctets: 7 })).reply,
+    '552 5.3.4 Too large to be checked',
+  );
+  const strict = defineService({ uri: URI, wants: { whole: { maxOctets: 10 } }, message: () => keep() });
+  assert.equal((await run(strict)).failure, 'message-too-large');
+});
+
+test('a handler that throws fails its mail and says so in the log, not on the wire', async () => {
+  const boom = new Error('no such table: secrets');
+  const services = [
+    defineService({
+      uri: URI,
+      message: () => {
+        throw boom;
+      },
+    }),
+    defineService({
+      uri: URI,
+      message: async () => {
+        throw boom;
+      },
+    }),
+    defineService({
+      uri: URI,
+      recipient: () => {
+        throw boom;
+      },
+    }),
+    defineService({
+      uri: URI,
+      recipient: async () => {
+        throw boom;
+      },
+    }),
+    defineService({
+      uri: URI,
+      sender: async () => {
+        throw boom;
+      },
+    }),
+    defineService({
+      uri: URI,
+      message: () =>
+        replace(
+          (function* () {
+            yield Buffer.from('a');
+            throw boom;
+          })(),
+        ),
+    }),
+  ];
+  for (const service of services) {
+    const result = await run(service);
+    assert.deepEqual([result.outcome, result.failure], ['failed', 'service-failed']);
+    assert.equal(result.log.length, 1);
+    assert.equal(result.log[0]?.fields['error'], boom.message);
+  }
+});
+
+test('a handler that takes too long fails its mail', async () => {
+  const never = new Promise<never>(() => {});
+  const result = await run(defineService({ uri: URI, timeoutMs: 10, message: () => never }));
+  assert.deepEqual([result.outcome, result.failure], ['failed', 'time-limit']);
+  const second = await run(defineService({ uri: URI, timeoutMs: 10, recipient: () => never }));
+  assert.deepEqual([second.outcome, second.failure], ['failed', 'time-limit']);
+});
+
+test('where the processor keeps nothing, octets are sent back and the result is the same', async () => {
+  const service = defineService({
+    uri: URI,
+    wants: { headers: true },
+    recipient: () => keep(),
+    message: async () => edit({ headers: { remove: ['Subject'] } }),
+  });
+  const mail = `Subject: x\nTo: y\n\n${'0123456789\n'.repeat(20_000)}`;
+  const kept = await run(service, { mail });
+  const sent = await run(service, { mail, kept: 'off' });
+  assert.deepEqual(sent.message, kept.message);
+  assert.deepEqual([kept.sentBack, sent.byReference], [0, 0]);
+  const pair = await run(service, { mail, kept: 'pair' });
+  assert.equal(pair.sentBack, 0);
+});

@@ -1,0 +1,79 @@
+/** An edit as what is done for it: fields the processor adds, and splices of the message. */
+import { checkAddedField, MAX_ADDED_FIELDS } from '../profile/index.ts';
+import type { Changes, NewField } from './changes.ts';
+import { writeField } from './field-text.ts';
+import type { Field, Headers } from './headers.ts';
+import { type Splice, sortSplices } from './splice.ts';
+
+export interface Plan {
+  /** Fields for the processor to add; none where it takes none. */
+  readonly fields: readonly string[];
+  readonly splices: readonly Splice[];
+}
+
+export const NO_PLAN: Plan = { fields: [], splices: [] };
+
+/** Whether the header has to be known to carry the changes out. */
+export function needsHeader({ headers }: Changes, canAddFields: boolean): boolean {
+  if (headers === undefined) return false;
+  return (!canAddFields && (headers.add?.length ?? 0) > 0) || [headers.remove, headers.replace].some(namesField);
+}
+
+/** Throws where the changes cannot be carried out: a bug of the service, or a message it did not expect. */
+export function makePlan({ headers, ranges = [] }: Changes, header: Headers | undefined, canAddFields: boolean): Plan {
+  const splices: Splice[] = ranges.map(({ start, end, data }) => ({ start, end, data: asOctets(data) }));
+  const added: NewField[] = [...(headers?.add ?? [])];
+  for (const field of headers?.remove ?? []) {
+    for (const { start, end } of find(field, header)) splices.push({ start, end, data: NOTHING });
+  }
+  for (const [field, value] of headers?.replace ?? []) {
+    const [old] = find(field, header);
+    if (old === undefined) added.push([String(field), value]);
+    else splices.push({ start: old.start, end: old.end, data: asOctets(`${checked(old.name, value)}\r\n`) });
+  }
+  const texts = added.map(([name, value]) => checked(name, value));
+  if (texts.length > MAX_ADDED_FIELDS) throw new RangeError(`more than ${MAX_ADDED_FIELDS} fields to add`);
+  const byProcessor = canAddFields ? texts : [];
+  if (!canAddFields && texts.length > 0) {
+    const at = belowTrace(header);
+    splices.unshift({ start: at, end: at, data: asOctets(texts.map((text) => `${text}\r\n`).join('')) });
+  }
+  const sorted = sortSplices(splices);
+  if (sorted === undefined) throw new RangeError('two changes overlap');
+  return { fields: byProcessor, splices: sorted };
+}
+
+const NOTHING = new Uint8Array(0);
+
+function namesField(list: readonly (Field | string | readonly [Field | string, string])[] | undefined): boolean {
+  return (
+    list?.some((item) => typeof item === 'string' || (Array.isArray(item) && typeof item[0] === 'string')) === true
+  );
+}
+
+function find(field: Field | string, header: Headers | undefined): readonly Field[] {
+  if (typeof field !== 'string') return [field];
+  return header?.all(field) ?? [];
+}
+
+function checked(name: string, value: string): string {
+  const text = writeField(name, value);
+  const broken = checkAddedField(text);
+  if (broken !== undefined) throw new TypeError(`the field ${name} cannot be written: ${broken}`);
+  return text;
+}
+
+/** Where new fields go: trace fields stay on top, in the block each hop made (RFC 5321, section 4.4). */
+export function belowTrace(header: Headers | undefined): number {
+  for (const field of header ?? []) {
+    if (!/^(?:received|return-path|opes-.*)$/i.test(field.name)) return field.start;
+  }
+  // Nothing but trace, or no field at all: in front of the empty line, if there is one.
+  let at = 0;
+  for (const field of header ?? []) at = field.end;
+  return at;
+}
+
+function asOctets(data: Uint8Array | string): Uint8Array {
+  return typeof data === 'string' ? Buffer.from(data) : data;
+}

@@ -1,0 +1,262 @@
+/**
+ * One mail at the services of its group: the processor's parts in, answers out (RFC 4037, section 11; the SMTP profiles).
+ * Whatever goes wrong here ends this mail and no other.
+ */
+import type { Deadlines, Log } from '../base/index.ts';
+import {
+  type CalloutTransaction,
+  type CalloutTransactionEvents,
+  failure,
+  isStructure,
+  type Named,
+  type Result,
+} from '../ocp/index.ts';
+import {
+  canFollow,
+  MAX_ARGUMENT_OCTETS,
+  type Part,
+  type PartData,
+  readData,
+  type Selection,
+} from '../profile/index.ts';
+import { Addresses, type Attendance } from './addresses.ts';
+import { CallContext } from './calls.ts';
+import { Held, type HeldBudget } from './held.ts';
+import { Link } from './link.ts';
+import { ORIGINAL, type Source } from './outlet.ts';
+import type { Service } from './service.ts';
+import { SessionFacts } from './session.ts';
+import { Stage } from './stage.ts';
+import { WireOutlet } from './wire-outlet.ts';
+
+export interface ServerTools {
+  readonly log: Log;
+  readonly deadlines: Deadlines;
+  readonly budget: HeldBudget;
+}
+
+/*
+ *   commands -- first RAWDATA --> message -- AME, or a verdict that ends it --> over
+ */
+export class ServiceTransaction implements CalloutTransactionEvents {
+  readonly transaction: CalloutTransaction;
+  readonly log: Log;
+  readonly deadlines: Deadlines;
+  readonly budget: HeldBudget;
+  readonly held: Held;
+  readonly isOnly: boolean;
+  readonly #selection: Selection;
+  readonly #attendances: readonly Attendance[];
+  readonly #addresses: Addresses;
+  #stages: Stage[] = [];
+  #links: Link[] = [];
+  #outlet: WireOutlet | undefined;
+  #isStarted = false;
+  #isOriginalEnded = false;
+  #lastPart: Part | undefined;
+  /** The DUM being received, where it is of a part we know. */
+  #data: PartData | undefined;
+  #offset = 0;
+  #argument: Buffer[] = [];
+  #base = 0;
+  #isHoldingThis = false;
+  #mayHold = true;
+  #keptFrom = 0;
+  #keptTo = 0;
+  #pauses = 0;
+
+  constructor(transaction: CalloutTransaction, services: readonly Service[], selection: Selection, tools: ServerTools) {
+    this.transaction = transaction;
+    this.log = tools.log;
+    this.deadlines = tools.deadlines;
+    this.budget = tools.budget;
+    this.held = new Held(tools.budget);
+    this.isOnly = services.length === 1;
+    this.#selection = selection;
+    const session = new SessionFacts();
+    this.#attendances = services.map((service) => ({
+      service,
+      context: new CallContext(tools.log),
+      session,
+      recipients: [],
+    }));
+    this.#addresses = new Addresses(this, this.#attendances);
+  }
+
+  get isHolding(): boolean {
+    return this.held.octets > 0;
+  }
+
+  onOriginalStart(): void {}
+
+  onData(offset: number, size: number, named: Named): void {
+    this.#readKept(named);
+    const data = readData(named);
+    if ('error' in data) {
+      this.#end(data.error);
+      return;
+    }
+    const { part } = data;
+    this.#data = part === undefined ? undefined : data;
+    if (part === undefined) return;
+    if (!this.#selection.sees(part)) this.#end('part-not-selected');
+    else if (!canFollow(this.#lastPart, part)) this.#end('part-order');
+    else if (part !== 'RAWDATA' && size > MAX_ARGUMENT_OCTETS) this.#end('argument-size');
+    else this.#onPart(data, part, offset, size);
+  }
+
+  onDataOctets(octets: Buffer): void {
+    const part = this.#data?.part;
+    if (part === undefined) return;
+    if (part !== 'RAWDATA') {
+      this.#argument.push(octets);
+      return;
+    }
+    if (this.#isHoldingThis && this.#mayHold && !this.held.add(this.#offset - this.#base, octets)) {
+      this.#end('no-memory');
+      return;
+    }
+    this.#offset += octets.length;
+    this.#stages[0]?.feed(octets);
+  }
+
+  onDataEnd(): void {
+    const data = this.#data;
+    if (data?.part === undefined) return;
+    if (data.part === 'RAWDATA') this.#stages[0]?.mark();
+    else this.#onCommand(data, data.part);
+  }
+
+  onOriginalEnd(result: Result): void {
+    // We never ask to stop early, so a message cut short is not what the services shall judge.
+    if (result.code !== 200) this.#end('original-incomplete');
+    this.#isOriginalEnded = true;
+    const [first] = this.#stages;
+    if (first === undefined) this.#endWithoutMessage();
+    else first.end();
+  }
+
+  onTurn(): void {
+    this.#outlet?.onTurn();
+  }
+
+  onEnd(): void {
+    for (const { context } of this.#attendances) context.abort();
+    for (const stage of this.#stages) stage.over();
+    for (const link of this.#links) link.drop();
+    this.held.clear();
+    this.#stages = [];
+    this.#argument = [];
+  }
+
+  startMessage(): void {
+    if (this.#isStarted) return;
+    this.#isStarted = true;
+    this.transaction.startMessage();
+  }
+
+  stopHolding(): void {
+    this.#mayHold = false;
+    this.held.clear();
+  }
+
+  onRoom(): void {
+    this.#stages.at(-1)?.onRoom();
+  }
+
+  onAnswered(): void {
+    if (this.#stages.length > 0) this.#begin();
+    else if (this.#isOriginalEnded) this.#endWithoutMessage();
+  }
+
+  wantPause(): void {
+    if (this.#pauses++ === 0) this.transaction.wantPause();
+  }
+
+  wantMore(): void {
+    if (--this.#pauses === 0) this.transaction.wantMore();
+  }
+
+  #onPart(data: PartData, part: Part, offset: number, size: number): void {
+    const isFirst = this.#lastPart !== part;
+    this.#lastPart = part;
+    this.#offset = offset;
+    if (part !== 'RAWDATA') {
+      this.#argument = [];
+      return;
+    }
+    if (isFirst) this.#startStages(data, offset);
+    // With a second service the octets are needed here; else only where the processor cannot be referred to its copy.
+    this.#isHoldingThis = !this.isOnly || offset < this.#keptFrom || offset + size > this.#keptTo;
+  }
+
+  #onCommand(data: PartData, part: Part): void {
+    const [only] = this.#argument;
+    const octets = only !== undefined && this.#argument.length === 1 ? only : Buffer.concat(this.#argument);
+    this.#argument = [];
+    if (part === 'MAIL' || part === 'RCPT') {
+      const isAdaptive = this.#selection.adaptive.has(part) && !data.replayed;
+      const { allow, replayed } = data;
+      this.#addresses.add({ part, offset: this.#offset, octets: Buffer.from(octets), isAdaptive, allow, replayed });
+      return;
+    }
+    const text = octets.toString('utf8');
+    for (const { session } of this.#attendances) session.learn(part, text);
+  }
+
+  /** The services in a row, the last one's answer going to the wire. */
+  #startStages({ allow }: PartData, base: number): void {
+    this.#base = base;
+    const isAdaptive = this.#selection.adaptive.has('RAWDATA');
+    const part = { base, isAdaptive, allow };
+    let source: Source = ORIGINAL;
+    const fails = {
+      refuse: (reply: string) => this.#outlet?.refuse(reply),
+      fail: (reason: string) => this.#outlet?.fail(reason),
+    };
+    for (let i = 1; i < this.#attendances.length; i++) {
+      const link = new Link(source, this.held, this.budget, fails);
+      this.#links.push(link);
+      source = link;
+    }
+    const outlet = new WireOutlet(this, part, source);
+    this.#outlet = outlet;
+    this.#stages = this.#attendances.map(({ service, context }, i) => {
+      const link = this.#links[i];
+      return new Stage(service, context, this, link ?? outlet, link === undefined && allow.addHeader && isAdaptive);
+    });
+    for (const [i, link] of this.#links.entries()) {
+      const next = this.#stages[i + 1];
+      if (next !== undefined) link.connect(next);
+    }
+    if (this.#addresses.isAnswered) this.#begin();
+  }
+
+  #begin(): void {
+    for (const [i, stage] of this.#stages.entries()) {
+      const attendance = this.#attendances[i];
+      if (attendance !== undefined) stage.begin(attendance);
+    }
+  }
+
+  /** Commands were all there was. */
+  #endWithoutMessage(): void {
+    if (!this.#addresses.isAnswered || this.transaction.isEnded) return;
+    this.startMessage();
+    this.transaction.endMessage();
+    this.transaction.end();
+  }
+
+  #readKept(named: Named): void {
+    const kept = named.get('Kept');
+    if (!isStructure(kept)) return;
+    const [offset, size] = kept.anonymous;
+    if (typeof offset !== 'number' || typeof size !== 'number') return;
+    this.#keptFrom = offset;
+    this.#keptTo = offset + size;
+  }
+
+  #end(reason: string): void {
+    this.transaction.end(failure(reason));
+  }
+}
