@@ -52,7 +52,8 @@ export class CalloutTx extends Transaction<CalloutTransactionEvents> implements 
   }
 
   override endMessage(result?: Result): void {
-    if (result?.code === 206) throw new RangeError('the adapted message cannot be cut short without permission');
+    if (result?.code === 206 && !this.isEnded)
+      throw new RangeError('the adapted message cannot be cut short without permission');
     super.endMessage(result);
   }
 

@@ -60,6 +60,7 @@ export interface CalloutTransaction {
   useYours(orgOffset: number, size: number, block?: string): void;
   /** DPI: from now on only this range will be named by `useYours`. Throws where it is not inside the last one. */
   disposeOutside(orgOffset: number, size: number): void;
+  /** AME. A failure may come without `startMessage`: it refuses to process the other side's message. */
   endMessage(result?: Result): void;
   /** TE. After it no event but `onEnd({by: 'us'})`, told at once. */
   end(result?: Result): void;

@@ -57,9 +57,9 @@ export class SentFlow {
     return this.#stopIfReached();
   }
 
-  /** No more data will follow. The AME may have to wait. */
-  sendEnd(): void {
-    if (this.#state !== 'open') throw new Error('no application message to end');
+  /** No more data will follow. The AME may have to wait. With `isRefusal` it needs no message before it (A-16). */
+  sendEnd(isRefusal: boolean): void {
+    if (this.#state === 'ended' || (this.#state === 'idle' && !isRefusal)) throw new Error('no message to end');
     this.#state = 'ended';
   }
 

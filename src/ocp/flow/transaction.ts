@@ -190,7 +190,7 @@ export abstract class Transaction<H extends TransactionHandler = TransactionHand
 
   endMessage(result?: Result): void {
     if (this.#stage !== 'live') return;
-    this.sent.sendEnd();
+    this.sent.sendEnd(result !== undefined && isFailure(result, 'AME'));
     if (this.sent.mustWait) this.sent.wait(() => this.#writeEnd(result));
     else this.#writeEnd(result);
   }

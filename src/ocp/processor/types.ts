@@ -86,6 +86,7 @@ export interface ProcessorTransaction {
     size: number,
     kept?: { readonly offset: number; readonly size: number },
   ): void;
+  /** AME. A failure may come without `startMessage`: it refuses to process the other side's message. */
   endMessage(result?: Result): void;
   /** TE. After it no event but `onEnd({by: 'us'})`, told at once. */
   end(result?: Result): void;
