@@ -1,0 +1,17 @@
+/** A value of OCP as the independent reader gives it. */
+export type WireValue =
+  | string
+  | readonly WireValue[]
+  | { readonly anonymous: readonly WireValue[]; readonly named: ReadonlyMap<string, WireValue> };
+export interface WireMessage {
+  readonly name: string;
+  readonly anonymous: readonly WireValue[];
+  readonly named: ReadonlyMap<string, WireValue>;
+  readonly payload: Buffer | undefined;
+}
+export class Broken extends Error {}
+export class Reader {
+  feed(chunk: Buffer): Generator<WireMessage>;
+}
+export function write(value: WireValue | number): string;
+export function number(text: unknown): number | undefined;
