@@ -50,6 +50,8 @@ export class Stage implements StreamOwner {
   #edit: Edit | undefined;
   #splicer: Splicer | undefined;
   #received = 0;
+  /** Octets that can be referred to: those of whole data messages. */
+  #marked = 0;
   #isWhole = false;
   #onRoom: (() => void) | undefined;
 
@@ -85,6 +87,7 @@ export class Stage implements StreamOwner {
 
   /** What was fed so far can be referred to. */
   mark(): void {
+    this.#marked = this.#received;
     if (this.#state === 'planning') this.#planIfReady();
     if (this.#state === 'splicing') this.#advance();
   }
@@ -237,7 +240,7 @@ export class Stage implements StreamOwner {
 
   #advance(): void {
     const isEager = this.#host.isHolding;
-    if (this.#splicer?.advance(this.#outlet, this.#received, this.#isWhole, isEager) === false) {
+    if (this.#splicer?.advance(this.#outlet, this.#marked, this.#isWhole, isEager) === false) {
       this.#threw(new RangeError('a change lies behind the end of the message'));
       return;
     }
