@@ -1,0 +1,2 @@
+export { type ConsoleServer, openConsole } from './server.ts';
+export type { ConsoleOptions } from './view.ts';
