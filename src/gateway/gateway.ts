@@ -3,7 +3,6 @@
  * plain options, closed by draining: no new mail, the mails under way to their end within a bound.
  */
 import { randomBytes } from 'node:crypto';
-import type { Log } from '../base/index.ts';
 import { ProcessorChannel } from '../ocp/index.ts';
 import { type ServerHandler, type SmtpConnection, SmtpListener } from '../smtp/index.ts';
 import { CalloutService, type CalloutWorld } from './callouts/callout-service.ts';
@@ -38,10 +37,12 @@ export class Gateway {
   private constructor(options: GatewayOptions) {
     this.#options = options;
     this.#ticker = startTicker();
+    const { deadlines } = this.#ticker;
     const { log, metrics, limits } = options;
     const callouts: CalloutWorld = {
-      openChannel: (endpoint, channelOptions, events) => ProcessorChannel.open(endpoint, channelOptions, events),
-      deadlines: this.#ticker.deadlines,
+      openChannel: (endpoint, channel, events) =>
+        ProcessorChannel.open(endpoint, { ...channel, deadlines, log }, events),
+      deadlines,
       log,
       metrics,
     };
@@ -58,7 +59,7 @@ export class Gateway {
       relay: this.#hops,
       budget: new MemoryBudget(16 * limits.memoryOctets, limits.memoryOctets),
       spill: new SpillDirectory({ directory: options.spillDir, maxOctets: limits.spillOctets }),
-      deadlines: this.#ticker.deadlines,
+      deadlines,
       clock: this.#ticker.clock,
       wallClock: Date.now,
       log,
@@ -106,7 +107,9 @@ export class Gateway {
   async #listen(): Promise<void> {
     const found: ListeningAt[] = [];
     for (const options of this.#options.listeners) {
-      const listener = await listen(options, this.#options.hostname, this.#options.log, (connection) =>
+      const { log, hostname } = this.#options;
+      const { deadlines } = this.#ticker;
+      const listener = await SmtpListener.listen({ ...options, hostname, log, deadlines }, (connection) =>
         this.#dialog(options, connection),
       );
       this.#listeners.push(listener);
@@ -120,15 +123,6 @@ export class Gateway {
     const id = randomBytes(9).toString('base64url');
     return new Dialog(this.#world, options, connection, id);
   }
-}
-
-function listen(
-  options: ListenerOptions,
-  hostname: string,
-  log: Log,
-  makeHandler: (connection: SmtpConnection) => ServerHandler,
-): Promise<SmtpListener> {
-  return SmtpListener.listen({ hostname, log, ...options }, makeHandler);
 }
 
 function pipelineSteps(options: GatewayOptions, services: readonly CalloutService[]): PipelineStep[] {

@@ -79,7 +79,7 @@ export class Call {
 
   /** A service whose rule waited for the message hears of the envelope only now. */
   replayCommands(): void {
-    if (this.planned.isOpen && !this.run.hasMail) this.run.replay(this.#mail.envelope());
+    if (this.planned.isOpen && !this.run.hasMail) this.run.replay(this.#mail.envelope);
   }
 
   viaEntry(): ViaEntry | undefined {

@@ -18,7 +18,7 @@ export interface OpenedChannel {
 
 export type OpenChannel = (
   endpoint: CalloutEndpoint,
-  options: ProcessorOptions,
+  options: ProcessorOptions & { readonly insecure: boolean },
   events: ProcessorEvents,
 ) => OpenedChannel;
 
@@ -203,11 +203,11 @@ export class CalloutChannel implements ProcessorEvents {
   connect(): boolean {
     if (this.#closed || this.#state.at === 'resting') return false;
     if (this.#state.at !== 'down') return true;
-    const { uri, kept } = this.#service.options;
+    const { uri, kept, insecure } = this.#service.options;
     const service: Structure = { anonymous: [uri], named: new Map() };
     const opened = this.#world.openChannel(
       this.#endpoint,
-      { offer: [makeOffer(this.#offered)], services: [service], kept },
+      { offer: [makeOffer(this.#offered)], services: [service], kept, insecure },
       this,
     );
     this.#state = { at: 'connecting', opened };

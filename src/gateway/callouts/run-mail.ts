@@ -17,7 +17,7 @@ export interface RunMail {
   /** An answer to the mail data may not be larger. */
   readonly maxAdaptedOctets: number;
   /** MAIL and the accepted RCPTs as they now are, for a service that hears of them late. */
-  envelope(): { readonly mail: string; readonly rcpts: readonly string[] };
+  readonly envelope: { readonly mailArgument: string; readonly rcptArguments: readonly string[] };
   /** A service took some of the data: whoever was held back may go on. */
   onProgress(): void;
   /** A connection was lost with this mail on it; whether it may be tried on another (once a mail). */

@@ -134,10 +134,10 @@ export class ServiceRun implements ProcessorTransactionEvents, ChannelWaiter, De
   }
 
   /** Commands that were answered without this service: it is told, and has no say (design D4). */
-  replay(envelope: { readonly mail: string; readonly rcpts: readonly string[] }): void {
+  replay({ mailArgument, rcptArguments }: RunMail['envelope']): void {
     for (const [part, text] of this.#mail.facts) this.#commands.add(part, text, undefined);
-    this.#commands.add('MAIL', envelope.mail, undefined, true);
-    for (const rcpt of envelope.rcpts) this.#commands.add('RCPT', rcpt, undefined, true);
+    this.#commands.add('MAIL', mailArgument, undefined, true);
+    for (const rcpt of rcptArguments) this.#commands.add('RCPT', rcpt, undefined, true);
   }
 
   /** The mail data is `input`, which may still grow until `inputGrew(true)`. Asked once. */

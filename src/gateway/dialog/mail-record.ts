@@ -14,16 +14,16 @@ export function summarise(
   reply: Reply | undefined,
   cause?: string,
 ): void {
-  const { chain, session, relay } = mail;
+  const { chain, envelope, session, relay } = mail;
   world.metrics.count('opes_mails_total', { outcome });
   world.log.info('mail', {
     mail: mail.id,
     client: session.clientAddress,
     helo: printable(session.helo),
     listener: session.listener.name,
-    from: printable(mail.command.reversePath?.text ?? '<>', 400),
-    ...(mail.relayedSender === undefined ? {} : { relayedFrom: printable(mail.relayedSender, 400) }),
-    to: mail.recipients.map((one) => `${printable(one.command.forwardPath.text, 400)} ${one.reply?.code ?? '-'}`),
+    from: printable(envelope.command.reversePath?.text ?? '<>', 400),
+    ...(envelope.relayedSender === undefined ? {} : { relayedFrom: printable(envelope.relayedSender, 400) }),
+    to: envelope.recipients.map((one) => `${printable(one.command.forwardPath.text, 400)} ${one.reply?.code ?? '-'}`),
     size: mail.original?.size ?? 0,
     relayedSize: mail.released?.size ?? 0,
     ...(chain.isEmpty
@@ -41,7 +41,7 @@ export function summarise(
 
 export function makeRecord(mail: Mail, world: MailWorld, outcome: MailOutcome, reply: Reply | undefined): MailRecord {
   const tookMs = world.clock() - mail.startedMs;
-  const { session, chain, relay } = mail;
+  const { chain, envelope, session, relay } = mail;
   const block = chain.via();
   return {
     id: mail.id,
@@ -50,9 +50,9 @@ export function makeRecord(mail: Mail, world: MailWorld, outcome: MailOutcome, r
     listener: session.listener.name,
     side: session.listener.side,
     client: { address: session.clientAddress, helo: session.helo, tls: session.tls },
-    sender: mail.command.reversePath?.text ?? '',
-    relayedSender: mail.relayedSender,
-    recipients: mail.recipients.map((one) => ({
+    sender: envelope.command.reversePath?.text ?? '',
+    relayedSender: envelope.relayedSender,
+    recipients: envelope.recipients.map((one) => ({
       address: one.command.forwardPath.text,
       relayedAs: one.relayedAs,
       reply: one.reply,

@@ -9,50 +9,34 @@
  */
 import { Armed, type Deadline, type Deadlines, type Log, type MonotonicClock } from '../../base/index.ts';
 import type { Part } from '../../profile/index.ts';
-import {
-  isPositive,
-  type MailCommand,
-  parseMailArgument,
-  parseRcptArgument,
-  type RcptCommand,
-  type Reply,
-  replies,
-  writePath,
-} from '../../smtp/index.ts';
+import { isPositive, type MailCommand, type RcptCommand, type Reply, replies } from '../../smtp/index.ts';
 import { Chain, type ChainMail, type CommandVerdict, type DataVerdict } from '../callouts/chain.ts';
 import type { Failure } from '../callouts/failure.ts';
 import type { ServiceRun } from '../callouts/service-run.ts';
-import { Content, FixedOctets, OctetStore } from '../content/index.ts';
+import { Content, FixedOctets, type OctetStore } from '../content/index.ts';
 import type { Plan, PlannedCall } from '../dispatch/dispatcher.ts';
 import type { MailFacts } from '../dispatch/facts.ts';
 import type { MailOutcome } from '../options.ts';
 import { MailRelay, type MailRelayEvents } from '../relay/mail-relay.ts';
 import type { MessageFacts } from '../rules/index.ts';
 import { addTraceToReply, traceReplyLine, type ViaEntry } from '../trace/index.ts';
+import { Envelope, type MailRecipient } from './envelope.ts';
 import { addressFacts, mailFacts, messageFacts } from './mail-facts.ts';
 import { MailHeader } from './mail-header.ts';
 import { makeRecord, summarise } from './mail-record.ts';
+import { MailStores, type MailStoresEvents } from './mail-stores.ts';
 import { gatewayReplies } from './replies.ts';
 import type { MailPeer, MailWorld, SessionView } from './world.ts';
 
 type State = 'envelope' | 'content' | 'adapting' | 'relaying' | 'over';
 
-export interface MailRecipient {
-  readonly command: RcptCommand;
-  readonly ticket: number;
-  /** What the hop was told, where a service rewrote it. */
-  relayedAs: string | undefined;
-  reply: Reply | undefined;
-}
-
 /** Octets that may wait for a service before the client is held back. */
 const MAX_BACKLOG = 1024 * 1024;
 
-export class Mail implements ChainMail, MailRelayEvents, Deadline {
+export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadline {
   readonly id: string;
   readonly session: SessionView;
-  readonly command: MailCommand;
-  readonly recipients: MailRecipient[] = [];
+  readonly envelope: Envelope;
   readonly startedMs: number;
   readonly #world: MailWorld;
   readonly #peer: MailPeer;
@@ -61,18 +45,13 @@ export class Mail implements ChainMail, MailRelayEvents, Deadline {
   readonly #header: MailHeader;
   readonly #timer: Armed;
   #state: State = 'envelope';
-  #mailArgument: string;
   #plan: Plan | undefined;
   #chain: Chain;
   #chainHasMail = false;
   #relay: MailRelay | undefined;
-  readonly #relayed: MailRecipient[] = [];
   #lost: Reply | undefined;
   // Content.
-  #original: OctetStore | undefined;
-  readonly #base = new Content();
-  #inserted: OctetStore | undefined;
-  #whenCaughtUp: (() => void)[] = [];
+  readonly #stores: MailStores;
   #isHeld = false;
   #finalTicket = -1;
   #verdict: Reply | undefined;
@@ -90,7 +69,7 @@ export class Mail implements ChainMail, MailRelayEvents, Deadline {
   ) {
     this.id = `${session.id}.${n}`;
     this.session = session;
-    this.command = command;
+    this.envelope = new Envelope(command);
     this.startedMs = world.clock();
     this.#world = world;
     this.#peer = peer;
@@ -98,7 +77,7 @@ export class Mail implements ChainMail, MailRelayEvents, Deadline {
     this.#facts = mailFacts(session, command.reversePath);
     this.#header = new MailHeader(world.limits.headerOctets);
     this.#timer = new Armed(this);
-    this.#mailArgument = command.argument;
+    this.#stores = new MailStores(world, this);
     this.#chain = new Chain(this, []);
   }
 
@@ -112,12 +91,9 @@ export class Mail implements ChainMail, MailRelayEvents, Deadline {
     return this.#relay;
   }
 
-  get relayedSender(): string | undefined {
-    return this.#mailArgument === this.command.argument ? undefined : this.#mailArgument;
-  }
-
+  /** What the client sent of the content. */
   get original(): OctetStore | undefined {
-    return this.#original;
+    return this.#stores.original;
   }
 
   get released(): Content | undefined {
@@ -147,17 +123,16 @@ export class Mail implements ChainMail, MailRelayEvents, Deadline {
       this,
       steps.map((step) => ({ step, isOpen: false })),
     );
-    this.#chain.mailCommand(this.#mailArgument, (verdict) => {
+    this.#chain.mailCommand(this.envelope.mailArgument, (verdict) => {
       if (this.#state === 'over') return;
       if (verdict.kind === 'refused') this.#refuseMail(ticket, this.#traced(verdict.reply));
-      else if (this.#takeSender(verdict.argument)) this.#peer.answer(ticket, replies.mailOk);
+      else if (this.envelope.rewriteSender(verdict.argument)) this.#peer.answer(ticket, replies.mailOk);
       else this.#refuseMail(ticket, this.#traced(gatewayReplies.badRewrite));
     });
   }
 
   rcpt(command: RcptCommand, ticket: number): void {
-    const recipient: MailRecipient = { command, ticket, relayedAs: undefined, reply: undefined };
-    this.recipients.push(recipient);
+    const recipient = this.envelope.add(command, ticket);
     const plan = this.#world.dispatcher.atRecipient(this.#facts, addressFacts(command.forwardPath));
     if (plan === undefined) this.#answerRcpt(recipient, gatewayReplies.noRoute);
     else if (this.#plan !== undefined && this.#plan.key !== plan.key)
@@ -167,7 +142,7 @@ export class Mail implements ChainMail, MailRelayEvents, Deadline {
       if (this.#plan === undefined) this.#usePlan(plan);
       this.#chain.rcptCommand(
         command.argument,
-        () => this.#mailArgument,
+        () => this.envelope.mailArgument,
         (verdict) => this.#passed(recipient, plan, verdict),
       );
     }
@@ -200,34 +175,16 @@ export class Mail implements ChainMail, MailRelayEvents, Deadline {
       this.#answerRcpt(recipient, this.#traced(gatewayReplies.badRewrite));
       return;
     }
-    if (this.#relay === undefined) {
-      const mail = parseMailArgument(this.#mailArgument);
-      if (mail.kind !== 'got') throw new Error(`an argument of MAIL that was parsed before: ${mail.kind}`);
-      this.#relay = new MailRelay(
-        this.#world.relay,
-        plan.route,
-        writePath(mail.value.path),
-        relayedParameters(mail.value.params),
-        this,
-      );
-    }
-    this.#relayed.push(recipient);
+    const { path, hopParameters, relayed } = this.envelope;
+    this.#relay ??= new MailRelay(this.#world.relay, plan.route, path, hopParameters, this);
+    relayed.push(recipient);
     this.#relay.rcpt(recipient.relayedAs ?? recipient.command.argument);
   }
 
-  /** What a service made of a path is judged like what a client sends; a recipient must stay within the mail's group. */
+  /** A rewritten recipient must stay within the mail's group. */
   #takeRecipient(recipient: MailRecipient, plan: Plan, argument: string): boolean {
-    const parsed = parseRcptArgument(argument);
-    if (parsed.kind !== 'got') return false;
-    const route = this.#world.dispatcher.routeOf(parsed.value.path.domain);
-    recipient.relayedAs = argument;
-    return route === plan.route;
-  }
-
-  #takeSender(argument: string): boolean {
-    if (parseMailArgument(argument).kind !== 'got') return false;
-    this.#mailArgument = argument;
-    return true;
+    const domain = this.envelope.rewriteRecipient(recipient, argument);
+    return domain !== undefined && this.#world.dispatcher.routeOf(domain) === plan.route;
   }
 
   #answerRcpt(recipient: MailRecipient, answer: Reply): void {
@@ -245,13 +202,10 @@ export class Mail implements ChainMail, MailRelayEvents, Deadline {
 
   content(octets: Buffer): void {
     if (this.#verdict !== undefined || this.#state === 'over') return;
-    const original = this.#store();
-    const before = original.size;
-    original.append(octets);
-    this.#base.append(original, before, octets.length);
+    this.#stores.append(octets);
     if (this.#header.isKnown) this.#chain.grew(octets.length);
     else if (this.#header.feed(octets)) this.#headerKnown();
-    if (original.isBehind || this.#chain.backlog > MAX_BACKLOG) this.#holdClient();
+    if (this.#stores.isBehind || this.#chain.backlog > MAX_BACKLOG) this.#holdClient();
   }
 
   contentEnd(ticket: number): void {
@@ -275,10 +229,9 @@ export class Mail implements ChainMail, MailRelayEvents, Deadline {
     if (this.#header.isTooLarge) this.#refuse(gatewayReplies.headerTooLarge);
     else if (this.#header.hops > this.#world.limits.maxHops) this.#refuse(gatewayReplies.loop);
     else {
-      const accepted = this.recipients.filter(({ reply: r }) => r !== undefined && isPositive(r));
-      const only = accepted.length === 1 ? accepted[0]?.command.forwardPath.text : undefined;
-      this.#header.receive(this.#world, this.session, this.id, this.command.params.has('SMTPUTF8'), only);
-      this.#chain.begin(this.#base);
+      const isUtf8 = this.envelope.command.params.has('SMTPUTF8');
+      this.#header.receive(this.#world, this.session, this.id, isUtf8, this.envelope.onlyRecipient);
+      this.#chain.begin(this.#stores.base);
     }
   }
 
@@ -288,14 +241,6 @@ export class Mail implements ChainMail, MailRelayEvents, Deadline {
     this.#chain.release({ code: 400, reason: 'refused' });
     this.#resumeClient();
     if (this.#finalTicket >= 0) this.#finish(this.#verdict);
-  }
-
-  #store(): OctetStore {
-    this.#original ??= new OctetStore(this.#world.budget, this.#world.spill, {
-      onCaughtUp: () => this.onProgress(),
-      onFailed: (error) => this.storeFailed(error),
-    });
-    return this.#original;
   }
 
   #holdClient(): void {
@@ -329,13 +274,7 @@ export class Mail implements ChainMail, MailRelayEvents, Deadline {
   }
 
   get inserted(): OctetStore {
-    this.#inserted ??= new OctetStore(this.#world.budget, this.#world.spill, {
-      onCaughtUp: () => {
-        for (const then of this.#whenCaughtUp.splice(0)) then();
-      },
-      onFailed: (error) => this.storeFailed(error),
-    });
-    return this.#inserted;
+    return this.#stores.inserted;
   }
 
   get maxAdaptedOctets(): number {
@@ -352,21 +291,17 @@ export class Mail implements ChainMail, MailRelayEvents, Deadline {
     return this.#header.olderTrace;
   }
 
-  envelope(): { readonly mail: string; readonly rcpts: readonly string[] } {
-    return { mail: this.#mailArgument, rcpts: this.#relayed.map((one) => one.relayedAs ?? one.command.argument) };
-  }
-
   traceBlock(via: readonly ViaEntry[]): Buffer {
     return this.#header.traceBlock(this.#world, this.id, via);
   }
 
   isCalledFor(call: PlannedCall): boolean {
-    const first = this.#relayed[0]?.command.forwardPath ?? null;
+    const first = this.envelope.relayed[0]?.command.forwardPath ?? null;
     return this.#world.dispatcher.atData(call.step, this.#facts, addressFacts(first), this.#messageFacts());
   }
 
   #messageFacts(): MessageFacts {
-    return messageFacts(this.#base.size, this.#header.octets);
+    return messageFacts(this.#stores.base.size, this.#header.octets);
   }
 
   mayRunAgain(): boolean {
@@ -375,16 +310,23 @@ export class Mail implements ChainMail, MailRelayEvents, Deadline {
   }
 
   whenInsertedCaughtUp(then: () => void): void {
-    this.#whenCaughtUp.push(then);
+    this.#stores.whenInsertedCaughtUp(then);
+  }
+
+  onCaughtUp(): void {
+    this.onProgress();
+  }
+
+  onFailed(error: Error): void {
+    this.storeFailed(error);
   }
 
   onProgress(): void {
-    if (this.#isHeld && this.#original?.isBehind !== true && this.#chain.backlog < MAX_BACKLOG / 2)
-      this.#resumeClient();
+    if (this.#isHeld && !this.#stores.isBehind && this.#chain.backlog < MAX_BACKLOG / 2) this.#resumeClient();
   }
 
   rewriteSender(run: ServiceRun, argument: string): void {
-    if (!this.#takeSender(argument)) run.declareInvalid('rewrote MAIL to something that is no reverse-path');
+    if (!this.envelope.rewriteSender(argument)) run.declareInvalid('rewrote MAIL to something that is no reverse-path');
   }
 
   runFailed(run: ServiceRun, failure: Failure): void {
@@ -421,14 +363,15 @@ export class Mail implements ChainMail, MailRelayEvents, Deadline {
   // --- the next hop -------------------------------------------------------------------------------------------------
 
   onRcptReply(index: number, answer: Reply): void {
-    const recipient = this.#relayed[index];
+    const recipient = this.envelope.relayed[index];
     if (recipient !== undefined) this.#answerRcpt(recipient, answer);
   }
 
   onLost(answer: Reply, why: string): void {
     this.#world.log.warn('relay.lost', { mail: this.id, nextHop: this.#hopName(), why });
     this.#lost = answer;
-    for (const recipient of this.#relayed) if (recipient.reply === undefined) this.#answerRcpt(recipient, answer);
+    for (const recipient of this.envelope.relayed)
+      if (recipient.reply === undefined) this.#answerRcpt(recipient, answer);
     if (this.#state === 'content' || this.#state === 'adapting') this.#refuse(answer);
   }
 
@@ -468,8 +411,7 @@ export class Mail implements ChainMail, MailRelayEvents, Deadline {
     this.#relay?.abort();
     summarise(this, this.#world, outcome, answer, cause);
     this.#world.keep?.(makeRecord(this, this.#world, outcome, answer));
-    this.#original?.dispose();
-    this.#inserted?.dispose();
+    this.#stores.dispose();
     this.#isHeld = false;
     this.#onOver();
   }
@@ -482,14 +424,6 @@ export class Mail implements ChainMail, MailRelayEvents, Deadline {
     const hop = this.#relay?.route.nextHop;
     return hop === undefined ? undefined : `${hop.host}:${hop.port}`;
   }
-}
-
-/** What the client asked of its own mail that the hop has to know. SIZE is not passed on: services change it (D12). */
-function relayedParameters(params: ReadonlyMap<string, string | true>): ReadonlyMap<string, string | true> {
-  if (!params.has('SIZE')) return params;
-  const kept = new Map(params);
-  kept.delete('SIZE');
-  return kept;
 }
 
 function outcomeOf(answer: Reply): MailOutcome {

@@ -1,0 +1,61 @@
+/** The octets of one mail: what the client sent, what services insert, and the message as the client sent it as a content. */
+import { Content, OctetStore } from '../content/index.ts';
+import type { MailWorld } from './world.ts';
+
+export interface MailStoresEvents {
+  /** The original's writer caught up with the disk. */
+  onCaughtUp(): void;
+  onFailed(error: Error): void;
+}
+
+export class MailStores {
+  /** The message as the client sent it, as far as it came. */
+  readonly base = new Content();
+  readonly #world: MailWorld;
+  readonly #events: MailStoresEvents;
+  #original: OctetStore | undefined;
+  #inserted: OctetStore | undefined;
+  #whenCaughtUp: (() => void)[] = [];
+
+  constructor(world: MailWorld, events: MailStoresEvents) {
+    this.#world = world;
+    this.#events = events;
+  }
+
+  get original(): OctetStore | undefined {
+    return this.#original;
+  }
+
+  get isBehind(): boolean {
+    return this.#original?.isBehind === true;
+  }
+
+  /** One store for the insertions of all services. */
+  get inserted(): OctetStore {
+    this.#inserted ??= this.#open(() => {
+      for (const then of this.#whenCaughtUp.splice(0)) then();
+    });
+    return this.#inserted;
+  }
+
+  append(octets: Buffer): void {
+    this.#original ??= this.#open(() => this.#events.onCaughtUp());
+    const at = this.#original.size;
+    this.#original.append(octets);
+    this.base.append(this.#original, at, octets.length);
+  }
+
+  whenInsertedCaughtUp(then: () => void): void {
+    this.#whenCaughtUp.push(then);
+  }
+
+  dispose(): void {
+    this.#original?.dispose();
+    this.#inserted?.dispose();
+  }
+
+  #open(onCaughtUp: () => void): OctetStore {
+    const { budget, spill } = this.#world;
+    return new OctetStore(budget, spill, { onCaughtUp, onFailed: (error) => this.#events.onFailed(error) });
+  }
+}
