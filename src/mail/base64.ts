@@ -2,23 +2,16 @@
  * Base64 (RFC 2045 section 6.8), streaming. Decoding passes over every octet that is not of the alphabet, as the RFC
  * demands, and goes on behind padding, as mail programs do; that it had to is told in `broken`.
  */
-import { EMPTY } from '../base/index.ts';
+import { asBuffer, EMPTY } from '../base/index.ts';
 
 export type Base64Fault = 'foreign-octet' | 'data-after-padding' | 'odd-end';
 
-const SKIP = 0x40;
-const PAD = 0x41;
-const FOREIGN = 0x42;
-const VALUES = new Uint8Array(256).fill(FOREIGN);
-for (const white of ' \t\r\n') VALUES[white.charCodeAt(0)] = SKIP;
-VALUES['='.charCodeAt(0)] = PAD;
-const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
-for (let value = 0; value < 64; value++) VALUES[ALPHABET.charCodeAt(value)] = value;
+/** Runs of what cannot be given to the native decoder: it stops at padding and says nothing of foreign octets. */
+const UNUSUAL = /[^A-Za-z0-9+/\r\n\t ]+/g;
 
 export class Base64Decoder {
-  #bits = 0;
-  /** Signs of the quantum in progress, 0 to 3. */
-  #count = 0;
+  /** The signs of the quantum in progress, 0 to 3. */
+  #signs = '';
   #isPadded = false;
   #broken: Base64Fault | undefined;
 
@@ -29,59 +22,47 @@ export class Base64Decoder {
 
   /** The octets that are whole with this chunk. */
   feed(chunk: Uint8Array): Buffer {
-    const out = Buffer.allocUnsafe(((chunk.length + 3) >> 2) * 3 + 3);
-    let size = 0;
-    let bits = this.#bits;
-    let count = this.#count;
-    for (let i = 0; i < chunk.length; i++) {
-      const value = VALUES[chunk[i] as number] as number;
-      if (value < SKIP) {
-        if (this.#isPadded) this.#onDataBehindPadding();
-        bits = (bits << 6) | value;
-        if (++count === 4) {
-          out[size++] = bits >> 16;
-          out[size++] = bits >> 8;
-          out[size++] = bits;
-          bits = 0;
-          count = 0;
-        }
-      } else if (value === PAD) {
-        size = this.#flush(out, size, bits, count);
-        bits = 0;
-        count = 0;
+    const text = asBuffer(chunk).toString('latin1');
+    let decoded: Buffer[] | undefined;
+    let from = 0;
+    for (const match of text.matchAll(UNUSUAL)) {
+      decoded ??= [];
+      decoded.push(this.#decode(text.slice(from, match.index)));
+      from = match.index + match[0].length;
+      if (match[0].includes('=')) {
+        decoded.push(this.#flush());
         this.#isPadded = true;
-      } else if (value === FOREIGN) {
-        this.#broken ??= 'foreign-octet';
       }
+      if (/[^=]/.test(match[0])) this.#broken ??= 'foreign-octet';
     }
-    this.#bits = bits;
-    this.#count = count;
-    return out.subarray(0, size);
+    if (decoded === undefined) return this.#decode(text);
+    decoded.push(this.#decode(text.slice(from)));
+    return Buffer.concat(decoded);
   }
 
   /** The octets of a last quantum that was not padded. */
   end(): Buffer {
-    const out = Buffer.allocUnsafe(2);
-    if (this.#count > 0) this.#broken ??= 'odd-end';
-    const size = this.#flush(out, 0, this.#bits, this.#count);
-    this.#count = 0;
-    return out.subarray(0, size);
+    if (this.#signs !== '') this.#broken ??= 'odd-end';
+    return this.#flush();
   }
 
-  #onDataBehindPadding(): void {
-    this.#isPadded = false;
-    this.#broken ??= 'data-after-padding';
+  /** Signs and white space. */
+  #decode(text: string): Buffer {
+    const signs = text.replace(/[\r\n\t ]+/g, '');
+    if (signs === '') return EMPTY;
+    if (this.#isPadded) this.#broken ??= 'data-after-padding';
+    const all = this.#signs + signs;
+    const whole = all.length - (all.length % 4);
+    this.#signs = all.slice(whole);
+    return Buffer.from(all.slice(0, whole), 'base64');
   }
 
   /** Two signs hold one octet, three hold two; one alone holds none. */
-  #flush(out: Buffer, size: number, bits: number, count: number): number {
-    if (count === 1) this.#broken ??= 'odd-end';
-    if (count === 2) out[size++] = bits >> 4;
-    if (count === 3) {
-      out[size++] = bits >> 10;
-      out[size++] = bits >> 2;
-    }
-    return size;
+  #flush(): Buffer {
+    const signs = this.#signs;
+    this.#signs = '';
+    if (signs.length === 1) this.#broken ??= 'odd-end';
+    return signs.length < 2 ? EMPTY : Buffer.from(signs, 'base64');
   }
 }
 
@@ -96,7 +77,7 @@ export class Base64Encoder {
     const octets = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     const whole = octets.length - (octets.length % LINE_OCTETS);
     this.#rest = Buffer.from(octets.subarray(whole));
-    return lines(Buffer.from(octets.buffer, octets.byteOffset, whole));
+    return lines(asBuffer(octets).subarray(0, whole));
   }
 
   /** The last line, with CRLF where there is one. */

@@ -112,7 +112,17 @@ export function fieldBody(octets: Buffer, field: FieldRange): string {
 
 /** A body without its folds (RFC 5322 section 2.2.3: the line end goes, the white space stays), trimmed at both ends. */
 export function unfold(body: string): string {
-  return body.replace(/\r?\n/g, '').replace(/^[ \t]+|[ \t]+$/g, '');
+  const line = body.includes('\n') ? body.replace(/\r?\n/g, '') : body;
+  // By hand: an expression for white space at the end takes time that grows with the square of a long run inside.
+  let start = 0;
+  let end = line.length;
+  while (start < end && isSpace(line.charCodeAt(start))) start++;
+  while (end > start && isSpace(line.charCodeAt(end - 1))) end--;
+  return line.slice(start, end);
+}
+
+function isSpace(char: number): boolean {
+  return char === SP || char === HT;
 }
 
 /** Whether the field has this name; `lowerName` in lower case. Compares octets, makes no string. */

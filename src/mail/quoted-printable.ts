@@ -34,8 +34,45 @@ export class QuotedPrintableDecoder {
   feed(chunk: Uint8Array): Buffer {
     // Held octets come on top of the chunk's own; an escape that turns out to be none gives two more.
     const out = new Out(chunk.length + this.#spaces + 4);
-    for (let i = 0; i < chunk.length; i++) this.#octet(chunk[i] as number, out);
+    for (let i = 0; i < chunk.length; ) {
+      const used = this.#isPlain() ? this.#common(chunk, i, out) : 0;
+      if (used === 0) this.#octet(chunk[i] as number, out);
+      i += used || 1;
+    }
     return out.taken();
+  }
+
+  /** Nothing is held or begun. */
+  #isPlain(): boolean {
+    return this.#state === 'text' && this.#spaces === 0 && !this.#isCrHeld && !this.#isLongSpace;
+  }
+
+  /** Goes through what most text consists of: text, spaces inside it, whole escapes, line ends. Says how far it came. */
+  #common(chunk: Uint8Array, from: number, out: Out): number {
+    const { octets } = out;
+    let { size } = out;
+    let i = from;
+    for (; i < chunk.length; i++) {
+      const octet = chunk[i] as number;
+      const next = chunk[i + 1] as number;
+      if ((octet > SP && octet !== EQUALS) || (octet === SP && next > SP)) {
+        octets[size++] = octet;
+      } else if (octet === CR && next === LF) {
+        octets[size++] = CR;
+        octets[size++] = LF;
+        i++;
+      } else if (octet === EQUALS && i + 2 < chunk.length) {
+        const high = hexValue(next);
+        const low = hexValue(chunk[i + 2] as number);
+        if (high < 0 || low < 0) break;
+        octets[size++] = (high << 4) | low;
+        i += 2;
+      } else {
+        break;
+      }
+    }
+    out.size = size;
+    return i - from;
   }
 
   /** What was still held. White space at the very end is padding. */
@@ -175,8 +212,14 @@ export class QuotedPrintableEncoder {
 
   /** Text with line ends CRLF; a CR or LF alone is an octet like any other. */
   feed(chunk: Uint8Array): Buffer {
+    // Three for an octet, three for the soft breaks between every 25 of those, and what is held.
     const out = new Out(chunk.length * 4 + 16);
-    for (let i = 0; i < chunk.length; i++) this.#octet(chunk[i] as number, out);
+    for (let i = 0; i < chunk.length; i++) {
+      const octet = chunk[i] as number;
+      const isCommon = octet > SP && octet < 0x7f && octet !== EQUALS && this.#space < 0 && !this.#isCrHeld;
+      if (isCommon) this.#plain(octet, out);
+      else this.#octet(octet, out);
+    }
     return out.taken();
   }
 
@@ -243,26 +286,21 @@ export class QuotedPrintableEncoder {
   }
 }
 
-/** Output that grows, for the few chunks whose size was guessed too small. */
+/** Output of at most `max` octets. */
 class Out {
-  #octets: Buffer;
-  #size = 0;
+  readonly octets: Buffer;
+  size = 0;
 
-  constructor(guess: number) {
-    this.#octets = Buffer.allocUnsafe(guess);
+  constructor(max: number) {
+    this.octets = Buffer.allocUnsafe(max);
   }
 
   push(octet: number): void {
-    if (this.#size === this.#octets.length) {
-      const grown = Buffer.allocUnsafe(this.#size * 2 + 16);
-      this.#octets.copy(grown);
-      this.#octets = grown;
-    }
-    this.#octets[this.#size++] = octet;
+    this.octets[this.size++] = octet;
   }
 
   taken(): Buffer {
-    return this.#size === 0 ? EMPTY : this.#octets.subarray(0, this.#size);
+    return this.size === 0 ? EMPTY : this.octets.subarray(0, this.size);
   }
 }
 
