@@ -2,6 +2,7 @@
  * Both OCP agents under script: a bench holds one agent, feeds it the peer's octets, makes it send what a line of a
  * session says by calling the method that does so, and writes down what its handlers were told.
  */
+import { asBuffer } from '../../src/base/index.ts';
 import {
   CalloutAgent,
   type CalloutOptions,
@@ -65,8 +66,8 @@ abstract class Bench {
   readonly log: string[] = [];
   abstract readonly agent: ProcessorAgent | CalloutAgent;
 
-  feed(wire: Buffer | string): void {
-    this.agent.recv(typeof wire === 'string' ? octets(wire) : wire);
+  feed(wire: Uint8Array | string): void {
+    this.agent.recv(typeof wire === 'string' ? octets(wire) : asBuffer(wire));
     this.pump();
   }
 
@@ -198,6 +199,8 @@ export class CalloutBench extends Bench {
   readonly transactions = new Map<number, CalloutTransaction>();
   /** What offers of the peer are answered with, in turn: the feature, and whether an offer of ours will follow. */
   readonly answers: { readonly feature: Structure | undefined; readonly pending: boolean }[] = [];
+  /** Makes the handlers in place of the bench. */
+  onBegin: ((tx: CalloutTransaction) => CalloutTransactionEvents) | undefined;
   /** Transactions to refuse. */
   readonly refusals = new Map<number, Result>();
   /** Told in `onSelected`: why to end the connection. */
@@ -213,6 +216,7 @@ export class CalloutBench extends Bench {
       },
       onTransaction: (tx, services) => {
         this.note(tx.xid, `begin ${services.length}`);
+        if (this.onBegin !== undefined) return this.onBegin(tx);
         const refusal = this.refusals.get(tx.xid);
         if (refusal !== undefined) return refusal;
         this.transactions.set(tx.xid, tx);

@@ -37,14 +37,15 @@ class Line {
     this.#agent.drained();
   }
 
-  /** The next piece of at most `max` octets. */
-  take(max: number): Buffer | undefined {
+  /** Hands the next piece of at most `max` octets to the other agent. */
+  move(max: number, to: ProcessorAgent | CalloutAgent): void {
+    this.flush();
     const first = this.#queue.shift();
-    if (first === undefined) return undefined;
+    if (first === undefined) return;
     const piece = first.subarray(0, max);
     if (piece.length < first.length) this.#queue.unshift(first.subarray(piece.length));
     this.queued -= piece.length;
-    return piece;
+    to.recv(piece);
   }
 }
 
@@ -89,12 +90,8 @@ export class Link {
 
   /** Moves one piece to the callout server, or from it. */
   move(direction: 'out' | 'back', max: number): void {
-    const line = direction === 'out' ? this.toCallout : this.toProcessor;
-    line.flush();
-    const piece = line.take(max);
-    if (piece === undefined) return;
-    if (direction === 'out') this.callout.recv(piece);
-    else this.processor.recv(piece);
+    if (direction === 'out') this.toCallout.move(max, this.callout);
+    else this.toProcessor.move(max, this.processor);
   }
 
   /** Moves all there is, and all that follows from it. */

@@ -82,9 +82,7 @@ export class Negotiator {
     const offer = this.phase.recvAnswer(sg, offerPending);
     if (typeof offer === 'string') return offer;
     if (feature !== undefined) {
-      const uri = uriOf(feature);
-      // Attributes may differ, that is what they are for: the uri decides.
-      if (!offer.features.some((offered) => uriOf(offered) === uri)) return 'answer-not-offered';
+      if (!isAmong(feature, offer.features)) return 'answer-not-offered';
       this.#enable(feature, offer.sg === undefined ? undefined : this.ours.find(offer.sg));
     }
     return this.#policy.selected(feature, { rejects, unknowns });
@@ -111,7 +109,8 @@ export class Negotiator {
     const rejects = offer.features.filter((feature) => this.#conflicts(feature, group));
     const choice =
       rejects.length === 0 ? offer.features : offer.features.filter((feature) => !rejects.includes(feature));
-    const feature = this.#policy.select(choice);
+    const selected = this.#policy.select(choice);
+    const feature = selected !== undefined && isAmong(selected, choice) ? selected : undefined;
     const mayOfferMore = this.#hasPromised || reoffer !== undefined;
     writeNr(this.#out(), feature, { sg: offer.sg, rejects, offerPending: mayOfferMore });
     if (feature !== undefined) this.#enable(feature, group);
@@ -149,4 +148,10 @@ export class Negotiator {
     if (group === undefined) this.#enabled = [...this.#enabled, feature];
     else group.enabled = [...group.enabled, feature];
   }
+}
+
+/** Attributes may differ, that is what they are for: the uri decides. */
+function isAmong(feature: Structure, offered: readonly Structure[]): boolean {
+  const uri = uriOf(feature);
+  return offered.some((one) => uriOf(one) === uri);
 }
