@@ -96,6 +96,7 @@ export class Stage implements StreamOwner {
   end(): void {
     if (this.#state === 'over') return;
     this.#isWhole = true;
+    this.#marked = this.#received;
     this.#header?.end();
     this.#stream?.end();
     if (this.#state === 'gathering') this.#askIfReady();
@@ -235,7 +236,8 @@ export class Stage implements StreamOwner {
     this.#header = undefined;
     if (fields.length > 0) this.#outlet.addFields(fields);
     this.#splicer = new Splicer(splices);
-    this.#advance();
+    // In the middle of a data message there is nothing to refer to yet; its end comes, or the message's.
+    if (this.#isWhole || (this.#received > 0 && this.#marked === this.#received)) this.#advance();
   }
 
   #advance(): void {
