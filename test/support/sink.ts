@@ -146,8 +146,8 @@ export class SinkConnection {
   readonly #counts = new Map<string, number>();
   #socket: Socket;
   #buffer: Buffer = Buffer.alloc(0);
-  #read = 0;
-  #written = 0;
+  readOctets = 0;
+  writtenOctets = 0;
   #isBusy = false;
   #isStalled = false;
   #reading: Reading = 'commands';
@@ -169,8 +169,13 @@ export class SinkConnection {
     void this.#answer('CONNECT', '', '220 sink.test ESMTP\r\n');
   }
 
-  get isPaused(): boolean {
-    return this.#isStalled;
+  /** Stops reading, as a busy hop does. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
   }
 
   /** Says something nobody asked for. */
@@ -197,12 +202,12 @@ export class SinkConnection {
   #onData(chunk: Buffer): void {
     this.reads++;
     const dieAt = this.#sink.options.dieAfterRead?.(this.#index) ?? Number.POSITIVE_INFINITY;
-    const counted = chunk.subarray(0, Math.max(0, dieAt - this.#read));
-    this.#read += counted.length;
+    const counted = chunk.subarray(0, Math.max(0, dieAt - this.readOctets));
+    this.readOctets += counted.length;
     this.heard.push(counted);
     this.#buffer = Buffer.concat([this.#buffer, counted]);
     void this.#advance();
-    if (this.#read >= dieAt) this.end('reset');
+    if (this.readOctets >= dieAt) this.end('reset');
     this.#sink.changed();
   }
 
@@ -416,19 +421,19 @@ export class SinkConnection {
     const say = typeof answer === 'string' ? answer : (answer.say ?? '');
     if (say !== '') this.#write(say);
     if (typeof answer !== 'string') {
-      if (answer.next === 'stall') this.#isStalled = true;
+      this.#isStalled = true;
+      if (answer.next === 'stall') this.#socket.pause();
       else this.end(answer.next);
     }
-    if (this.#isStalled) this.#socket.pause();
     return say;
   }
 
   #write(wire: string): void {
     const dieAt = this.#sink.options.dieAfterWritten?.(this.#index) ?? Number.POSITIVE_INFINITY;
-    const octets = Buffer.from(wire, 'latin1').subarray(0, Math.max(0, dieAt - this.#written));
-    this.#written += octets.length;
+    const octets = Buffer.from(wire, 'latin1').subarray(0, Math.max(0, dieAt - this.writtenOctets));
+    this.writtenOctets += octets.length;
     if (octets.length > 0 && this.#socket.writable) this.#socket.write(octets);
-    if (this.#written >= dieAt) {
+    if (this.writtenOctets >= dieAt) {
       this.#isStalled = true;
       this.end('close');
     }
@@ -439,7 +444,7 @@ export class SinkConnection {
   }
 
   #complain(what: string): void {
-    this.#sink.complaints.push(what);
+    this.#sink.complaints.push(what.slice(0, 200));
   }
 }
 

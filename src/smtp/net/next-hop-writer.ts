@@ -3,13 +3,21 @@
  * write, content up to 256 KiB as one copied buffer (a copy costs a tenth of a call), more by writev. At most one write
  * is under way, so that a hop that reads slowly is seen by its age, and what waits is counted.
  */
-import type { Socket } from 'node:net';
 import { asBuffer } from '../../base/index.ts';
 
 /** Octets of one write. Also the unit by which the rate of a hop is judged. */
 const BATCH_OCTETS = 256 * 1024;
 /** Parts of one writev beyond which a copy is cheaper. */
 const BATCH_PARTS = 64;
+
+/** What is used of a `net.Socket`. */
+export interface WritableSocket {
+  readonly destroyed: boolean;
+  write(octets: Uint8Array, done?: () => void): boolean;
+  write(text: string, encoding: 'latin1'): boolean;
+  cork(): void;
+  uncork(): void;
+}
 
 export interface WriterEvents {
   /** A write of content began. */
@@ -23,7 +31,7 @@ export interface WriterEvents {
 export class NextHopWriter {
   readonly #events: WriterEvents;
   readonly #roomOctets: number;
-  readonly #socket: Socket;
+  readonly #socket: WritableSocket;
   #commands = '';
   #parts: Uint8Array[] = [];
   #waitingOctets = 0;
@@ -33,7 +41,7 @@ export class NextHopWriter {
   /** One function a connection, none a write. */
   readonly #done = (): void => this.#onDone();
 
-  constructor(socket: Socket, roomOctets: number, events: WriterEvents) {
+  constructor(socket: WritableSocket, roomOctets: number, events: WriterEvents) {
     this.#socket = socket;
     this.#roomOctets = roomOctets;
     this.#events = events;
