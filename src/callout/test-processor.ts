@@ -97,7 +97,7 @@ export class TestProcessor {
   pump(): void {
     if (this.#isPumping) return;
     this.#isPumping = true;
-    setImmediate(() => {
+    queueMicrotask(() => {
       this.#isPumping = false;
       this.sentOctets += this.#move(this.agent, this.callout);
       this.receivedOctets += this.#move(this.callout, this.agent);

@@ -2,10 +2,11 @@
  * Tests for services, without a port: `run` gives one mail to a service through the real protocol, wired in memory, and
  * tells what came of it.
  */
-import { Deadlines, type Log, type LogFields } from '../base/index.ts';
+import type { Log, LogFields } from '../base/index.ts';
 import type { KeptForm } from '../ocp/index.ts';
 import type { Allow, Offered } from '../profile/index.ts';
 import { HeaderCollector } from './header-collector.ts';
+import { startClock } from './net/clock.ts';
 import { belowTrace } from './plan.ts';
 import { ServiceSet } from './server.ts';
 import type { Service } from './service.ts';
@@ -82,13 +83,12 @@ const OFFERED: Offered = { adaptive: ['MAIL', 'RCPT', 'RAWDATA'], informative: [
 export async function run(service: Service | readonly Service[], options: RunOptions = {}): Promise<RunResult> {
   const services: readonly Service[] = 'uri' in service ? [service] : service;
   const log: LogLine[] = [];
-  const deadlines = new Deadlines(performance.now());
-  const ticking = setInterval(() => deadlines.tick(performance.now()), 20);
+  const clock = startClock(20);
   try {
-    const set = new ServiceSet(services, { deadlines, log: collectInto(log) });
+    const set = new ServiceSet(services, { deadlines: clock.deadlines, log: collectInto(log) });
     return await runAt(set, services, options, log);
   } finally {
-    clearInterval(ticking);
+    clock.stop();
   }
 }
 

@@ -1,8 +1,15 @@
 /** Services behind a port or a Unix socket: the callout server. */
-import { Deadlines, type Log } from '../../base/index.ts';
-import { type Endpoint, type ListenOptions, listenCallout, parseEndpoint } from '../../ocp/net/index.ts';
+import type { Log } from '../../base/index.ts';
+import {
+  type CalloutListener,
+  type Endpoint,
+  type ListenOptions,
+  listenCallout,
+  parseEndpoint,
+} from '../../ocp/net/index.ts';
 import { ServiceSet } from '../server.ts';
 import type { Service } from '../service.ts';
+import { startClock } from './clock.ts';
 
 export interface ServeOptions
   extends Pick<ListenOptions, 'insecure' | 'timeouts' | 'maxConnections' | 'kept' | 'limits'> {
@@ -34,21 +41,22 @@ export async function serve(services: readonly Service[], options: ServeOptions)
   const { listen, log, maxHeldOctets, ...rest } = options;
   const endpoint = typeof listen === 'string' ? parseEndpoint(listen) : listen;
   if ('error' in endpoint) throw new TypeError(`${String(listen)}: ${endpoint.error}`);
-  const deadlines = new Deadlines(performance.now());
+  const clock = startClock(TICK_MS);
   const set = new ServiceSet(services, {
-    deadlines,
+    deadlines: clock.deadlines,
     ...(log === undefined ? {} : { log }),
     ...(maxHeldOctets === undefined ? {} : { maxHeldOctets }),
   });
   const nothing = { onOutput() {}, onEnd() {} };
   // What we read is generous, what we write is strict: the bare pair of RFC 4236 is understood too.
-  const listener = await listenCallout(endpoint, () => set.connect(nothing), {
-    kept: 'pair',
-    ...rest,
-    ...(log === undefined ? {} : { log }),
-  });
-  const timer = setInterval(() => deadlines.tick(performance.now()), TICK_MS);
-  timer.unref();
+  const listenOptions = { kept: 'pair' as const, ...rest, ...(log === undefined ? {} : { log }) };
+  let listener: CalloutListener;
+  try {
+    listener = await listenCallout(endpoint, () => set.connect(nothing), listenOptions);
+  } catch (error) {
+    clock.stop();
+    throw error;
+  }
   return {
     endpoint: listener.endpoint,
     get connections() {
@@ -56,7 +64,7 @@ export async function serve(services: readonly Service[], options: ServeOptions)
     },
     async close(drainMs) {
       await listener.close(drainMs);
-      clearInterval(timer);
+      clock.stop();
     },
   };
 }
