@@ -3,6 +3,7 @@
  * plain options, closed by draining: no new mail, the mails under way to their end within a bound.
  */
 import { randomBytes } from 'node:crypto';
+import { mailLimits } from '../mail/index.ts';
 import { ProcessorChannel } from '../ocp/index.ts';
 import { type ServerHandler, type SmtpConnection, SmtpListener } from '../smtp/index.ts';
 import { CalloutService, type CalloutWorld } from './callouts/callout-service.ts';
@@ -54,6 +55,7 @@ export class Gateway {
       hostname: options.hostname,
       system: options.system,
       limits,
+      headerLimits: { ...mailLimits, headerOctets: limits.headerOctets },
       deadlineMs: options.deadlineMs,
       dispatcher: new Dispatcher(options.routes, pipelineSteps(options, this.#services), log),
       relay: this.#hops,

@@ -17,6 +17,7 @@ import type {
 } from '../../src/gateway/options.ts';
 import type { OpenRelay } from '../../src/gateway/relay/open-relay.ts';
 import { makeRuleEngine } from '../../src/gateway/rules/index.ts';
+import { mailLimits } from '../../src/mail/index.ts';
 import {
   type Outbound,
   type OutboundEnvelope,
@@ -102,6 +103,7 @@ export class MailRig implements OpenRelay {
         maxHops: 5,
         nextHopConnections: 1,
       },
+      headerLimits: { ...mailLimits, headerOctets: 64 * 1024 },
       deadlineMs: 60_000,
       dispatcher: new Dispatcher(routes ?? [anywhere], steps, this.#log()),
       relay: this,

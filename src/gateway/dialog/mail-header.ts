@@ -3,7 +3,7 @@
  * made, which trace fields it came with, and so what our own block on top of it looks like.
  */
 import { EMPTY } from '../../base/index.ts';
-import { HeaderScanner, mailLimits } from '../../mail/index.ts';
+import { HeaderScanner, type MailLimits } from '../../mail/index.ts';
 import {
   beginsFolded,
   countReceived,
@@ -22,8 +22,8 @@ export class MailHeader {
   #older: Buffer | undefined;
   #received = '';
 
-  constructor(maxOctets: number) {
-    this.#scanner = new HeaderScanner({ ...mailLimits, headerOctets: maxOctets });
+  constructor(limits: MailLimits) {
+    this.#scanner = new HeaderScanner(limits);
   }
 
   get isKnown(): boolean {

@@ -46,7 +46,7 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
   readonly #timer: Armed;
   #state: State = 'envelope';
   #plan: Plan | undefined;
-  #chain: Chain;
+  #chain: Chain | undefined;
   #chainHasMail = false;
   #relay: MailRelay | undefined;
   #lost: Reply | undefined;
@@ -75,15 +75,15 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
     this.#peer = peer;
     this.#onOver = onOver;
     this.#facts = mailFacts(session, command.reversePath);
-    this.#header = new MailHeader(world.limits.headerOctets);
+    this.#header = new MailHeader(world.headerLimits);
     this.#timer = new Armed(this);
     this.#stores = new MailStores(world, this);
-    this.#chain = new Chain(this, []);
   }
 
   // --- what the record shows ----------------------------------------------------------------------------------------
 
   get chain(): Chain {
+    this.#chain ??= new Chain(this, []);
     return this.#chain;
   }
 
@@ -123,7 +123,7 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
       this,
       steps.map((step) => ({ step, isOpen: false })),
     );
-    this.#chain.mailCommand(this.envelope.mailArgument, (verdict) => {
+    this.chain.mailCommand(this.envelope.mailArgument, (verdict) => {
       if (this.#state === 'over') return;
       if (verdict.kind === 'refused') this.#refuseMail(ticket, this.#traced(verdict.reply));
       else if (this.envelope.rewriteSender(verdict.argument)) this.#peer.answer(ticket, replies.mailOk);
@@ -140,7 +140,7 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
     else if (this.#lost !== undefined) this.#answerRcpt(recipient, this.#lost);
     else {
       if (this.#plan === undefined) this.#usePlan(plan);
-      this.#chain.rcptCommand(
+      this.chain.rcptCommand(
         command.argument,
         () => this.envelope.mailArgument,
         (verdict) => this.#passed(recipient, plan, verdict),
@@ -150,7 +150,7 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
 
   /** DATA or the first BDAT. */
   data(ticket: number): void {
-    const refusal = this.#lost ?? this.#chain.fatal;
+    const refusal = this.#lost ?? this.chain.fatal;
     if (refusal !== undefined) {
       this.#answerFinal(ticket, this.#lost === undefined ? this.#traced(refusal) : refusal, 'tempfailed');
       return;
@@ -161,7 +161,7 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
 
   #usePlan(plan: Plan): void {
     this.#plan = plan;
-    if (this.#chainHasMail) this.#chain.extend(plan.calls);
+    if (this.#chainHasMail) this.chain.extend(plan.calls);
     else this.#chain = new Chain(this, plan.calls);
   }
 
@@ -203,9 +203,9 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
   content(octets: Buffer): void {
     if (this.#verdict !== undefined || this.#state === 'over') return;
     this.#stores.append(octets);
-    if (this.#header.isKnown) this.#chain.grew(octets.length);
+    if (this.#header.isKnown) this.chain.grew(octets.length);
     else if (this.#header.feed(octets)) this.#headerKnown();
-    if (this.#stores.isBehind || this.#chain.backlog > MAX_BACKLOG) this.#holdClient();
+    if (this.#stores.isBehind || this.chain.backlog > MAX_BACKLOG) this.#holdClient();
   }
 
   contentEnd(ticket: number): void {
@@ -217,7 +217,7 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
       return;
     }
     this.#world.deadlines.arm(this.#timer, this.#world.deadlineMs);
-    this.#chain.ended();
+    this.chain.ended();
   }
 
   /** The transaction ended without an answer of ours: RSET, a client that went away, content the session refused. */
@@ -231,14 +231,14 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
     else {
       const isUtf8 = this.envelope.command.params.has('SMTPUTF8');
       this.#header.receive(this.#world, this.session, this.id, isUtf8, this.envelope.onlyRecipient);
-      this.#chain.begin(this.#stores.base);
+      this.chain.begin(this.#stores.base);
     }
   }
 
   /** Given at the end of the content; what still comes of it is dropped. */
   #refuse(answer: Reply): void {
     this.#verdict ??= answer;
-    this.#chain.release({ code: 400, reason: 'refused' });
+    this.chain.release({ code: 400, reason: 'refused' });
     this.#resumeClient();
     if (this.#finalTicket >= 0) this.#finish(this.#verdict);
   }
@@ -322,7 +322,7 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
   }
 
   onProgress(): void {
-    if (this.#isHeld && !this.#stores.isBehind && this.#chain.backlog < MAX_BACKLOG / 2) this.#resumeClient();
+    if (this.#isHeld && !this.#stores.isBehind && this.chain.backlog < MAX_BACKLOG / 2) this.#resumeClient();
   }
 
   rewriteSender(run: ServiceRun, argument: string): void {
@@ -350,7 +350,7 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
       this.#refuse(this.#traced(verdict.reply));
       return;
     }
-    const block = new FixedOctets(this.traceBlock(this.#chain.via()));
+    const block = new FixedOctets(this.traceBlock(this.chain.via()));
     const content = new Content();
     content.append(block, 0, block.size);
     content.appendRange(verdict.base, 0, verdict.base.size);
@@ -403,7 +403,7 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
     if (this.#state === 'over') return;
     this.#state = 'over';
     this.#world.deadlines.disarm(this.#timer);
-    this.#chain.release(
+    this.chain.release(
       answer !== undefined && isPositive(answer)
         ? { code: 200, reason: '' }
         : { code: 400, reason: cause ?? 'mail ended' },

@@ -1,5 +1,6 @@
 /** What all mails of a gateway share. Made once, by `gateway.ts` or by a test. */
 import type { Deadlines, Log, Metrics, MonotonicClock } from '../../base/index.ts';
+import type { MailLimits } from '../../mail/index.ts';
 import type { Part } from '../../profile/index.ts';
 import type { Reply } from '../../smtp/index.ts';
 import type { MemoryBudget, SpillSpace } from '../content/index.ts';
@@ -12,6 +13,8 @@ export interface MailWorld {
   readonly hostname: string;
   readonly system: SystemOptions;
   readonly limits: GatewayLimits;
+  /** Caps of the header section we look at; made once. */
+  readonly headerLimits: MailLimits;
   /** From the final dot to our reply. */
   readonly deadlineMs: number;
   readonly dispatcher: Dispatcher;
