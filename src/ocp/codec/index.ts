@@ -1,5 +1,5 @@
 export { type CodecLimits, DEFAULT_CODEC_LIMITS } from './limits.ts';
-export { type Declaration, MESSAGES, type MessageKind, type Parameter, type TypedOf } from './messages.ts';
+export { DECLARATIONS, type Declaration, MESSAGES, type MessageKind, type TypedOf } from './messages.ts';
 export { Outbox } from './outbox.ts';
 export { MessageParser, type ParserOptions } from './parser.ts';
 export { type BrokenMessage, readMessage, type TypedMessage } from './read-message.ts';

@@ -1,37 +1,38 @@
 /**
  * Short names and words as strings that exist once: no string is made for a name seen before, and comparing and looking
- * up what comes out is quick. The table is shared by all parsers and of fixed size; what does not fit pushes out
- * something else, but never a name of OCP Core. Whatever a peer sends costs time only, never memory.
+ * up what comes out is quick. The tables are shared by all parsers and of fixed size. The words of OCP Core have one of
+ * their own; in the other a word pushes out whatever had its slot. So what a peer sends may cost time, but never memory.
  */
-import { asBuffer } from '../../base/index.ts';
-import { MESSAGES } from './messages.ts';
+import { DECLARATIONS } from './messages.ts';
 
 const SLOTS = 1024;
 const MAX_OCTETS = 24;
 
-const words: string[] = Array.from({ length: SLOTS }, () => '');
-const isFixed = new Uint8Array(SLOTS);
+const coreWords: string[] = Array.from({ length: SLOTS }, () => '');
+const otherWords: string[] = Array.from({ length: SLOTS }, () => '');
 seed();
 
 /** The text of `buf[from, to)`, one character an octet. */
 export function internText(buf: Buffer, from: number, to: number): string {
-  const length = to - from;
-  if (length > MAX_OCTETS) return buf.toString('latin1', from, to);
+  if (to - from > MAX_OCTETS) return buf.toString('latin1', from, to);
   const slot = slotOf(buf, from, to);
-  const word = words[slot] as string;
-  if (word.length === length && isSame(word, buf, from)) return word;
+  const core = coreWords[slot] as string;
+  if (isSame(core, buf, from, to)) return core;
+  const other = otherWords[slot] as string;
+  if (isSame(other, buf, from, to)) return other;
   const fresh = buf.toString('latin1', from, to);
-  if (isFixed[slot] === 0) words[slot] = fresh;
+  otherWords[slot] = fresh;
   return fresh;
 }
 
 function slotOf(buf: Uint8Array, from: number, to: number): number {
   let hash = to - from;
-  for (let i = from; i < to; i++) hash = (hash * 31 + (buf[i] as number)) | 0;
+  for (let i = from; i < to; i++) hash = (Math.imul(hash, 31) + (buf[i] as number)) | 0;
   return (hash ^ (hash >>> 11)) & (SLOTS - 1);
 }
 
-function isSame(word: string, buf: Uint8Array, from: number): boolean {
+function isSame(word: string, buf: Uint8Array, from: number, to: number): boolean {
+  if (word.length !== to - from) return false;
   for (let i = 0; i < word.length; i++) {
     if (word.charCodeAt(i) !== buf[from + i]) return false;
   }
@@ -39,11 +40,10 @@ function isSame(word: string, buf: Uint8Array, from: number): boolean {
 }
 
 function seed(): void {
-  const parameters = Object.values(MESSAGES).flatMap((m) => [...m.named].map((p) => p.wire ?? ''));
-  for (const word of [...Object.keys(MESSAGES), ...parameters, 'true', 'false']) {
-    const octets = asBuffer(Buffer.from(word, 'latin1'));
-    const slot = slotOf(octets, 0, octets.length);
-    words[slot] = word;
-    isFixed[slot] = 1;
+  for (const { kind, named } of DECLARATIONS) {
+    for (const word of [kind, ...named.map(({ name }) => name), 'true', 'false']) {
+      const octets = Buffer.from(word, 'latin1');
+      coreWords[slotOf(octets, 0, octets.length)] = word;
+    }
   }
 }

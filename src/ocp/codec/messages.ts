@@ -1,133 +1,147 @@
 /**
- * The messages of OCP Core, declared once as RFC 4037, section 11 declares them. The types of typed messages and their
- * check (`read-message.ts`) are derived from this table.
+ * The messages of OCP Core, declared once as RFC 4037, section 11 declares them. A row asks a source for its parameters,
+ * so the check of types (`read-message.ts`), the types in memory and the printed declarations below are one and the same.
  */
+import {
+  BOOLEAN,
+  FEATURE,
+  FEATURES,
+  KEPT,
+  MODP,
+  OFFSET,
+  OK,
+  type ParameterType,
+  RESULT,
+  SERVICES,
+  SG_ID,
+  SIZE,
+  XID,
+} from './types.ts';
+import { type Named, NO_NAMED, type Structure } from './values.ts';
 
-import type { ParameterType } from './types.ts';
-import * as types from './types.ts';
-import type { Named } from './values.ts';
-
-export interface Parameter<F extends string = string, T = unknown> {
-  /** Its name in memory. */
-  readonly field: F;
-  readonly type: ParameterType<T>;
-  readonly required: boolean;
-  /** What absence means. */
-  readonly absent: T | undefined;
-  /** Its name on the wire; anonymous parameters have none. */
-  readonly wire?: string;
-  /** A value that breaks the type counts as absent in place of breaking the message. */
-  readonly lenient?: true;
+export interface ParameterSource {
+  /** All named parameters, OCP Core's and others. */
+  readonly all: Named;
+  /** The anonymous parameter at place `at`, which has to be there. */
+  required<T>(at: number, type: ParameterType<T>): T;
+  optional<T>(at: number, type: ParameterType<T>): T | undefined;
+  /** A named parameter; OCP Core requires none. */
+  named<T>(name: string, type: ParameterType<T>): T | undefined;
+  /** A named parameter whose invalid value counts as absent, in place of breaking the message. */
+  lenient<T>(name: string, type: ParameterType<T>): T | undefined;
+  /** Size of the payload, which has to be there. Payloads of other messages are ignored. */
+  payload(): number;
 }
 
-export interface Declaration<
-  A extends readonly Parameter[] = readonly Parameter[],
-  N extends readonly Parameter[] = readonly Parameter[],
-  P extends boolean = boolean,
-> {
-  readonly anonymous: A;
-  readonly named: N;
-  /** Is a payload required? If so the typed message tells its `size`. Everywhere else a payload is ignored. */
-  readonly payload: P;
-}
+export type MessageKind = (typeof KINDS)[number];
 
-function required<F extends string, T>(field: F, type: ParameterType<T>): Parameter<F, T> {
-  return { field, type, required: true, absent: undefined };
-}
+const KINDS = [
+  ...(['CS', 'CE', 'SGC', 'SGD', 'TS', 'TE', 'AMS', 'AME', 'DUM', 'DUY', 'DPI', 'DWSR', 'DWSS', 'DSS'] as const),
+  ...(['DWP', 'DPM', 'DWM', 'NO', 'NR', 'AQ', 'AA', 'PQ', 'PA', 'PR'] as const),
+];
 
-function optional<F extends string, T>(field: F, type: ParameterType<T>): Parameter<F, T | undefined> {
-  return { field, type, required: false, absent: undefined };
-}
+const NONE: readonly Structure[] = [];
 
-function defaulted<F extends string, T>(field: F, type: ParameterType<T>, absent: T): Parameter<F, T> {
-  return { field, type, required: false, absent };
-}
-
-function named<P extends Parameter>(wire: string, parameter: P): P {
-  return { ...parameter, wire };
-}
-
-/** `As-is` is the one parameter whose invalid value the recipient has to ignore (section 11.9). */
-function lenient<P extends Parameter>(parameter: P): P {
-  return { ...parameter, lenient: true };
-}
-
-function message<const A extends readonly Parameter[], const N extends readonly Parameter[] = []>(
-  anonymous: A,
-  ...rest: N
-): Declaration<A, N, false> {
-  return { anonymous, named: rest, payload: false };
-}
-
-function withPayload<A extends readonly Parameter[], N extends readonly Parameter[]>(
-  declaration: Declaration<A, N, false>,
-): Declaration<A, N, true> {
-  return { ...declaration, payload: true };
-}
-
-const xid = required('xid', types.XID);
-const maybeXid = optional('xid', types.XID);
-const sgId = required('sgId', types.SG_ID);
-const offset = required('offset', types.OFFSET);
-const size = required('size', types.SIZE);
-const result = defaulted('result', types.RESULT, types.OK);
-const offerPending = named('Offer-Pending', defaulted('offerPending', types.BOOLEAN, false));
-const sg = named('SG', optional('sg', types.SG_ID));
-const orgData = named('Org-Data', optional('orgData', types.SIZE));
-
+/** In each typed message `named` are all named parameters as they came, so that a profile finds its own. */
 export const MESSAGES = {
-  CS: message([]),
-  CE: message([result]),
-  SGC: message([sgId, required('services', types.SERVICES)]),
-  SGD: message([sgId]),
-  TS: message([xid, sgId]),
-  TE: message([xid, result]),
-  AMS: message([xid], named('Services', optional('services', types.SERVICES))),
-  AME: message([xid, result]),
-  DUM: withPayload(
-    message(
-      [xid, offset],
-      named('As-is', lenient(optional('asIs', types.OFFSET))),
-      named('Kept', optional('kept', types.KEPT)),
-      named('Modp', optional('modp', types.MODP)),
-    ),
-  ),
-  DUY: message([xid, offset, size]),
-  DPI: message([xid, offset, size]),
-  DWSR: message([xid, size]),
-  DWSS: message([xid]),
-  DSS: message([xid]),
-  DWP: message([xid, offset]),
-  DPM: message([xid]),
-  DWM: message([xid], named('Size-request', optional('sizeRequest', types.SIZE))),
-  NO: message([required('features', types.FEATURES)], sg, offerPending),
-  NR: message(
-    [optional('feature', types.FEATURE)],
-    sg,
-    named('Rejects', defaulted('rejects', types.FEATURES, [])),
-    named('Unknowns', defaulted('unknowns', types.FEATURES, [])),
-    offerPending,
-  ),
-  AQ: message([required('feature', types.FEATURE)]),
-  AA: message([required('supported', types.BOOLEAN)]),
-  PQ: message([maybeXid]),
-  PA: message([maybeXid], orgData),
-  PR: message([maybeXid], orgData),
-};
-
-export type MessageKind = keyof typeof MESSAGES;
-
-type FieldsOf<Ps extends readonly Parameter[]> = {
-  readonly [P in Ps[number] as P['field']]: P extends Parameter<string, infer T> ? T : never;
-};
-
-type PayloadOf<D extends Declaration> = D['payload'] extends true ? { readonly size: number } : unknown;
-
-type Flat<T> = { readonly [K in keyof T]: T[K] };
+  CS: (p) => ({ kind: 'CS', named: p.all }),
+  CE: (p) => ({ kind: 'CE', named: p.all, result: p.optional(0, RESULT) ?? OK }),
+  SGC: (p) => ({ kind: 'SGC', named: p.all, sgId: p.required(0, SG_ID), services: p.required(1, SERVICES) }),
+  SGD: (p) => ({ kind: 'SGD', named: p.all, sgId: p.required(0, SG_ID) }),
+  TS: (p) => ({ kind: 'TS', named: p.all, xid: p.required(0, XID), sgId: p.required(1, SG_ID) }),
+  TE: (p) => ({ kind: 'TE', named: p.all, xid: p.required(0, XID), result: p.optional(1, RESULT) ?? OK }),
+  AMS: (p) => ({ kind: 'AMS', named: p.all, xid: p.required(0, XID), services: p.named('Services', SERVICES) }),
+  AME: (p) => ({ kind: 'AME', named: p.all, xid: p.required(0, XID), result: p.optional(1, RESULT) ?? OK }),
+  DUM: (p) => ({
+    kind: 'DUM',
+    named: p.all,
+    xid: p.required(0, XID),
+    offset: p.required(1, OFFSET),
+    // The one parameter whose invalid value the recipient has to ignore (section 11.9).
+    asIs: p.lenient('As-is', OFFSET),
+    kept: p.named('Kept', KEPT),
+    modp: p.named('Modp', MODP),
+    size: p.payload(),
+  }),
+  DUY: (p) => ({
+    kind: 'DUY',
+    named: p.all,
+    xid: p.required(0, XID),
+    offset: p.required(1, OFFSET),
+    size: p.required(2, SIZE),
+  }),
+  DPI: (p) => ({
+    kind: 'DPI',
+    named: p.all,
+    xid: p.required(0, XID),
+    offset: p.required(1, OFFSET),
+    size: p.required(2, SIZE),
+  }),
+  DWSR: (p) => ({ kind: 'DWSR', named: p.all, xid: p.required(0, XID), size: p.required(1, SIZE) }),
+  DWSS: (p) => ({ kind: 'DWSS', named: p.all, xid: p.required(0, XID) }),
+  DSS: (p) => ({ kind: 'DSS', named: p.all, xid: p.required(0, XID) }),
+  DWP: (p) => ({ kind: 'DWP', named: p.all, xid: p.required(0, XID), offset: p.required(1, OFFSET) }),
+  DPM: (p) => ({ kind: 'DPM', named: p.all, xid: p.required(0, XID) }),
+  DWM: (p) => ({ kind: 'DWM', named: p.all, xid: p.required(0, XID), sizeRequest: p.named('Size-request', SIZE) }),
+  NO: (p) => ({
+    kind: 'NO',
+    named: p.all,
+    features: p.required(0, FEATURES),
+    sg: p.named('SG', SG_ID),
+    offerPending: p.named('Offer-Pending', BOOLEAN) ?? false,
+  }),
+  NR: (p) => ({
+    kind: 'NR',
+    named: p.all,
+    feature: p.optional(0, FEATURE),
+    sg: p.named('SG', SG_ID),
+    rejects: p.named('Rejects', FEATURES) ?? NONE,
+    unknowns: p.named('Unknowns', FEATURES) ?? NONE,
+    offerPending: p.named('Offer-Pending', BOOLEAN) ?? false,
+  }),
+  AQ: (p) => ({ kind: 'AQ', named: p.all, feature: p.required(0, FEATURE) }),
+  AA: (p) => ({ kind: 'AA', named: p.all, supported: p.required(0, BOOLEAN) }),
+  PQ: (p) => ({ kind: 'PQ', named: p.all, xid: p.optional(0, XID) }),
+  PA: (p) => ({ kind: 'PA', named: p.all, xid: p.optional(0, XID), orgData: p.named('Org-Data', SIZE) }),
+  PR: (p) => ({ kind: 'PR', named: p.all, xid: p.optional(0, XID), orgData: p.named('Org-Data', SIZE) }),
+} satisfies { [K in MessageKind]: (p: ParameterSource) => { readonly kind: K; readonly named: Named } };
 
 /** The typed form of one kind of message, such as `TypedOf<'DUM'>`. */
-export type TypedOf<K extends MessageKind> = Flat<
-  { readonly kind: K; readonly named: Named } & FieldsOf<(typeof MESSAGES)[K]['anonymous']> &
-    FieldsOf<(typeof MESSAGES)[K]['named']> &
-    PayloadOf<(typeof MESSAGES)[K]>
->;
+export type TypedOf<K extends MessageKind> = { [T in K]: Readonly<ReturnType<(typeof MESSAGES)[T]>> }[K];
+
+/** What a row asks for, in its order. */
+export interface Declaration {
+  readonly kind: MessageKind;
+  readonly anonymous: readonly { readonly type: string; readonly required: boolean }[];
+  readonly named: readonly { readonly name: string; readonly type: string }[];
+  readonly payload: boolean;
+}
+
+export const DECLARATIONS: readonly Declaration[] = KINDS.map(declarationOf);
+
+function declarationOf(kind: MessageKind): Declaration {
+  const anonymous: { type: string; required: boolean }[] = [];
+  const named: { name: string; type: string }[] = [];
+  let payload = false;
+  const note = (name: string, type: ParameterType<unknown>): undefined => {
+    named.push({ name, type: type.name });
+  };
+  MESSAGES[kind]({
+    all: NO_NAMED,
+    required(_, type) {
+      anonymous.push({ type: type.name, required: true });
+      return type.blank;
+    },
+    optional(_, type) {
+      anonymous.push({ type: type.name, required: false });
+      return undefined;
+    },
+    named: note,
+    lenient: note,
+    payload() {
+      payload = true;
+      return 0;
+    },
+  });
+  return { kind, anonymous, named, payload };
+}

@@ -4,6 +4,7 @@ import { test } from 'vitest';
 import {
   everyCut,
   invalid,
+  moreInvalid,
   octets,
   parse,
   parseOne,
@@ -83,10 +84,12 @@ const RULES: Readonly<Record<string, string>> = {
   I39: 'line-start',
 };
 
-for (const v of invalid.filter(({ layer }) => layer === 'syntax')) {
+const syntax = invalid.filter(({ layer }) => layer === 'syntax').map((v) => ({ ...v, rule: RULES[v.id] }));
+
+for (const v of [...syntax, ...moreInvalid]) {
   test(`${v.id} breaks its rule at every cut: ${v.wrong}`, () => {
     const whole = parse([octets(v.wire)]);
-    assert.deepEqual(whole.at(-1), { told: 'bad', rule: RULES[v.id] });
+    assert.deepEqual(whole.at(-1), { told: 'bad', rule: v.rule });
     for (const chunks of everyCut(octets(v.wire))) assert.deepEqual(parse(chunks), whole);
   });
 }
@@ -120,6 +123,19 @@ test('an atom is a number where it is a canonical dec-number in range, quoted or
   );
   const expected = [0, 2147483647, 7, '00', '007', '2147483648', '12345678901', '-1', '1-2', '12a', '01', '', '\xff'];
   assert.deepEqual(message.anonymous, expected);
+});
+
+test('a token of any length comes whole out of chunks of any size', () => {
+  const letters = Array.from({ length: 5000 }, (_, i) => String.fromCharCode(97 + ((i * 7) % 26))).join('');
+  const name = letters.slice(0, 1000);
+  const wire = octets(`${name} ${letters} "5000:${letters}"\r\n${name}: 1\r\n;\r\n`);
+  const whole = parse([wire]);
+  assert.deepEqual(whole[0]?.told === 'message' && whole[0].message.anonymous, [letters, letters]);
+  for (const size of [1, 7, 100, 255, 256, 257, 1000, 4097]) {
+    const count = Math.ceil(wire.length / size);
+    const chunks = Array.from({ length: count }, (_, i) => wire.subarray(i * size, (i + 1) * size));
+    assert.deepEqual(parse(chunks), whole);
+  }
 });
 
 test('lists and structures nest, and names that mean something elsewhere are names like others', () => {
@@ -161,6 +177,7 @@ test('a bare Kept pair is read behind the switch, in a DUM only, at every cut', 
     ['DUM 1 0\r\nKept: a 64\r\n', 'after-value'],
     ['DUM 1 0\r\nKept: 65 {1 2}\r\n', 'kept-pair'],
     ['DUM 1 0\r\nKept: 65 b\r\n', 'kept-pair'],
+    ['DUM 1 0\r\nKept: 65 {\r\na: 1\r\n}\r\n', 'kept-pair'],
     ['DUM 1 0\r\nX: {\r\nKept: 65 64\r\n', 'after-value'],
     ['DUM 1 0\r\nKept: 65\r\nX: {\r\na: 1 2\r\n', 'after-value'],
   ] as const) {

@@ -103,11 +103,10 @@ export class MessageParser {
 
   #run(): void {
     const input = this.#in;
-    while (input.at < input.end) {
-      const next = this.#step(this.#state);
-      if (this.#state === S_DEAD) return; // stopped by the sink, or bad
-      this.#state = next;
-    }
+    let state = this.#state;
+    while (input.at < input.end) state = this.#step(state);
+    // Whoever stops the parser from within also ends the chunk.
+    if (this.#state !== S_DEAD) this.#state = state;
   }
 
   #step(state: number): number {
@@ -174,15 +173,23 @@ export class MessageParser {
       if (octet === COMMA) return this.#pass(S_VALUE);
       if (octet === PAREN_CLOSE) return this.#close();
     } else if (octet === CR) {
-      return this.#pass(S_LINE_LF);
+      return this.#newLine();
     } else if (!hasBlock) {
-      if (octet === SP) return this.#pass(S_VALUE);
+      if (octet === SP) return this.#nextValue(1);
       if (octet === SEMICOLON && kind === MESSAGE) return this.#endHead();
       if (octet === BRACE_CLOSE && kind === STRUCTURE) return this.#close();
     } else if (octet === SP && this.#builder.startPair()) {
       return this.#pass(S_VALUE);
     }
     return this.#bad('after-value');
+  }
+
+  /** At a CR. Here and below: what is whole in the chunk is passed at once, what is cut goes octet by octet. */
+  #newLine(): number {
+    const { buf, at, end } = this.#in;
+    if (at + 2 >= end || buf[at + 1] !== LF) return this.#pass(S_LINE_LF);
+    this.#in.at = at + 2;
+    return this.#line();
   }
 
   /** At the beginning of a line: a letter, a digit or the closing octet tells which it is. */
@@ -206,7 +213,14 @@ export class MessageParser {
     const key = this.#in.name();
     if (key === undefined) return this.#unfinished(S_KEY);
     this.#builder.key(key);
-    return S_COLON;
+    const { buf, at } = this.#in;
+    return buf[at] === COLON && buf[at + 1] === SP ? this.#nextValue(2) : S_COLON;
+  }
+
+  /** A value begins behind the next `count` octets. */
+  #nextValue(count: number): number {
+    this.#in.at += count;
+    return this.#in.at < this.#in.end ? this.#value() : S_VALUE;
   }
 
   #value(): number {

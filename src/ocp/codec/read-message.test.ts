@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'vitest';
 import { invalid, parseOne, samples, valid } from '../../../test/vectors/ocp/vectors.ts';
-import { atomText, MESSAGES, readMessage, type TypedMessage, type TypedOf } from './index.ts';
+import { atomText, DECLARATIONS, readMessage, type TypedMessage, type TypedOf } from './index.ts';
 
 const read = (wire: string, kept: 'structure' | 'pair' = 'structure') => readMessage(parseOne(wire, { kept }).message);
 
@@ -160,9 +160,9 @@ test('an xid of the wrong type leaves the scope unknown', () => {
 });
 
 test('the table says what RFC 4037, section 11 declares', () => {
-  const declared = Object.entries(MESSAGES).map(([kind, { anonymous, named, payload }]) => {
-    const words = anonymous.map((p) => (p.required ? p.type.name : `[${p.type.name}]`));
-    const lines = named.map((p) => `[${p.wire ?? ''}: ${p.type.name}]`);
+  const declared = DECLARATIONS.map(({ kind, anonymous, named, payload }) => {
+    const words = anonymous.map(({ type, required }) => (required ? type : `[${type}]`));
+    const lines = named.map(({ name, type }) => `[${name}: ${type}]`);
     return [kind, ...words, ...lines, ...(payload ? ['and payload'] : [])].join(' ');
   });
   assert.deepEqual(declared, [
@@ -174,7 +174,7 @@ test('the table says what RFC 4037, section 11 declares', () => {
     'TE xid [result]',
     'AMS xid [Services: services]',
     'AME xid [result]',
-    'DUM xid offset [As-is: offset] [Kept: org-offset org-size] [Modp: modp] and payload',
+    'DUM xid offset [As-is: offset] [Kept: kept] [Modp: modp] and payload',
     'DUY xid offset size',
     'DPI xid offset size',
     'DWSR xid size',

@@ -62,9 +62,8 @@ export class TokenReader {
   name(): string | undefined {
     const from = this.at;
     if (!this.#skipSafe(from, this.#limits.maxNameOctets, 'name-limit')) return undefined;
-    if (this.#carry.length === 0) return internText(this.buf, from, this.at);
     const length = this.#carry.length;
-    return internText(this.#carry.take(), 0, length);
+    return length === 0 ? internText(this.buf, from, this.at) : internText(this.#carry.take(), 0, length);
   }
 
   /** The rest of a bare value, like `name`. */
@@ -99,24 +98,23 @@ export class TokenReader {
   /** A size and the colon behind it: digits only, no leading zero, at most 2147483647. */
   size(): number {
     const { buf, end } = this;
-    for (; this.at < end; this.at++) {
-      const digit = (buf[this.at] as number) - ZERO;
-      if (digit === COLON - ZERO && this.#digits > 0) break;
+    let size = this.#size;
+    let digits = this.#digits;
+    let i = this.at;
+    for (; i < end; i++) {
+      const digit = (buf[i] as number) - ZERO;
+      if (digit === COLON - ZERO && digits > 0) break;
       // Judged digit by digit: a size cannot grow without end, nor be read twice.
-      if (digit < 0 || digit > 9 || this.#digits === MAX_DIGITS || (this.#digits === 1 && this.#size === 0)) {
-        this.broken = 'size';
-        return -1;
-      }
-      this.#size = this.#size * 10 + digit;
-      this.#digits++;
+      if (digit < 0 || digit > 9 || digits === MAX_DIGITS || (digits === 1 && size === 0)) return this.#badSize();
+      size = size * 10 + digit;
+      digits++;
     }
-    if (this.at === end) return -1;
-    this.at++;
-    const size = this.#size;
-    this.#size = this.#digits = 0;
-    if (size <= MAX_NUMBER) return size;
-    this.broken = 'size';
-    return -1;
+    const isWhole = i < end;
+    this.at = isWhole ? i + 1 : i;
+    this.#size = isWhole ? 0 : size;
+    this.#digits = isWhole ? 0 : digits;
+    if (!isWhole) return -1;
+    return size <= MAX_NUMBER ? size : this.#badSize();
   }
 
   /** A bare number that is whole in the chunk, or -1: nearly all bare values are, and need no text. */
@@ -167,6 +165,11 @@ export class TokenReader {
     if (length <= max && head <= maxHeadOctets) return false;
     this.broken = head - length + max <= maxHeadOctets ? rule : 'head-limit';
     return true;
+  }
+
+  #badSize(): number {
+    this.broken = 'size';
+    return -1;
   }
 
   #bad(rule: CodecRule): undefined {

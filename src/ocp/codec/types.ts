@@ -2,7 +2,7 @@
  * Parameter types of RFC 4037, section 10: each says what a decoded value means, or that the value breaks the type.
  * Quoting is gone by now, so `"2:10"` and `10` pass alike (section 3.1).
  */
-import { atomText, isList, isStructure, type Structure, type Value } from './values.ts';
+import { atomText, isList, isStructure, type Structure, structure, type Value } from './values.ts';
 
 /** Outcome of a flow, transaction or connection (section 10.10). */
 export interface Result {
@@ -23,30 +23,35 @@ export interface ParameterType<T> {
   readonly name: string;
   /** The value's meaning, or `undefined` where it breaks a rule of the type. */
   read(value: Value): T | undefined;
+  /** Stands where a value had to be and is not, in a message that is thrown away for it. */
+  readonly blank: T;
 }
 
 const integer = (value: Value): number | undefined => (typeof value === 'number' ? value : undefined);
 
 /** `uni`, `size` and `offset` allow the same numbers: a number in memory always is 0 to 2147483647. */
-export const UNI: ParameterType<number> = { name: 'uni', read: integer };
-export const XID: ParameterType<number> = { name: 'xid', read: integer };
-export const SG_ID: ParameterType<number> = { name: 'sg-id', read: integer };
-export const SIZE: ParameterType<number> = { name: 'size', read: integer };
-export const OFFSET: ParameterType<number> = { name: 'offset', read: integer };
+export const UNI: ParameterType<number> = { name: 'uni', read: integer, blank: 0 };
+export const XID: ParameterType<number> = { name: 'xid', read: integer, blank: 0 };
+export const SG_ID: ParameterType<number> = { name: 'sg-id', read: integer, blank: 0 };
+export const SIZE: ParameterType<number> = { name: 'size', read: integer, blank: 0 };
+export const OFFSET: ParameterType<number> = { name: 'offset', read: integer, blank: 0 };
 
 /** A `percent` for the statement that data will be modified (section 10.9). */
 export const MODP: ParameterType<number> = {
   name: 'modp',
   read: (value) => (typeof value === 'number' && value <= 100 ? value : undefined),
+  blank: 0,
 };
 
 export const BOOLEAN: ParameterType<boolean> = {
   name: 'boolean',
   read: (value) => (value === 'true' ? true : value === 'false' ? false : undefined),
+  blank: false,
 };
 
 export const RESULT: ParameterType<Result> = {
   name: 'result',
+  blank: OK,
   read(value) {
     if (!isStructure(value)) return undefined;
     const [code, reason] = value.anonymous;
@@ -59,7 +64,8 @@ export const RESULT: ParameterType<Result> = {
 
 /** `Kept` declares two values but the grammar allows one, so they ride in a structure. A lone number is invalid. */
 export const KEPT: ParameterType<Range> = {
-  name: 'org-offset org-size',
+  name: 'kept',
+  blank: { offset: 0, size: 0 },
   read(value) {
     if (!isStructure(value)) return undefined;
     const [offset, size] = value.anonymous;
@@ -85,6 +91,6 @@ function identifiedList(value: Value): readonly Structure[] | undefined {
 
 const identified = (value: Value): Structure | undefined => (isIdentified(value) ? value : undefined);
 
-export const FEATURE: ParameterType<Structure> = { name: 'feature', read: identified };
-export const FEATURES: ParameterType<readonly Structure[]> = { name: 'features', read: identifiedList };
-export const SERVICES: ParameterType<readonly Structure[]> = { name: 'services', read: identifiedList };
+export const FEATURE: ParameterType<Structure> = { name: 'feature', read: identified, blank: structure([]) };
+export const FEATURES: ParameterType<readonly Structure[]> = { name: 'features', read: identifiedList, blank: [] };
+export const SERVICES: ParameterType<readonly Structure[]> = { name: 'services', read: identifiedList, blank: [] };

@@ -2,7 +2,7 @@
  * The OCP vectors and what every test of octets needs: each way to cut them, and a sink that writes down what is told.
  *
  * `valid.jsonl`, `invalid.jsonl` and `context.jsonl` are sections 23.1 to 23.3 of the OCP reference, `samples.jsonl` its
- * samples and sessions (22.1, 22.2). In all of them a character is one octet.
+ * samples and sessions (22.1, 22.2). `invalid-more.jsonl` is ours: one more way to break each place of the grammar. In all of them a character is one octet.
  */
 import { readFileSync } from 'node:fs';
 import {
@@ -27,6 +27,14 @@ export interface Invalid {
   readonly reaction: string;
 }
 
+/** Syntax errors beyond the reference's, each with the rule it breaks. */
+export interface MoreInvalid {
+  readonly id: string;
+  readonly wire: string;
+  readonly rule: string;
+  readonly wrong: string;
+}
+
 export interface Sample {
   readonly id: string;
   readonly wire: string;
@@ -40,6 +48,7 @@ function readVectors<T>(name: string): readonly T[] {
 
 export const valid = readVectors<Valid>('valid');
 export const invalid = readVectors<Invalid>('invalid');
+export const moreInvalid = readVectors<MoreInvalid>('invalid-more');
 export const samples = readVectors<Sample>('samples');
 
 export const octets = (latin1: string): Buffer => Buffer.from(latin1, 'latin1');
