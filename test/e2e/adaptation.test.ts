@@ -14,6 +14,7 @@ const MAIL = Buffer.from(
   'From: <a@src.test>\r\nTo: <b@dst.test>\r\nSubject: adapt\r\n\r\nthe quick brown fox\r\n.a dot\r\ncaf\xc3\xa9\r\n',
   'latin1',
 );
+const TEXT = MAIL.toString('latin1');
 
 let callout: Draft00;
 let postfix: Postfix;
@@ -40,7 +41,7 @@ for (const [manner, base] of manners) {
     /** Scripts the server, sends one mail by swaks, and says what came of it. */
     async function send(rules: readonly Draft00Rule[], to: readonly string[] = ['b@dst.test']) {
       await callout.script({ ...base, rules });
-      await callout.drop(); // the part lists are negotiated anew
+      await callout.renegotiate(); // the part lists depend on the script
       const before = postfix.mails().length;
       const seen = callout.transactions().length;
       const sent = await swaks({ port: gateway.port(), from: 'a@src.test', to, content: MAIL });
@@ -49,14 +50,15 @@ for (const [manner, base] of manners) {
     const arrived = async (before: number) => {
       const mail = (await postfix.waitForMails(before + 1)).slice(before)[0];
       assert.ok(mail !== undefined);
-      return { ...mail, ...withoutTrace(mail.content) };
+      const { trace, rest } = withoutTrace(mail.content);
+      return { ...mail, trace, rest: rest.toString('latin1') };
     };
 
     test('untouched: bit-exact below the trace, which names system and service', async () => {
       const { sent, before, transactions } = await send([]);
       assert.equal(sent.code, 0, sent.transcript.join('\n'));
       const mail = await arrived(before);
-      assert.deepEqual(mail.rest, MAIL);
+      assert.equal(mail.rest, TEXT);
       const trace = mail.trace.join('\n');
       assert.ok(trace.includes(SYSTEM_URI) && trace.includes(`${SYSTEM_URI}/filter`), trace);
       const [tx] = transactions();
@@ -75,7 +77,7 @@ for (const [manner, base] of manners) {
       assert.ok(refusal.includes(SYSTEM_URI), `the refusal says whose it is: ${refusal}`);
       const mail = await arrived(before);
       assert.equal(mail.to, 'b@dst.test');
-      assert.deepEqual(mail.rest, MAIL);
+      assert.equal(mail.rest, TEXT);
     });
 
     test('only refused recipients: nothing is sent on', async () => {
@@ -97,7 +99,7 @@ for (const [manner, base] of manners) {
       assert.equal(sent.code, 0, sent.transcript.join('\n'));
       const mail = await arrived(before);
       assert.equal(mail.to, 'other@dst.test');
-      assert.deepEqual(mail.rest, MAIL);
+      assert.equal(mail.rest, TEXT);
     });
 
     test('refused data with two lines: both are heard, ours before the last', async () => {
@@ -113,15 +115,14 @@ for (const [manner, base] of manners) {
     test('rewritten content arrives, and nothing but the rewriting', async () => {
       const { sent, before } = await send([{ part: 'RAWDATA', replace: ['brown', 'red'] }]);
       assert.equal(sent.code, 0, sent.transcript.join('\n'));
-      const expected = Buffer.from(MAIL.toString('latin1').replace('brown', 'red'), 'latin1');
-      assert.deepEqual((await arrived(before)).rest, expected);
+      assert.equal((await arrived(before)).rest, TEXT.replace('brown', 'red'));
     });
 
     test('an added header stands below our trace, above the rest', async () => {
       const { sent, before } = await send([{ part: 'RAWDATA', addHeader: ['X-Spam-Score: 1.2'] }]);
       assert.equal(sent.code, 0, sent.transcript.join('\n'));
       const mail = await arrived(before);
-      assert.deepEqual(mail.rest, Buffer.concat([Buffer.from('X-Spam-Score: 1.2\r\n'), MAIL]));
+      assert.equal(mail.rest, `X-Spam-Score: 1.2\r\n${TEXT}`);
     });
 
     test('headers and rewritten content in one answer, and a rewritten recipient before', async () => {
@@ -132,8 +133,8 @@ for (const [manner, base] of manners) {
       assert.equal(sent.code, 0, sent.transcript.join('\n'));
       const mail = await arrived(before);
       assert.equal(mail.to, 'three@dst.test');
-      const expected = MAIL.toString('latin1').replace('fox', 'dog');
-      assert.equal(mail.rest.toString('latin1'), `X-One: 1\r\nX-Two: 2\r\n${expected}`);
+      const expected = TEXT.replace('fox', 'dog');
+      assert.equal(mail.rest, `X-One: 1\r\nX-Two: 2\r\n${expected}`);
     });
   });
 }

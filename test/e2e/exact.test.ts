@@ -67,7 +67,7 @@ const CHUNKING = ['PIPELINING', '8BITMIME', 'SMTPUTF8', 'ENHANCEDSTATUSCODES', '
 
 for (const way of ways) {
   describe(way.name, () => {
-    async function through(send: (talk: SmtpTalk) => Promise<number>, extensions?: readonly string[]): Promise<Buffer> {
+    async function through(send: (talk: SmtpTalk) => Promise<number>, extensions?: readonly string[]): Promise<string> {
       await callout.script(way.script);
       hop.reset(extensions === undefined ? {} : { extensions });
       hop.drop(); // what the next hop can do is asked anew
@@ -75,7 +75,7 @@ for (const way of ways) {
       assert.equal(await send(talk), 250);
       await talk.quit();
       assert.equal(hop.mails.length, 1);
-      return withoutTrace(hop.mails[0]?.content ?? Buffer.alloc(0)).rest;
+      return withoutTrace(hop.mails[0]?.content ?? Buffer.alloc(0)).rest.toString('latin1');
     }
 
     for (const [name, content] of contents) {
@@ -83,15 +83,16 @@ for (const way of ways) {
         const rest = await through(
           async (talk) => await byData(talk, content, content.length < 3000 ? 1 : content.length + 9),
         );
-        assert.deepEqual(rest, content);
+        assert.equal(rest, content.toString('latin1'));
       });
       test(`${name}: by BDAT`, async () => {
-        assert.deepEqual(await through(async (talk) => await byBdat(talk, content, 2)), content);
+        assert.equal(await through(async (talk) => await byBdat(talk, content, 2)), content.toString('latin1'));
       });
     }
     for (const [name, content] of unended) {
       test(`${name}: by BDAT to a next hop that takes BDAT`, async () => {
-        assert.deepEqual(await through(async (talk) => await byBdat(talk, content, 3), CHUNKING), content);
+        const rest = await through(async (talk) => await byBdat(talk, content, 3), CHUNKING);
+        assert.equal(rest, content.toString('latin1'));
       });
     }
   });

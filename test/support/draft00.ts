@@ -91,6 +91,13 @@ export class Draft00 {
     await this.#command({ drop: true });
   }
 
+  /** Cuts all connections and waits for the processor to come back and be answered, honestly or not. */
+  async renegotiate(): Promise<void> {
+    const before = this.child.events('negotiated').length;
+    await this.drop();
+    await this.child.until(() => this.child.events('negotiated')[before], 'a new negotiation');
+  }
+
   async #command(command: object): Promise<void> {
     const id = ++this.#commands;
     this.child.write(`${JSON.stringify({ ...command, id })}\n`);

@@ -9,7 +9,8 @@ import { Child, type Exit, type Signal } from './child.ts';
 import { scratchFolder } from './scratch.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-export const OPES = join(ROOT, 'bin', 'opes');
+/** The program under test: the clone's own, or an installed one where OPES_PROGRAM names it. */
+export const OPES = process.env['OPES_PROGRAM'] ?? join(ROOT, 'bin', 'opes');
 /** The identity all test configurations use. */
 export const SYSTEM_URI = 'https://gw.test/opes';
 
@@ -57,6 +58,8 @@ export function config(
           connect: typeof s.connect === 'string' ? [s.connect] : s.connect,
           may: s.may ?? EVERYTHING,
           consent: 'operator',
+          // `never` and `onFailure: skip` exclude each other (D8).
+          bypassable: 'allowed',
         },
       ]),
     ),

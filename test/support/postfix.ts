@@ -63,7 +63,7 @@ export class Postfix {
     const box = join(this.folder, 'mail', 'box', 'new');
     let names: string[];
     try {
-      names = readdirSync(box).sort();
+      names = readdirSync(box).sort((a, b) => arrival(a) - arrival(b));
     } catch {
       return []; // nothing has come yet
     }
@@ -191,6 +191,12 @@ function userId(name: string): number {
 }
 
 const OWN_LINES = /^(Return-Path|X-Original-To|Delivered-To): <?([^>\n]*)>?$/;
+
+/** Maildir names are `<seconds>.V..I..M<microseconds>.host`; as text they do not sort by time. */
+function arrival(name: string): number {
+  const [, seconds = '0', micros = '0'] = /^(\d+)\..*M(\d+)\./.exec(name) ?? [];
+  return Number(seconds) * 1e6 + Number(micros);
+}
 
 /** Takes Postfix's own lines off the top (the last of them is its Received with its folded lines). */
 function parseMail(file: Buffer): PostfixMail {
