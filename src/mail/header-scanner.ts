@@ -48,27 +48,52 @@ export class HeaderScanner {
 
   /** Takes what belongs to the section from `chunk[from..]`; the offset behind it, a line that stopped it included. */
   feed(chunk: Buffer, from = 0): number {
-    let at = from;
+    // A line begun in an earlier chunk is finished in the copy; all others are looked at where they are.
+    let at = this.#lineStart < this.#size ? this.#finishLine(chunk, from) : from;
+    if (this.#lineStart < this.#size) return at; // the line goes on, or ended the section
+    const start = at;
     while (this.#state === 'open' && at < chunk.length) {
       const lf = chunk.indexOf(LF, at);
       const end = lf < 0 ? chunk.length : lf + 1;
-      const room = this.#limits.headerOctets - this.#size;
-      if (end - at > room) {
-        this.#append(chunk, at, at + room);
+      const over = this.#size + (end - start) - this.#limits.headerOctets;
+      if (over > 0) {
+        this.#append(chunk, start, end - over);
         this.#state = 'cut';
-        return at + room;
+        return end - over;
       }
-      this.#append(chunk, at, end);
+      if (lf < 0 || this.#isStop(chunk, at, end)) {
+        this.#append(chunk, start, at);
+        this.#lineStart = this.#size;
+        this.#append(chunk, at, end);
+        if (lf >= 0) this.#state = 'stopped';
+        return end;
+      }
+      if (emptyLineAt(chunk, at) > 0) this.#state = 'whole';
       at = end;
-      if (lf >= 0) this.#onLine();
     }
+    this.#append(chunk, start, at);
+    this.#lineStart = this.#size;
     return at;
+  }
+
+  #finishLine(chunk: Buffer, from: number): number {
+    if (this.#state !== 'open') return from;
+    const lf = chunk.indexOf(LF, from);
+    const end = lf < 0 ? chunk.length : lf + 1;
+    const over = this.#size + (end - from) - this.#limits.headerOctets;
+    this.#append(chunk, from, over > 0 ? end - over : end);
+    if (over > 0) {
+      this.#state = 'cut';
+      return end - over;
+    }
+    if (lf >= 0) this.#onKeptLine();
+    return end;
   }
 
   /** No more octets come. A last line without line end may still be the one that stops. */
   end(): void {
     if (this.#state !== 'open') return;
-    if (this.#lineStart < this.#size) this.#onLine();
+    if (this.#lineStart < this.#size) this.#onKeptLine();
     if (this.#state === 'open') this.#state = 'ended';
   }
 
@@ -81,24 +106,19 @@ export class HeaderScanner {
     return broken === undefined ? { octets, fields, end, whole } : { octets, fields, end, whole, broken };
   }
 
-  #onLine(): void {
-    const kept = this.#kept;
-    const start = this.#lineStart;
-    if (emptyLineAt(kept, start) > 0) {
-      this.#state = 'whole';
-    } else if (
-      this.#stopLine !== undefined &&
-      kept[start] === DASH &&
-      kept[start + 1] === DASH &&
-      this.#stopLine(kept, start, this.#size)
-    ) {
-      this.#state = 'stopped';
-    } else {
-      this.#lineStart = this.#size;
-    }
+  #onKeptLine(): void {
+    if (emptyLineAt(this.#kept, this.#lineStart) > 0) this.#state = 'whole';
+    else if (this.#isStop(this.#kept, this.#lineStart, this.#size)) this.#state = 'stopped';
+    else this.#lineStart = this.#size;
+  }
+
+  #isStop(octets: Buffer, start: number, end: number): boolean {
+    if (this.#stopLine === undefined || octets[start] !== DASH || octets[start + 1] !== DASH) return false;
+    return this.#stopLine(octets, start, end);
   }
 
   #append(chunk: Buffer, from: number, to: number): void {
+    if (to === from) return;
     const size = this.#size + (to - from);
     if (size > this.#kept.length) {
       const grown = Buffer.allocUnsafe(Math.max(size, this.#kept.length * 2, FIRST_OCTETS));

@@ -20,5 +20,6 @@ export {
 } from './mime-part.ts';
 export { MimeScanner } from './mime-scanner.ts';
 export { parseStructured, type StructuredField } from './parameters.ts';
-export { QuotedPrintableDecoder, QuotedPrintableEncoder, type QuotedPrintableFault } from './quoted-printable.ts';
+export { QuotedPrintableDecoder, type QuotedPrintableFault } from './quoted-printable-decoder.ts';
+export { QuotedPrintableEncoder } from './quoted-printable-encoder.ts';
 export { type Protection, type Recognised, recognise, recognisePart, type Scheme } from './recognise.ts';

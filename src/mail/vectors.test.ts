@@ -98,8 +98,8 @@ for (const name of names) {
   test(`${name}: the tree does not depend on the chunks`, () => {
     const whole = plain(scanned([mail]));
     assert.deepEqual(plain(scanned(Array.from(mail, (octet) => Buffer.of(octet)))), whole);
-    // A long mail is cut where cuts can matter: not at each of twenty thousand octets of one line.
-    const step = mail.length > 3000 ? 97 : 1;
+    // A long mail is cut at some places only: its length comes from repetition.
+    const step = mail.length > 3000 ? 97 : mail.length > 1000 ? 7 : 1;
     for (let cut = 1; cut < mail.length; cut += step) {
       assert.deepEqual(plain(scanned([mail.subarray(0, cut), mail.subarray(cut)])), whole, `cut at ${cut}`);
     }
