@@ -11,15 +11,15 @@ import { MAX_DOMAIN, MAX_LOCAL_PART, MAX_PATH } from './limits.ts';
 export interface Address {
   /** As sent, quotes and case included: only the final host may judge it. */
   readonly local: string;
-  /** Lower case (ASCII only), or an address literal in brackets; empty in `<postmaster>`. */
+  /** Lower case (ASCII only), or an address literal as sent; empty in `<postmaster>`. */
   readonly domain: string;
   /** `local@domain`, or `postmaster` alone. */
   readonly text: string;
 }
 
 export function makeAddress(local: string, domain: string): Address {
-  const lower = lowerAscii(domain);
-  return { local, domain: lower, text: lower === '' ? local : `${local}@${lower}` };
+  const name = domain.startsWith('[') ? domain : lowerAscii(domain);
+  return { local, domain: name, text: name === '' ? local : `${local}@${name}` };
 }
 
 /** Whether the address may only go where SMTPUTF8 was agreed on. */

@@ -142,7 +142,7 @@ export class ServerSession {
         return this.#readCommand();
       case 'waiting':
         if (input.behind !== 'nothing') return false;
-        this.#dialog.hangUp(replies.dataTooSoon);
+        this.#dialog.cut(replies.dataTooSoon); // in place of the answer to DATA
         return true;
       case 'content':
         this.#readContent(input.reader, input.intake);

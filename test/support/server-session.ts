@@ -1,0 +1,202 @@
+/**
+ * A server session without a socket: what a client sends goes in, what the session says is kept, and a handler that
+ * does as the test wants answers at once, holds its answer, or refuses. Mails it took are kept whole.
+ */
+import { asBuffer } from '../../src/base/index.ts';
+import {
+  type MailCommand,
+  makeServerOptions,
+  type RcptCommand,
+  type Reply,
+  type ResetCause,
+  replies,
+  reply,
+  type ServerHandler,
+  type ServerOptions,
+  type ServerOut,
+  ServerSession,
+  type Ticket,
+} from '../../src/smtp/index.ts';
+
+export type Question = 'hello' | 'mail' | 'rcpt' | 'data' | 'end' | 'verify';
+
+export interface TakenMail {
+  readonly from: string;
+  readonly to: readonly string[];
+  readonly content: Buffer;
+}
+
+/** What a handler usually says. Recipients are judged by their local part: `unknown` 550, `later` 451, `gone` 421. */
+function usual(question: Question, subject: string): Reply {
+  if (question === 'mail') return subject.includes('banned') ? reply(550, '5.7.1', 'Banned') : replies.mailOk;
+  if (question === 'rcpt') {
+    if (subject.includes('unknown')) return reply(550, '5.1.1', 'No such user');
+    if (subject.includes('later')) return reply(451, '4.7.1', 'Come again');
+    if (subject.includes('gone')) return reply(421, '4.3.2', 'Going down');
+    return replies.rcptOk;
+  }
+  if (question === 'verify') return replies.cannotVerify;
+  return question === 'end' ? replies.accepted : replies.ok;
+}
+
+export interface Held {
+  readonly question: Question;
+  readonly ticket: Ticket;
+  readonly subject: string;
+}
+
+export class SessionRig implements ServerHandler, ServerOut {
+  readonly session: ServerSession;
+  /** All that was said, and what happened at the seam, in order. */
+  said = '';
+  readonly resets: ResetCause[] = [];
+  readonly mails: TakenMail[] = [];
+  readonly hellos: string[] = [];
+  readonly verified: string[] = [];
+  /** Sizes of the pieces of content. */
+  readonly pieces: number[] = [];
+  isClosed = false;
+  isPaused = false;
+  closedCalls = 0;
+  tlsStarts = 0;
+  /** Questions whose answers wait for `answer`. */
+  readonly holding = new Set<Question>();
+  readonly held: Held[] = [];
+  /** Other answers than the usual. */
+  readonly answers = new Map<Question, Reply>();
+  #from = '';
+  #to: string[] = [];
+  #content: Buffer[] = [];
+
+  constructor(options: Partial<ServerOptions> = {}) {
+    const all = makeServerOptions({ hostname: 'mx.example.com', ...options });
+    this.session = new ServerSession(all, this, this);
+  }
+
+  /** As after the greeting and EHLO, which are not kept. */
+  static greeted(options: Partial<ServerOptions> = {}): SessionRig {
+    const rig = new SessionRig(options);
+    rig.session.greet();
+    rig.send('EHLO client.example.com\r\n');
+    rig.said = '';
+    return rig;
+  }
+
+  send(octets: string | Uint8Array): this {
+    if (!this.isClosed)
+      this.session.recv(typeof octets === 'string' ? Buffer.from(octets, 'latin1') : asBuffer(octets));
+    return this;
+  }
+
+  /** What was said since the last call. */
+  heard(): string {
+    const said = this.said;
+    this.said = '';
+    return said;
+  }
+
+  /** Answers the oldest held question of that kind. */
+  answer(question: Question, other?: Reply): void {
+    const at = this.held.findIndex((one) => one.question === question);
+    const [one] = this.held.splice(at, 1);
+    if (at < 0 || one === undefined) throw new Error(`no held question '${question}'`);
+    this.#answer(one, other);
+  }
+
+  // ServerHandler
+
+  onHello(verb: 'EHLO' | 'HELO', name: string, ticket: Ticket): void {
+    this.hellos.push(`${verb} ${name}`);
+    this.#asked('hello', ticket, name);
+  }
+
+  onMail(mail: MailCommand, ticket: Ticket): void {
+    this.#from = mail.argument;
+    this.#to = [];
+    this.#content = [];
+    this.#asked('mail', ticket, mail.argument);
+  }
+
+  onRcpt(rcpt: RcptCommand, ticket: Ticket): void {
+    this.#asked('rcpt', ticket, rcpt.argument);
+  }
+
+  onData(ticket: Ticket): void {
+    this.#asked('data', ticket, '');
+  }
+
+  onContent(octets: Buffer): void {
+    this.pieces.push(octets.length);
+    this.#content.push(octets);
+  }
+
+  onContentEnd(ticket: Ticket): void {
+    this.#asked('end', ticket, '');
+  }
+
+  onVerify(verb: 'VRFY' | 'EXPN', argument: string, ticket: Ticket): void {
+    this.verified.push(`${verb} ${argument}`);
+    this.#asked('verify', ticket, argument);
+  }
+
+  onReset(cause: ResetCause): void {
+    this.resets.push(cause);
+  }
+
+  onClosed(): void {
+    this.closedCalls++;
+  }
+
+  // ServerOut
+
+  write(latin1: string): void {
+    if (this.isClosed) throw new Error('written after close');
+    this.said += latin1;
+  }
+
+  startTls(): void {
+    this.tlsStarts++;
+  }
+
+  close(): void {
+    if (this.isClosed) throw new Error('closed twice');
+    this.isClosed = true;
+  }
+
+  pauseInput(): void {
+    this.isPaused = true;
+  }
+
+  resumeInput(): void {
+    this.isPaused = false;
+  }
+
+  #asked(question: Question, ticket: Ticket, subject: string): void {
+    const one: Held = { question, ticket, subject };
+    if (this.holding.has(question)) this.held.push(one);
+    else this.#answer(one, undefined);
+  }
+
+  #answer({ question, ticket, subject }: Held, other: Reply | undefined): void {
+    const answer = other ?? this.answers.get(question);
+    if (question === 'rcpt' && (answer ?? usual('rcpt', subject)).code === 250) this.#to.push(subject);
+    if (question === 'hello' && answer === undefined) {
+      this.session.answerHello(ticket);
+    } else if (question === 'data' && answer === undefined) {
+      this.session.go(ticket);
+    } else {
+      const said = answer ?? usual(question, subject);
+      if (question === 'end' && said.code === 250) {
+        this.mails.push({ from: this.#from, to: this.#to, content: Buffer.concat(this.#content) });
+      }
+      this.session.answer(ticket, said);
+    }
+  }
+}
+
+/** `octets` whole, one by one, and in two for each place to cut. */
+export function* everyCut(octets: Buffer): Generator<readonly Buffer[]> {
+  yield [octets];
+  yield Array.from(octets, (_, i) => octets.subarray(i, i + 1));
+  for (let i = 1; i < octets.length; i++) yield [octets.subarray(0, i), octets.subarray(i)];
+}
