@@ -118,19 +118,15 @@ export class Addresses {
       transaction.end(failure('time-limit'));
     });
     limit.start();
-    answer.then(
-      (verdict) => {
-        limit.stop();
+    answer
+      .finally(() => limit.stop())
+      .then((verdict) => {
         if (transaction.isEnded || !this.#take(pending, attendance, verdict)) return;
         pending.seen.push(pending.address.mailbox);
         pending.next++;
         this.#askOn(pending);
-      },
-      (error: unknown) => {
-        limit.stop();
-        this.#failed(attendance, error);
-      },
-    );
+      })
+      .catch((error: unknown) => this.#failed(attendance, error));
   }
 
   #failed({ service }: Attendance, error: unknown): void {

@@ -106,7 +106,7 @@ test('a message sees the recipients as they go on, and the session', async () =>
     message: ({ recipients, session, sender }) =>
       edit({
         headers: {
-          add: [['X-Seen', `${session.ip} ${session.helo} ${sender.path} ${recipients.map((r) => r.address)}`]],
+          add: [['X-Seen', `${session.ip} ${session.helo} ${sender.path} ${recipients.map((r) => r.address).join()}`]],
         },
       }),
   });
@@ -250,4 +250,57 @@ test('where the processor keeps nothing, octets are sent back and the result is 
   assert.deepEqual([kept.sentBack, sent.byReference], [0, 0]);
   const pair = await run(service, { mail, kept: 'pair' });
   assert.equal(pair.sentBack, 0);
+});
+
+test('new content may be made of the whole message later on', async () => {
+  const service = defineService({
+    uri: URI,
+    wants: { whole: { maxOctets: 1000 } },
+    message: (mail) =>
+      replace(
+        (async function* () {
+          await new Promise(setImmediate);
+          yield mail.octets.subarray(0, 6);
+          yield mail.octets.subarray(6);
+        })(),
+      ),
+  });
+  assert.equal((await run(service, { mail: 'A: b\n\nbody\n' })).message.toString(), 'A: b\r\n\r\nbody\r\n');
+});
+
+test('in a header too large to be seen whole, fields are not searched for', async () => {
+  const service = defineService({
+    uri: URI,
+    wants: { headers: true },
+    message: () => edit({ headers: { remove: ['X-B'] } }),
+  });
+  const mail = `${'X-A: 1234567890\n'.repeat(30_000)}X-B: 1\n\nbody\n`;
+  assert.equal((await run(service, { mail })).failure, 'service-failed');
+});
+
+test('a handler that answers with something else fails its mail', async () => {
+  const nothing = (() => undefined) as unknown as () => ReturnType<typeof keep>;
+  for (const service of [
+    defineService({ uri: URI, message: nothing }),
+    defineService({ uri: URI, message: async () => nothing() }),
+    defineService({ uri: URI, recipient: nothing }),
+    defineService({ uri: URI, recipient: async () => nothing() }),
+    defineService({
+      uri: URI,
+      message: () =>
+        edit({
+          ranges: [
+            { start: 0, end: 5, data: '' },
+            { start: 4, end: 6, data: '' },
+          ],
+        }),
+    }),
+    defineService({ uri: URI, message: () => edit({ ranges: [{ start: 5000, end: 5001, data: '' }] }) }),
+    defineService({ uri: URI, recipient: () => rewrite('<a@b@c>') }),
+    defineService({ uri: URI, message: () => replace(['text' as unknown as Uint8Array]) }),
+    defineService({ uri: URI, message: () => edit({ headers: { add: [['X-A', 'x'.repeat(1200)]] } }) }),
+  ]) {
+    const result = await run(service);
+    assert.deepEqual([result.failure, result.log.length], ['service-failed', 1]);
+  }
 });

@@ -25,7 +25,7 @@ export class HeaderCollector {
   }
 
   #read(): void {
-    const { octets, fields, end, whole } = this.#scanner.header();
-    this.#headers = new Headers(octets, fields, end, whole);
+    const { octets, fields, end, broken } = this.#scanner.header();
+    this.#headers = new Headers(octets, fields, end, broken !== 'header-size' && broken !== 'field-count');
   }
 }

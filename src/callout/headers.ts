@@ -45,7 +45,7 @@ export class Headers implements Iterable<Field> {
   readonly #ranges: readonly FieldRange[];
   /** Offset in the message where the body begins, behind the empty line. */
   readonly end: number;
-  /** Whether the whole header could be seen. If not, it was longer than is kept, or the message ends inside it. */
+  /** Whether all of it could be seen. If not, it is larger than is kept, and more fields may follow. */
   readonly isWhole: boolean;
 
   constructor(octets: Buffer, ranges: readonly FieldRange[], end: number, isWhole: boolean) {

@@ -21,6 +21,9 @@ export function needsHeader({ headers }: Changes, canAddFields: boolean): boolea
 
 /** Throws where the changes cannot be carried out: a bug of the service, or a message it did not expect. */
 export function makePlan({ headers, ranges = [] }: Changes, header: Headers | undefined, canAddFields: boolean): Plan {
+  if (header?.isWhole === false && [headers?.remove, headers?.replace].some(namesField)) {
+    throw new RangeError('the header is too large to find fields in');
+  }
   const splices: Splice[] = ranges.map(({ start, end, data }) => ({ start, end, data: asOctets(data) }));
   const added: NewField[] = [...(headers?.add ?? [])];
   for (const field of headers?.remove ?? []) {
@@ -28,7 +31,7 @@ export function makePlan({ headers, ranges = [] }: Changes, header: Headers | un
   }
   for (const [field, value] of headers?.replace ?? []) {
     const [old] = find(field, header);
-    if (old === undefined) added.push([String(field), value]);
+    if (old === undefined) added.push([nameOf(field), value]);
     else splices.push({ start: old.start, end: old.end, data: asOctets(`${checked(old.name, value)}\r\n`) });
   }
   const texts = added.map(([name, value]) => checked(name, value));
@@ -54,6 +57,10 @@ function namesField(list: readonly (Field | string | readonly [Field | string, s
 function find(field: Field | string, header: Headers | undefined): readonly Field[] {
   if (typeof field !== 'string') return [field];
   return header?.all(field) ?? [];
+}
+
+function nameOf(field: Field | string): string {
+  return typeof field === 'string' ? field : field.name;
 }
 
 function checked(name: string, value: string): string {

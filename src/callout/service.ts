@@ -59,15 +59,14 @@ export function defineService<const W extends Wants>(definition: ServiceDefiniti
   const { uri, wants = {}, timeoutMs = DEFAULT_TIMEOUT_MS } = definition;
   if (!/^[a-z][a-z0-9+.-]*:[!-~]+$/i.test(uri)) throw new TypeError(`not a URI: ${uri}`);
   if (!Number.isInteger(timeoutMs) || timeoutMs <= 0) throw new TypeError(`not a time limit: ${timeoutMs}`);
-  const { sender, recipient, message } = definition;
   return {
     uri,
     wants,
     timeoutMs,
-    sender: sender?.bind(definition),
-    recipient: recipient?.bind(definition),
+    sender: definition.sender?.bind(definition),
+    recipient: definition.recipient?.bind(definition),
     // What a handler is called with has every view; its type shows the wished ones.
-    message: message?.bind(definition) as Service['message'],
+    message: definition.message?.bind(definition) as Service['message'],
   };
 }
 

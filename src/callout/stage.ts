@@ -14,6 +14,7 @@ import { MailStream, type StreamOwner } from './mail-stream.ts';
 import { type MailFacts, MailView } from './mail-view.ts';
 import type { Outlet } from './outlet.ts';
 import { makePlan, NO_PLAN, needsHeader, type Plan } from './plan.ts';
+import { Replacement } from './replacement.ts';
 import type { Service } from './service.ts';
 import { Splicer } from './splice.ts';
 import { TimeLimit } from './time-limit.ts';
@@ -53,7 +54,7 @@ export class Stage implements StreamOwner {
   /** Octets that can be referred to: those of whole data messages. */
   #marked = 0;
   #isWhole = false;
-  #onRoom: (() => void) | undefined;
+  #replacement: Replacement | undefined;
 
   constructor(service: Service, context: CallContext, host: StageHost, outlet: Outlet, canAddFields: boolean) {
     this.#service = service;
@@ -101,14 +102,12 @@ export class Stage implements StreamOwner {
     this.#stream?.end();
     if (this.#state === 'gathering') this.#askIfReady();
     this.mark();
-    if (this.#state === 'replacing') this.onRoom();
+    this.#replacement?.whole();
   }
 
-  /** The outlet has room again, or the message is whole. */
+  /** The outlet has room again. */
   onRoom(): void {
-    const go = this.#onRoom;
-    this.#onRoom = undefined;
-    go?.();
+    this.#replacement?.goOn();
   }
 
   /** The mail is over, whatever ended it. */
@@ -117,7 +116,7 @@ export class Stage implements StreamOwner {
     this.#limit.stop();
     this.#whole?.drop();
     this.#stream?.fail(MAIL_OVER);
-    this.onRoom();
+    this.#replacement?.stop();
   }
 
   onReaderWaits(): void {
@@ -179,27 +178,24 @@ export class Stage implements StreamOwner {
 
   #await(answer: Promise<MessageVerdict>): void {
     this.#limit.start();
-    answer.then(
-      (verdict) => {
+    answer
+      .then((verdict) => {
         if (this.#state === 'asked') this.#decide(verdict);
-      },
-      (error: unknown) => this.#threw(error),
-    );
+      })
+      .catch((error: unknown) => this.#threw(error));
   }
 
   #decide(verdict: MessageVerdict): void {
     this.#limit.stop();
-    this.#whole?.drop();
     if (!isVerdict(verdict, VERDICTS)) {
       this.#threw(new TypeError('not a verdict on a message'));
       return;
     }
     if (verdict.kind === 'replace') {
-      this.#state = 'replacing';
-      this.#outlet.useNothing();
-      this.#replace(verdict.content).catch((error: unknown) => this.#threw(error));
+      this.#replace(verdict.content);
       return;
     }
+    this.#whole?.drop();
     this.#stream?.leave();
     if (verdict.kind === 'refuse') {
       this.#state = 'over';
@@ -252,39 +248,18 @@ export class Stage implements StreamOwner {
     this.#outlet.finish();
   }
 
-  async #replace(content: Content): Promise<void> {
-    const made = Symbol.asyncIterator in content ? content[Symbol.asyncIterator]() : content[Symbol.iterator]();
-    while (this.#isReplacing()) {
-      this.#limit.start();
-      const { done, value } = await made.next();
-      this.#limit.stop();
-      if (!this.#isReplacing()) break;
-      if (done === true) return this.#replaced();
-      if (!(value instanceof Uint8Array)) throw new TypeError('content is made of Uint8Array');
-      this.#outlet.data(value);
-      this.#outlet.flush();
-      while (this.#isReplacing() && this.#outlet.isFull) await this.#room();
-    }
-    await made.return?.();
-  }
-
-  /** The answer ends with the message, not before: till then the mail may still be broken off. */
-  async #replaced(): Promise<void> {
-    this.#stream?.leave();
-    while (this.#isReplacing() && !this.#isWhole) await this.#room();
-    if (!this.#isReplacing()) return;
-    this.#state = 'over';
-    this.#outlet.finish();
-  }
-
-  #isReplacing(): boolean {
-    return this.#state === 'replacing';
-  }
-
-  #room(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#onRoom = resolve;
-    });
+  #replace(content: Content): void {
+    this.#state = 'replacing';
+    this.#outlet.useNothing();
+    this.#replacement = new Replacement(content, this.#outlet, this.#limit, this.#isWhole);
+    this.#replacement
+      .run(() => this.#stream?.leave())
+      .then((isMade) => {
+        if (!isMade || this.#state !== 'replacing') return;
+        this.#state = 'over';
+        this.#outlet.finish();
+      })
+      .catch((error: unknown) => this.#threw(error));
   }
 
   #expired(): void {

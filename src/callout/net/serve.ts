@@ -40,7 +40,7 @@ const TICK_MS = 250;
 export async function serve(services: readonly Service[], options: ServeOptions): Promise<CalloutServer> {
   const { listen, log, maxHeldOctets, ...rest } = options;
   const endpoint = typeof listen === 'string' ? parseEndpoint(listen) : listen;
-  if ('error' in endpoint) throw new TypeError(`${String(listen)}: ${endpoint.error}`);
+  if ('error' in endpoint) throw new TypeError(`not an endpoint to listen at: ${endpoint.error}`);
   const clock = startClock(TICK_MS);
   const set = new ServiceSet(services, {
     deadlines: clock.deadlines,
