@@ -16,12 +16,15 @@ export function mailFacts(session: SessionView, sender: Address | null): MailFac
   return { ...session.facts, sender: addressFacts(sender) };
 }
 
-/** What the header section alone says of the message; its parts are not looked into. */
+/**
+ * What the header section alone says of the message; its parts are not looked into. A DKIM signature does not make it
+ * `signed`: nearly all mail has one, and rules mean S/MIME and OpenPGP.
+ */
 export function messageFacts(size: number, header: Buffer): MessageFacts {
   const scanner = new MimeScanner();
   scanner.feed(header);
-  const { encrypted, signed, dkim } = recognise(scanner.end());
-  return { size, header, encrypted: encrypted !== undefined, signed: signed !== undefined || dkim };
+  const { encrypted, signed } = recognise(scanner.end());
+  return { size, header, encrypted: encrypted !== undefined, signed: signed !== undefined };
 }
 
 /** An address literal (RFC 5321 section 4.1.3): the form of the `IP` part (profile notes, question 3). */

@@ -19,6 +19,7 @@ export class MailHeader {
   readonly #scanner: HeaderScanner;
   #header: Buffer | undefined;
   #isTooLarge = false;
+  #hasForeignVia = false;
   #older: Buffer | undefined;
   #received = '';
 
@@ -65,6 +66,7 @@ export class MailHeader {
   #take(): true {
     const { octets, broken } = this.#scanner.header();
     this.#header = octets;
+    this.#hasForeignVia = hasForeignVia(octets);
     this.#isTooLarge = broken === 'header-size';
     return true;
   }
@@ -94,7 +96,7 @@ export class MailHeader {
       system: world.system,
       mailId,
       via,
-      foreignViaPresent: hasForeignVia(this.octets),
+      foreignViaPresent: this.#hasForeignVia,
       endsHeader: beginsFolded(this.octets),
     });
   }
