@@ -82,8 +82,8 @@ export type EndpointText =
 export function readEndpoint(text: string): Read<EndpointText> {
   const unix = /^ocp\+unix:(?:\/\/)?(\/.+)$/.exec(text);
   if (unix?.[1] !== undefined) {
-    // A longer path does not fit the kernel's sockaddr_un and would fail at connect, per mail, with a strange message.
-    if (Buffer.byteLength(unix[1]) > 107) return { wrong: 'the path of a Unix socket has at most 107 octets' };
+    // A longer path does not fit every system's sockaddr_un and would fail at connect, per mail, with a strange message.
+    if (Buffer.byteLength(unix[1]) > 103) return { wrong: 'the path of a Unix socket has at most 103 octets' };
     return { value: { kind: 'unix', path: unix[1] } };
   }
   const match = /^ocp(\+tls)?:\/\/(.*?)\/?$/.exec(text);

@@ -1,0 +1,93 @@
+/**
+ * `opes check`: says what is wrong with a configuration, or what it comes to; and with a mail, or an envelope, what
+ * would be done to it, through the real dispatcher and the real services. Nothing is sent on, nothing is listened to by
+ * others, and the data directory is not touched: a check beside a running gateway disturbs nothing.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { silentLog } from '../../base/index.ts';
+import type { EffectiveConfig } from '../../config/index.ts';
+import { type CheckReport, type CheckRequest, Gateway } from '../../gateway/index.ts';
+import { EXIT, Failure } from '../exit.ts';
+import { loadConfig } from '../load.ts';
+import { readMail } from '../send/send.ts';
+import { gatewayOptions } from '../start/gateway-options.ts';
+import { ServiceProcesses } from '../start/service-processes.ts';
+import { showConfig } from './show-config.ts';
+import { showReport } from './show-report.ts';
+
+export interface CheckOptions {
+  readonly config?: string;
+  readonly from: string;
+  readonly to?: readonly string[];
+  readonly client: string;
+  readonly listener?: string;
+}
+
+export async function check(mail: string | undefined, options: CheckOptions): Promise<number> {
+  const config = loadConfig(options.config, (notice) => process.stderr.write(`note: ${notice}\n`));
+  process.stdout.write(showConfig(config));
+  if (mail === undefined && options.to === undefined) return EXIT.ok;
+  const request = await makeRequest(config, mail, options);
+  const report = await runMail(config, request);
+  process.stdout.write(`\n${showReport(report)}`);
+  return EXIT.ok;
+}
+
+async function makeRequest(
+  config: EffectiveConfig,
+  mail: string | undefined,
+  options: CheckOptions,
+): Promise<CheckRequest> {
+  const { to = [], listener } = options;
+  if (to.length === 0) throw new Failure('a mail needs a recipient: --to bob@example.com', EXIT.usage);
+  const names = config.listeners.map((one) => one.name);
+  if (listener !== undefined && !names.includes(listener)) {
+    throw new Failure(`--listener ${listener}: the listeners are: ${names.join(', ')}`, EXIT.usage);
+  }
+  return {
+    listener,
+    client: options.client,
+    helo: 'opes-check',
+    from: bare(options.from),
+    to: to.map(bare),
+    content: mail === undefined ? undefined : await readMail(mail),
+  };
+}
+
+const bare = (address: string) => address.replace(/^<(.*)>$/, '$1');
+
+/** Stands for the mailbox, which a check does not open. */
+const NOWHERE = { host: '127.0.0.1', port: 1 };
+
+function withMailbox(report: CheckReport): CheckReport {
+  const name = (hop: string | undefined) => (hop === `${NOWHERE.host}:${NOWHERE.port}` ? 'mailbox' : hop);
+  return { ...report, routes: report.routes.map((route) => ({ ...route, nextHop: name(route.nextHop) })) };
+}
+
+async function runMail(config: EffectiveConfig, request: CheckRequest): Promise<CheckReport> {
+  const processes = await ServiceProcesses.start(config, silentLog);
+  const spillDir = mkdtempSync(join(tmpdir(), 'opes-check-'));
+  try {
+    // Not on the ports of the file: a gateway may be running on them. Nobody is told of these.
+    const listeners = config.listeners.map((one) => ({ ...one, host: '127.0.0.1', port: 0 }));
+    const options = gatewayOptions(
+      { ...config, listeners, spillDir, recentOctets: 0 },
+      processes.services,
+      NOWHERE,
+      silentLog,
+    );
+    const gateway = await Gateway.open(options);
+    try {
+      return withMailbox(await gateway.check(request));
+    } catch (error) {
+      throw new Failure(error instanceof Error ? error.message : String(error), EXIT.usage);
+    } finally {
+      await gateway.close(0);
+    }
+  } finally {
+    await processes.stop();
+    rmSync(spillDir, { recursive: true, force: true });
+  }
+}

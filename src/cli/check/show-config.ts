@@ -1,0 +1,88 @@
+/** What a configuration comes to, with every default in place, for `opes check`. */
+import { type EffectiveConfig, showHostPort } from '../../config/index.ts';
+import type { FailureReason } from '../../gateway/options.ts';
+import { shownMs, shownOctets, table } from './table.ts';
+
+export function showConfig(config: EffectiveConfig): string {
+  const { system, hostname, dataDir, deadlineMs } = config;
+  const page = config.console;
+  const general = [
+    ['system', `${system.uri} (${hostname})`],
+    ['data', dataDir],
+    ['deadline', `${shownMs(deadlineMs)} from the final dot to the answer`],
+    [
+      'console',
+      page === undefined ? 'none' : `http://${showHostPort(page)}/${page.showMail ? '' : ', without content'}`,
+    ],
+  ];
+  return [
+    `${config.source} is good\n`,
+    table(general),
+    section('listeners', listeners(config)),
+    section('routes (the first match wins)', routes(config)),
+    section('services', services(config)),
+    section('pipeline (in this order)', pipeline(config)),
+  ].join('');
+}
+
+function section(name: string, rows: string[][]): string {
+  return `\n${name}\n${rows.length === 0 ? '  none\n' : table(rows)}`;
+}
+
+function listeners(config: EffectiveConfig): string[][] {
+  return config.listeners.map((one) => [
+    one.name,
+    showHostPort(one),
+    `${one.side} side`,
+    `up to ${shownOctets(one.maxSizeOctets)}`,
+    one.tls === undefined ? 'no TLS' : 'STARTTLS',
+  ]);
+}
+
+function routes(config: EffectiveConfig): string[][] {
+  return config.routes.map(({ to, nextHop, tls }) => {
+    if (nextHop === 'mailbox') return [to, '->', 'mailbox', 'files in the data directory'];
+    return [to, '->', `smtp://${showHostPort(nextHop)}`, tls === 'may' ? 'TLS where offered' : 'no TLS'];
+  });
+}
+
+function services(config: EffectiveConfig): string[][] {
+  return config.services.map(({ name, from, may, bypassable, uri }) => [
+    name,
+    place(from),
+    `may ${may.size === 0 ? 'only read' : [...may].join(', ')}`,
+    bypassable === 'never' ? 'never bypassed' : 'bypassable',
+    uri,
+  ]);
+}
+
+function place(from: EffectiveConfig['services'][number]['from']): string {
+  if (from.kind === 'builtin') return `builtin:${from.name}`;
+  if (from.kind === 'run') return from.file;
+  return from.endpoints
+    .map((one) =>
+      one.kind === 'unix' ? `ocp+unix:${one.path}` : `ocp${one.kind === 'tls' ? '+tls' : ''}://${showHostPort(one)}`,
+    )
+    .join(' ');
+}
+
+function pipeline(config: EffectiveConfig): string[][] {
+  return config.pipeline.map(({ service, when, requires, onFailure, timeoutMs }, at) => [
+    `${at + 1}.`,
+    service,
+    when === undefined ? 'always' : `when ${when}`,
+    `on failure ${failures(onFailure)}`,
+    `timeout ${shownMs(timeoutMs)}`,
+    requires.size === 0 ? '' : `must see ${[...requires].join(' ')}`,
+  ]);
+}
+
+/** `tempfail`, or `timeout skip, else tempfail`. */
+function failures(actions: Readonly<Record<FailureReason, string>>): string {
+  const entries = Object.entries(actions);
+  const counts = new Map<string, number>();
+  for (const [, action] of entries) counts.set(action, (counts.get(action) ?? 0) + 1);
+  const [usual = ''] = [...counts].toSorted((a, b) => b[1] - a[1])[0] ?? [];
+  const others = entries.filter(([, action]) => action !== usual).map(([reason, action]) => `${reason} ${action}`);
+  return others.length === 0 ? usual : `${others.join(', ')}, else ${usual}`;
+}

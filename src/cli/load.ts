@@ -1,0 +1,35 @@
+/** The configuration of `start` and `check`: a file, or the demo; with what `config` must not know itself. */
+import { type EffectiveConfig, type Loaded, type LoadPorts, loadFile, loadText, showProblem } from '../config/index.ts';
+import { checkAgentUri, makeRuleEngine } from '../gateway/index.ts';
+import { EXIT, Failure } from './exit.ts';
+import { BUILTINS } from './program-files.ts';
+import { DEMO_NAME, DEMO_YAML } from './start/demo.ts';
+
+/** Every problem is in the message; notices go to `tell`. */
+export function loadConfig(file: string | undefined, tell: (notice: string) => void): EffectiveConfig {
+  const loaded = load(file);
+  if (loaded.kind === 'broken') throw new Failure(loaded.problems.map(showProblem).join('\n'), EXIT.config);
+  for (const notice of loaded.notices) tell(showProblem(notice));
+  return loaded.config;
+}
+
+function load(file: string | undefined): Loaded {
+  const ports = makePorts();
+  return file === undefined ? loadText(DEMO_NAME, DEMO_YAML, process.cwd(), ports) : loadFile(file, ports);
+}
+
+function makePorts(): LoadPorts {
+  const engine = makeRuleEngine();
+  return {
+    builtins: new Set(BUILTINS.keys()),
+    checkUri: checkAgentUri,
+    checkRule(expression) {
+      const compiled = engine.compile(expression);
+      if (!('error' in compiled)) return undefined;
+      const { message, line = 1, column = 1, suggestion } = compiled.error;
+      const before = expression.split('\n').slice(0, line - 1);
+      const at = before.reduce((sum, one) => sum + one.length + 1, 0) + column - 1;
+      return { at, what: message, fix: suggestion === undefined ? undefined : `did you mean ${suggestion}?` };
+    },
+  };
+}

@@ -1,0 +1,10 @@
+/** The one line on stdout that says everything is up (design, section 4). Its form is part of the API. */
+export interface Ready {
+  readonly listeners: readonly { readonly name: string; readonly address: string; readonly port: number }[];
+  readonly ocp: readonly ({ readonly address: string; readonly port: number } | { readonly path: string })[];
+  readonly console?: string;
+}
+
+export function sayReady(ready: Ready): void {
+  process.stdout.write(`${JSON.stringify({ event: 'ready', ...ready, pid: process.pid })}\n`);
+}

@@ -1,0 +1,148 @@
+/**
+ * Services that run here (`run:`): each a child process that speaks OCP on a Unix socket, as a callout server elsewhere
+ * would (D5). It gets an empty environment, read access to the program and its own files only, write access to the
+ * directory of its socket only (Node's permission model), and ends with us even where we are killed: its stdin is our
+ * lifeline to it. That contains faults and mistakes; it is no sandbox for hostile code (docs/decisions/0009).
+ *
+ * A child that ends is started again, each time after a longer pause. Meanwhile the gateway finds nobody on the socket,
+ * and the failure policy of the service decides.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { type Log, printable } from '../../base/index.ts';
+import { Failure } from '../exit.ts';
+
+export interface EmbeddedOptions {
+  readonly name: string;
+  /** Node's arguments, from the permissions to `serve FILE`. */
+  readonly args: readonly string[];
+  /** Where it listens; in a directory that only we may enter. */
+  readonly socket: string;
+  readonly log: Log;
+}
+
+/** A cold start compiles TypeScript and takes well below a second; this bounds one that hangs. */
+const START_MS = 20_000;
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 10_000;
+/** Having lived so long, a service starts again at the shortest pause. */
+const SETTLED_MS = 30_000;
+/** From asking a child to end to killing it. */
+const END_MS = 3000;
+
+export class EmbeddedService {
+  readonly #options: EmbeddedOptions;
+  #child: ChildProcess | undefined;
+  #pause = FIRST_PAUSE_MS;
+  #startedMs = 0;
+  #restart: NodeJS.Timeout | undefined;
+  #isStopping = false;
+  /** The last lines it said before it was ready: why it did not start. */
+  #lastWords: string[] = [];
+
+  private constructor(options: EmbeddedOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when the service can be called; fails where it ends before. */
+  static async start(options: EmbeddedOptions): Promise<EmbeddedService> {
+    const service = new EmbeddedService(options);
+    try {
+      await service.#run();
+    } catch (error) {
+      await service.stop();
+      throw error;
+    }
+    return service;
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    clearTimeout(this.#restart);
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    child.kill('SIGTERM');
+    const patience = setTimeout(() => child.kill('SIGKILL'), END_MS);
+    await ended;
+    clearTimeout(patience);
+  }
+
+  async #run(): Promise<void> {
+    const { name, args, socket } = this.#options;
+    // A child that was killed leaves its socket file behind; listening on it would fail.
+    rmSync(socket, { force: true });
+    this.#lastWords = [];
+    this.#startedMs = performance.now();
+    // `detached`: Ctrl-C in the terminal goes to the whole process group, and mails in progress still need the service.
+    const child = spawn(process.execPath, args, { cwd: '/', env: {}, stdio: ['pipe', 'pipe', 'pipe'], detached: true });
+    this.#child = child;
+    child.stdin.on('error', () => undefined);
+    createInterface({ input: child.stderr }).on('line', (line) => this.#relay(line));
+    await new Promise<void>((resolve, reject) => {
+      const fail = (why: string) => reject(new Failure(`service ${name} did not start: ${why}`));
+      const patience = setTimeout(() => {
+        fail(`not ready after ${START_MS / 1000} s${this.#words()}`);
+        child.kill('SIGKILL');
+      }, START_MS);
+      child.once('error', (error) => fail(error.message));
+      // 'close' and not 'exit': by then all it said has been read.
+      child.once('close', (code, signal) => {
+        clearTimeout(patience);
+        fail(`it ended (${signal ?? `exit code ${code}`})${this.#words()}`);
+        this.#onEnd(code, signal);
+      });
+      createInterface({ input: child.stdout }).on('line', (line) => {
+        if (!line.startsWith('{"event":"ready"')) {
+          this.#relay(line);
+          return;
+        }
+        clearTimeout(patience);
+        this.#options.log.debug('service-ready', { service: name, pid: child.pid });
+        resolve();
+      });
+    });
+  }
+
+  #onEnd(code: number | null, signal: string | null): void {
+    if (this.#isStopping) return;
+    if (performance.now() - this.#startedMs > SETTLED_MS) this.#pause = FIRST_PAUSE_MS;
+    const { name, log } = this.#options;
+    log.error('service-ended', { service: name, code, signal, againInMs: this.#pause });
+    this.#restart = setTimeout(() => {
+      this.#run().then(
+        () => log.info('service-restarted', { service: name }),
+        () => undefined, // the end of the child has been told, and the next start is due
+      );
+    }, this.#pause);
+    this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS);
+  }
+
+  /** A line of the child in our log: its own log lines as they are, anything else as text. */
+  #relay(line: string): void {
+    const { name, log } = this.#options;
+    if (this.#lastWords.length < 20) this.#lastWords.push(line);
+    const said = parseLine(line);
+    if (said === undefined) {
+      log.info('service-output', { service: name, text: printable(line, 500) });
+      return;
+    }
+    const { level, event, time: _, ...fields } = said;
+    const speak = level === 'error' || level === 'warn' || level === 'debug' ? level : 'info';
+    log[speak](typeof event === 'string' ? event : 'service-log', { service: name, ...fields });
+  }
+
+  #words(): string {
+    return this.#lastWords.map((line) => `\n    ${printable(line, 500)}`).join('');
+  }
+}
+
+function parseLine(line: string): Record<string, unknown> | undefined {
+  if (!line.startsWith('{"level":')) return undefined;
+  try {
+    return JSON.parse(line) as Record<string, unknown>;
+  } catch {
+    return undefined;
+  }
+}
