@@ -75,8 +75,9 @@ export class NextHopConnection implements ClientOut, WriterEvents, Deadline {
     this.#owner.deadlines.arm(this.#armed, this.#options.limits.idleMs);
   }
 
-  get hasRoom(): boolean {
-    return this.#writer.hasRoom;
+  /** False: `outbound.onRoom` follows. */
+  hasRoom(): boolean {
+    return this.#writer.hasRoom();
   }
 
   /** Our side ends it at once. */

@@ -101,7 +101,8 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
   }
 
   content(chunks: readonly Uint8Array[], last: boolean): boolean {
-    if (this.#isOver || this.#isLastGiven) return true;
+    if (this.#isOver) return true;
+    if (!this.#isGo || this.#isLastGiven) throw new Error('content() before 354, or behind the last');
     this.#isLastGiven = last;
     const isOpen = this.#isContentOpen && this.#connection !== undefined;
     // What leaves together with its end is never sent again.
@@ -113,7 +114,7 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
     }
     if (last) this.#kept = undefined;
     this.#connection?.session.content(chunks, last);
-    return this.#connection?.hasRoom ?? true;
+    return this.#connection?.hasRoom() ?? true;
   }
 
   abort(): void {

@@ -214,7 +214,7 @@ test('close: idle connections leave, begun mails end, new ones are refused', asy
     const begun = new SentMail(hop, {});
     await gate.until(sink, 1);
     const waiting = new SentMail(hop, {});
-    const closing = hop.close(60_000);
+    const closing = Promise.all([hop.close(60_000), hop.close(60_000)]);
     const late = await sendMail(hop);
     assert.deepEqual(late.events, ['failed connect shutdown']);
     gate.open(0);

@@ -5,7 +5,7 @@
  * A mail that waits is not bound to the connection opened for its sake: whichever is free first serves it. Only a mail
  * whose connection died has one opened for itself, as the idle ones may be as dead.
  */
-import { Deadlines, type Log } from '../../base/index.ts';
+import { Deadlines, type Log, printable } from '../../base/index.ts';
 import type { OutboundFailure } from '../client/outbound.ts';
 import { type ConnectionOptions, type ConnectionOwner, NextHopConnection } from './next-hop-connection.ts';
 import type { NextHopOutbound, OutboundOwner } from './next-hop-outbound.ts';
@@ -43,7 +43,8 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
   #opening = 0;
   #holdUntilMs = 0;
   #ticker: NodeJS.Timeout | undefined;
-  #onEmpty: (() => void) | undefined;
+  #offers: ReadonlyMap<string, string> | undefined;
+  readonly #onEmpty: (() => void)[] = [];
   #isClosing = false;
   #opened = 0;
   #begun = 0;
@@ -67,20 +68,21 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
     };
   }
 
-  get isClosing(): boolean {
-    return this.#isClosing;
+  /** What the hop offered on the connection made last. */
+  get offers(): ReadonlyMap<string, string> | undefined {
+    return this.#offers;
   }
 
   /** No new mails; those begun go on for `drainMs`, then everything ends. Resolves when no connection is left. */
   close(drainMs: number): Promise<void> {
     this.#isClosing = true;
     for (const connection of this.#idle.splice(0)) this.#leave(connection);
-    const timer = setTimeout(() => this.#endAll(), drainMs);
     return new Promise<void>((resolve) => {
-      this.#onEmpty = () => {
+      const timer = setTimeout(() => this.#endAll(), drainMs);
+      this.#onEmpty.push(() => {
         clearTimeout(timer);
         resolve();
-      };
+      });
       this.#restIfEmpty();
     });
   }
@@ -136,6 +138,7 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
     connection.reserved = undefined;
     if (!connection.wasReady) {
       connection.wasReady = true;
+      this.#offers = connection.session.hop.offers;
       if (reserved === undefined) this.#opening--;
       this.#holdUntilMs = 0;
     }
@@ -150,7 +153,8 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
     if (idleAt >= 0) this.#idle.splice(idleAt, 1);
     const { outbound } = connection;
     connection.outbound = undefined;
-    if (failure.reason !== 'shutdown' && (outbound !== undefined || !connection.wasReady)) this.#report(failure);
+    if (failure.reason !== 'shutdown' && (outbound !== undefined || !connection.wasReady))
+      this.#report(connection, failure);
     outbound?.onLost(failure);
     if (!connection.wasReady) this.#onNeverReady(connection, failure);
     this.#open();
@@ -263,10 +267,10 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
     if (this.#live.size + this.#leaving.size + this.#waiting.size > 0) return;
     clearInterval(this.#ticker);
     this.#ticker = undefined;
-    this.#onEmpty?.();
+    for (const tell of this.#onEmpty.splice(0)) tell();
   }
 
-  #report(failure: OutboundFailure): void {
+  #report(connection: NextHopConnection, failure: OutboundFailure): void {
     const { stage, reason, detail, sent, reply } = failure;
     this.#log.warn('next-hop.failed', {
       host: this.#options.host,
@@ -275,7 +279,8 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
       reason,
       sent,
       ...(detail !== undefined && { detail }),
-      ...(reply && { code: reply.code }),
+      name: connection.session.hop.name,
+      ...(reply && { code: reply.code, text: printable(reply.text.join(' ')) }),
     });
   }
 }

@@ -10,7 +10,7 @@ class FakeSocket implements WritableSocket {
   #corked: Buffer[] | undefined;
   #done: (() => void)[] = [];
 
-  write(chunk: string | Uint8Array, second?: BufferEncoding | (() => void)): boolean {
+  write(chunk: string | Uint8Array, second?: 'latin1' | (() => void)): boolean {
     const octets = typeof chunk === 'string' ? Buffer.from(chunk, 'latin1') : Buffer.from(chunk);
     if (typeof second === 'function') this.#done.push(second);
     if (this.#corked === undefined) this.calls.push(octets);
@@ -74,7 +74,7 @@ test('commands before content of the same turn leave with it', async () => {
 test('much content goes batch by batch, and only what was taken makes room', async () => {
   const { socket, writer, events } = make(300 * KIB);
   writer.content([Buffer.alloc(600 * KIB, 'x'), Buffer.alloc(10, 'y')], 600 * KIB + 10);
-  assert.equal(writer.hasRoom, false);
+  assert.equal(writer.hasRoom(), false);
   await turn();
   assert.deepEqual(
     socket.calls.map((call) => call.length),
@@ -92,7 +92,7 @@ test('much content goes batch by batch, and only what was taken makes room', asy
   );
   const batch = `writing ${256 * KIB}`;
   assert.deepEqual(events, [batch, batch, 'room', `writing ${88 * KIB + 10}`, 'written']);
-  assert.equal(writer.hasRoom, true);
+  assert.equal(writer.hasRoom(), true);
 });
 
 test('nothing is written to a socket that is gone', async () => {

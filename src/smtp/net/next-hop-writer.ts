@@ -52,8 +52,8 @@ export class NextHopWriter {
     return this.#flyingOctets > 0 || this.#waitingOctets > 0;
   }
 
-  /** False: more content is not welcome before `onRoom`. */
-  get hasRoom(): boolean {
+  /** False: more content is not welcome, and `onRoom` will say when it is. */
+  hasRoom(): boolean {
     const has = this.#waitingOctets + this.#flyingOctets < this.#roomOctets;
     if (!has) this.#isFull = true;
     return has;

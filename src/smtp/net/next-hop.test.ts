@@ -181,6 +181,25 @@ test('a command is one line, whatever the caller believes', async () => {
   });
 });
 
+test('what the hop offers is known once a connection was made', async () => {
+  await withHop({ offers: ['PIPELINING', 'SIZE 7'] }, {}, async (hop) => {
+    assert.deepEqual([hop.offers], [undefined]);
+    await sendMail(hop);
+    assert.equal(hop.offers?.get('SIZE'), '7');
+  });
+});
+
+test('calls out of order are bugs of the caller', async () => {
+  await withHop({}, {}, async (hop) => {
+    const sent = new SentMail(hop, { onGo: () => {} });
+    assert.throws(() => sent.out.content([], true), /before 354/);
+    sent.out.data();
+    assert.throws(() => sent.out.data(), /twice/);
+    assert.throws(() => sent.out.rcpt('<late@c>'), /after data/);
+    sent.out.abort();
+  });
+});
+
 test('no event comes from within a call', async () => {
   await withHop({}, {}, async (hop) => {
     let isCalling = false;

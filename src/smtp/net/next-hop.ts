@@ -44,6 +44,11 @@ export class NextHop {
     return new NextHopOutbound(envelope, events, this.#pool);
   }
 
+  /** What the hop offers, by keyword, as it said last; undefined before the first connection. */
+  get offers(): ReadonlyMap<string, string> | undefined {
+    return this.#pool.offers;
+  }
+
   get stats(): NextHopStats {
     return this.#pool.stats;
   }
