@@ -30,10 +30,20 @@ export function jsonSchema(): SchemaNode {
 }
 
 export function translate(issues: readonly Issue[], base: readonly PropertyKey[] = []): Problem[] {
-  return issues.flatMap((issue) => one(issue, [...base, ...issue.path]));
+  const found = issues.flatMap((issue) => one(issue, [...base, ...issue.path]));
+  // A misspelt key is one mistake, not two: the right one is then missing only because of it.
+  const meant = new Set(found.map((problem) => problem.meant));
+  return found.filter((problem) => !(problem.isMissing && meant.has(showPath(problem.path))));
 }
 
-function one(issue: Issue, path: readonly PropertyKey[]): Problem[] {
+/** What connects two findings of one mistake. */
+interface Finding extends Problem {
+  readonly isMissing?: boolean;
+  /** The path that an unknown key probably was meant to be. */
+  readonly meant?: string;
+}
+
+function one(issue: Issue, path: readonly PropertyKey[]): Finding[] {
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(key, path));
   if (issue.code === 'invalid_union') return translate(nearest(issue.errors), path);
   if (issue.code === 'invalid_key')
@@ -41,19 +51,20 @@ function one(issue: Issue, path: readonly PropertyKey[]): Problem[] {
   return [told(issue.message, path)];
 }
 
-function told(message: string, path: readonly PropertyKey[]): Problem {
+function told(message: string, path: readonly PropertyKey[]): Finding {
   const [what = '', ...fix] = message.split('\n');
   const at = showPath(path);
   const text = what === MISSING || what === NO_VALUE ? `${at} ${what}` : at === '' ? what : `${at}: ${what}`;
-  return { path, what: text, fix: fix.length === 0 ? undefined : fix.join('\n') };
+  return { path, what: text, fix: fix.length === 0 ? undefined : fix.join('\n'), isMissing: what === MISSING };
 }
 
-function unknownKey(key: string, path: readonly PropertyKey[]): Problem {
+function unknownKey(key: string, path: readonly PropertyKey[]): Finding {
   const known = keysAt(path);
   const near = suggest(key, known);
   const place = path.length === 0 ? '' : ` in ${showPath(path)}`;
   const fix = near === undefined ? `the keys here are: ${known.join(', ')}` : `did you mean ${near}?`;
-  return { path: [...path, key], what: `unknown key ${showValue(key)}${place}`, fix, atKey: true };
+  const problem = { path: [...path, key], what: `unknown key ${showValue(key)}${place}`, fix, atKey: true };
+  return near === undefined ? problem : { ...problem, meant: showPath([...path, near]) };
 }
 
 /** Of the branches of a union, the one that came furthest: its complaint is the one the writer can use. */

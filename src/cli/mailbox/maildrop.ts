@@ -47,13 +47,16 @@ export class Delivery {
 
   /** Resolves when the mail is there under its name and on the disk. */
   async keep(): Promise<void> {
+    if (this.#stream.destroyed) throw this.#stream.errored ?? new Error('the mail was given up');
     this.#stream.end();
     await finished(this.#stream);
     await rename(this.#temporary, this.#final);
   }
 
   discard(): void {
-    this.#stream.destroy();
-    unlink(this.#temporary).catch(() => undefined);
+    // Not before the file is closed: it may not have been made yet.
+    const remove = () => void unlink(this.#temporary).catch(() => undefined);
+    if (this.#stream.closed) remove();
+    else this.#stream.once('close', remove).destroy();
   }
 }

@@ -31,7 +31,7 @@ export class Dialog {
   constructor(place: { readonly host: string; readonly port: number }, print: (line: string) => void) {
     this.#place = `${place.host}:${place.port}`;
     this.#print = print;
-    this.#socket = connect({ ...place, noDelay: true, timeout: SILENCE_MS });
+    this.#socket = connect({ host: place.host, port: place.port, noDelay: true, timeout: SILENCE_MS });
     this.#socket.on('data', (chunk) => this.#hear(chunk));
     this.#socket.on('timeout', () => this.#socket.destroy(new Error('the server said nothing for 5 minutes')));
     this.#socket.on('error', (error) => this.#end(error));

@@ -28,6 +28,8 @@ const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 10_000;
 /** Having lived so long, a service starts again at the shortest pause. */
 const SETTLED_MS = 30_000;
+/** Lines kept of a start; the first ones of a stack trace say what is wrong. */
+const MAX_FIRST_WORDS = 12;
 /** From asking a child to end to killing it. */
 const END_MS = 3000;
 
@@ -38,8 +40,10 @@ export class EmbeddedService {
   #startedMs = 0;
   #restart: NodeJS.Timeout | undefined;
   #isStopping = false;
-  /** The last lines it said before it was ready: why it did not start. */
-  #lastWords: string[] = [];
+  /** What it said before it was ready; held back, as it is part of the failure where it does not start. */
+  #firstWords: string[] = [];
+  #isReady = false;
+  #wasReadyOnce = false;
 
   private constructor(options: EmbeddedOptions) {
     this.#options = options;
@@ -73,7 +77,8 @@ export class EmbeddedService {
     const { name, args, socket } = this.#options;
     // A child that was killed leaves its socket file behind; listening on it would fail.
     rmSync(socket, { force: true });
-    this.#lastWords = [];
+    this.#firstWords = [];
+    this.#isReady = false;
     this.#startedMs = performance.now();
     // `detached`: Ctrl-C in the terminal goes to the whole process group, and mails in progress still need the service.
     const child = spawn(process.execPath, args, { cwd: '/', env: {}, stdio: ['pipe', 'pipe', 'pipe'], detached: true });
@@ -99,17 +104,25 @@ export class EmbeddedService {
           return;
         }
         clearTimeout(patience);
-        this.#options.log.debug('service-ready', { service: name, pid: child.pid });
+        this.#onReady();
         resolve();
       });
     });
   }
 
+  #onReady(): void {
+    this.#isReady = true;
+    this.#wasReadyOnce = true;
+    for (const line of this.#firstWords.splice(0)) this.#relay(line);
+  }
+
   #onEnd(code: number | null, signal: string | null): void {
-    if (this.#isStopping) return;
+    // One that never was ready is not tried again: `start` has failed, and says why.
+    if (this.#isStopping || !this.#wasReadyOnce) return;
     if (performance.now() - this.#startedMs > SETTLED_MS) this.#pause = FIRST_PAUSE_MS;
     const { name, log } = this.#options;
-    log.error('service-ended', { service: name, code, signal, againInMs: this.#pause });
+    const said = this.#firstWords.length === 0 ? undefined : printable(this.#firstWords.join(' | '), 2000);
+    log.error('service-ended', { service: name, code, signal, said, againInMs: this.#pause });
     this.#restart = setTimeout(() => {
       this.#run().then(
         () => log.info('service-restarted', { service: name }),
@@ -121,8 +134,11 @@ export class EmbeddedService {
 
   /** A line of the child in our log: its own log lines as they are, anything else as text. */
   #relay(line: string): void {
+    if (!this.#isReady) {
+      if (this.#firstWords.length < MAX_FIRST_WORDS) this.#firstWords.push(line);
+      return;
+    }
     const { name, log } = this.#options;
-    if (this.#lastWords.length < 20) this.#lastWords.push(line);
     const said = parseLine(line);
     if (said === undefined) {
       log.info('service-output', { service: name, text: printable(line, 500) });
@@ -134,7 +150,7 @@ export class EmbeddedService {
   }
 
   #words(): string {
-    return this.#lastWords.map((line) => `\n    ${printable(line, 500)}`).join('');
+    return this.#firstWords.map((line) => `\n    ${printable(line, 500)}`).join('');
   }
 }
 
