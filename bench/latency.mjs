@@ -4,7 +4,7 @@
 //   node latency.mjs --name g1 --port 2525 [--rate 500] [--connections 20] [--size 10240] [--seconds 8] [--round N]
 import net from 'node:net';
 import { parseArgs } from 'node:util';
-import { machine, short, sleep } from './processes.mjs';
+import { cpu, machine, short, sleep } from './processes.mjs';
 
 const text = (d) => ({ type: 'string', ...(d === undefined ? {} : { default: d }) });
 const { values: opt } = parseArgs({
@@ -16,6 +16,8 @@ const { values: opt } = parseArgs({
     size: text('10240'),
     seconds: text('8'),
     round: text('1'),
+    root: text(''),
+    quiet: text('9'),
   },
 });
 const line = `${'x'.repeat(76)}\r\n`;
@@ -97,25 +99,36 @@ free.push(
   )),
 );
 await drive(3); // warm
-times = [];
-const [before, t0, own] = [machine(), now(), process.cpuUsage()];
-await drive(Number(opt.seconds));
-const used = process.cpuUsage(own);
-const sorted = times.sort((a, b) => a - b);
-const at = (p) => short(sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * p) / 100))]);
-console.log(
-  JSON.stringify({
-    kind: 'latency',
-    round: Number(opt.round),
-    name: opt.name,
+const roots = opt.root.split(',').filter(Boolean).map(Number);
+const TRIES = 4;
+
+/** One run; what neither we nor the server used of the machine is the neighbours' doing. */
+async function measure() {
+  times = [];
+  const [before, t0, own, server] = [machine(), now(), process.cpuUsage(), cpu(roots)];
+  await drive(Number(opt.seconds));
+  const seconds = (now() - t0) / 1000;
+  const used = process.cpuUsage(own);
+  const after = cpu(roots);
+  const ours = (used.user + used.system) / 1e6 + after.user + after.system - server.user - server.system;
+  const sorted = times.sort((a, b) => a - b);
+  const at = (p) => short(sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * p) / 100))]);
+  return {
     n: sorted.length,
     failures,
     p50_ms: at(50),
     p90_ms: at(90),
     p99_ms: at(99),
     max_ms: at(100),
-    machine_cores: short((machine() - before) / ((now() - t0) / 1000)),
-    client_cores: short((used.user + used.system) / 1000 / (now() - t0)),
-  }),
-);
+    other_cores: short((machine() - before - ours) / seconds),
+  };
+}
+
+let best;
+for (let i = 0; i < TRIES; i++) {
+  const m = await measure();
+  if (best === undefined || m.other_cores < best.other_cores) best = m;
+  if (best.other_cores <= Number(opt.quiet)) break;
+}
+console.log(JSON.stringify({ kind: 'latency', round: Number(opt.round), name: opt.name, ...best }));
 process.exit(0);

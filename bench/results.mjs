@@ -41,6 +41,8 @@ function added(key) {
 }
 const figures = (kind, name, key) => good.filter((r) => r.kind === kind && r.name === name).map((r) => r[key]);
 
+const toMb = (mib) => (mib * 2 ** 20) / 1e6;
+
 /** [what, values, limit, 'max' or 'min', unit] */
 const wanted = [
   ['g0 / h-min, 10 KiB, 50 sessions, connections kept', ratios('g0', 'h-min', K10, 50, 'keep'), 1.2, 'max', ''],
@@ -61,7 +63,13 @@ const wanted = [
   ['OCP connections used', figures('octets', 'g1', 'connections'), 1, 'max', ''],
   ['idle session, g0', figures('idle', 'g0', 'kib_each'), 14, 'max', ' KiB'],
   ['idle session, g1', figures('idle', 'g1', 'kib_each'), 14, 'max', ' KiB'],
-  ['50 mails of 25 MB at once, gateway and callout server', figures('big', 'g1', 'peak_mib'), 400, 'max', ' MiB'],
+  [
+    '50 mails of 25 MB at once, gateway and callout server',
+    figures('big', 'g1', 'peak_mib').map(toMb),
+    400,
+    'max',
+    ' MB',
+  ],
 ];
 
 const show = (x) => (x === undefined ? '' : String(x >= 100 ? Math.round(x) : Number(x.toPrecision(3))));
@@ -98,13 +106,15 @@ function loadTable() {
 }
 
 function latencyTable() {
-  const out = ['| target | rounds | p50 | p90 | p99 | failures |', '|---|---|---|---|---|---|'];
+  const out = ['| target | rounds | p50 | p90 | p99 | failures | neighbours, cores |', '|---|---|---|---|---|---|---|'];
   for (const name of ['h-min', 'g0', 'g1']) {
     const all = good.filter((r) => r.kind === 'latency' && r.name === name);
     if (all.length === 0) continue;
     const m = (key) => show(median(all.map((r) => r[key])));
     const failed = all.reduce((n, r) => n + r.failures, 0);
-    out.push(`| ${name} | ${all.length} | ${m('p50_ms')} ms | ${m('p90_ms')} ms | ${m('p99_ms')} ms | ${failed} |`);
+    out.push(
+      `| ${name} | ${all.length} | ${m('p50_ms')} ms | ${m('p90_ms')} ms | ${m('p99_ms')} ms | ${failed} | ${m('other_cores')} |`,
+    );
   }
   return out;
 }

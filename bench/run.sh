@@ -79,7 +79,7 @@ cpu() { for ROUND in $(seq "$ROUNDS"); do
 postfix_side() { for ROUND in $(seq "${ROUNDS_POSTFIX:-6}"); do
   for t in c1 hb gb; do load $t 10240:10:keep,10240:10:new; done; done; }
 latency() { for ROUND in $(seq "$ROUNDS"); do for t in h-min g0 g1; do
-  start $t && node latency.mjs --name $t --port "$PORT_OF" --round $ROUND | tee -a "$OUT"; finish; done; done; }
+  start $t && node latency.mjs --name $t --port "$PORT_OF" --round $ROUND --root "$ROOTS,$SINK" --quiet "$QUIET" | tee -a "$OUT"; finish; done; done; }
 memory() {
   # A fresh process: after a load, sessions would live in what the heap has grown to already.
   for t in h-min g0 g1; do COLD=1 start $t && node idle.mjs --name $t --port "$PORT_OF" --root "$ROOTS" | tee -a "$OUT"; finish; done
