@@ -204,7 +204,8 @@ class Reader {
 const portOf = (endpoint: Endpoint): number => (endpoint.kind === 'unix' ? 0 : endpoint.port);
 
 async function rawClient(endpoint: Endpoint): Promise<Socket> {
-  const socket = connect({ port: portOf(endpoint), host: '127.0.0.1', allowHalfOpen: true });
+  const to = endpoint.kind === 'unix' ? { path: endpoint.path } : { port: endpoint.port, host: '127.0.0.1' };
+  const socket = connect({ ...to, allowHalfOpen: true });
   open.push(() => socket.destroy());
   socket.on('error', () => undefined);
   await once(socket, 'connect');
@@ -274,9 +275,9 @@ test('plaintext stays on this host, unless it is wanted', async () => {
 });
 
 test('nobody there is an end like any other', async () => {
-  const { endpoint, close } = await listen(LOCAL);
-  await close(0);
-  const { end, channel } = openChannel(endpoint);
+  const listener = await listen(LOCAL);
+  await listener.close(0);
+  const { end, channel } = openChannel(listener.endpoint);
   assert.deepEqual(await end, { by: 'transport', result: { code: 400, reason: 'ECONNREFUSED' } });
   await channel.closed;
 });
@@ -424,15 +425,16 @@ test('a server that does not read for too long is given up', async () => {
 });
 
 test('a flood of queries is read no further while its answers are not read', async () => {
-  const { endpoint } = await listen(LOCAL);
+  // Kernels keep less on a Unix socket, so that it takes fewer queries to fill it.
+  const { endpoint } = await listen({ kind: 'unix', path: join(scratchFolder('ocp'), 's') });
   const socket = await rawClient(endpoint);
   socket.pause();
   socket.write(GREETING);
-  const batch = Buffer.from('PQ;\r\n'.repeat(50_000));
+  const batch = Buffer.from('PQ;\r\n'.repeat(20_000));
   let sent = 0;
   // The server answers as much as it reads; when it stops reading, the writes here are no longer taken.
   for (let idle = 0; idle < 50 && sent < 400; idle++) {
-    while (socket.writableLength < 250_000 && sent < 400) {
+    while (socket.writableLength < 100_000 && sent < 400) {
       socket.write(batch);
       sent++;
       idle = 0;
@@ -448,16 +450,16 @@ test('a flood of queries is read no further while its answers are not read', asy
   socket.resume();
   await once(socket, 'end');
   // CE ends everything, what was not taken yet included; far most of it was answered before.
-  assert.ok(answers > sent * 25_000, `${answers} answers to ${sent * 50_000}`);
+  assert.ok(answers > sent * 5000, `${answers} answers to ${sent * 20_000}`);
 });
 
 test('closing the listener: transactions may finish, and do not for ever', async () => {
-  const { endpoint, close } = await listen(LOCAL);
-  const socket = await rawClient(endpoint);
+  const listener = await listen(LOCAL);
+  const socket = await rawClient(listener.endpoint);
   const reader = new Reader(socket);
   socket.write(`${GREETING}TS 1 1;\r\nAMS 1;\r\n`);
   await reader.until('AMS 1;');
-  const closed = close(60_000);
+  const closed = listener.close(60_000);
   socket.write('TS 2 1;\r\n');
   await reader.until('TE 2 {400 too-many-transactions};');
   socket.write('AME 1;\r\n');

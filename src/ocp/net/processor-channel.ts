@@ -7,7 +7,7 @@ import type { ChannelEvents, ChannelOptions, Endpoint } from './types.ts';
 
 /**
  * A connection of the OPES processor to a callout server: one socket and a `ProcessorAgent`. Failure to connect is told
- * as any other end of it: `onEnd`, by the transport.
+ * like any other end of it: `onEnd`, by the transport.
  */
 export class ProcessorChannel {
   readonly agent: ProcessorAgent;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'vitest';
 import { ProcessorBench } from '../../../test/support/ocp-agents.ts';
 import { octets } from '../../../test/vectors/ocp/vectors.ts';
-import { MAX_NUMBER, PARTIAL, ProcessorAgent, type ProcessorOptions, structure } from '../index.ts';
+import { MAX_NUMBER, PARTIAL, ProcessorAgent, type ProcessorOptions, structure, uriOf } from '../index.ts';
 
 const READY = 'CS;\r\nNR;\r\n';
 
@@ -277,6 +277,41 @@ test('conflicting offers are neither made nor accepted, in any scope', () => {
   assert.equal(bench.agent.offer([y], { sg: 1 }), false);
   bench.feed('NO ({"18:http://f.example/y"});\r\n');
   assert.equal(bench.sent, 'NR\r\nRejects: ({"18:http://f.example/y"})\r\n;\r\n');
+});
+
+test('scopes do not shadow each other: what is in force for a group stands against the whole connection', () => {
+  const x = structure(['http://f.example/x']);
+  const y = structure(['http://f.example/y']);
+  const bench = ready({ conflict: () => true });
+  assert.equal(bench.agent.offer([x], { sg: 1 }), true);
+  bench.feed('NR {"18:http://f.example/x"}\r\nSG: 1\r\n;\r\n');
+  assert.equal(bench.agent.offer([y]), false);
+  bench.sent = '';
+  bench.feed('NO ({"18:http://f.example/y"});\r\n');
+  assert.match(bench.sent, /^NR\r\nRejects: /);
+});
+
+test('details of an answer are told, with a choice and without', () => {
+  const told: unknown[] = [];
+  const agent = new ProcessorAgent(
+    { offer: [structure(['a']), structure(['b'])], services: [], kept: 'off' },
+    {
+      onSelected: (feature, { rejects, unknowns }) => {
+        told.push([feature?.anonymous, rejects.map(uriOf), unknowns.map(uriOf)]);
+        return undefined;
+      },
+      onReady: () => undefined,
+      onOutput: () => undefined,
+      onEnd: () => undefined,
+    },
+  );
+  agent.recv(octets('CS;\r\nNR {a}\r\nUnknowns: ({b})\r\nRejects: ()\r\n;\r\n'));
+  assert.equal(agent.offer([structure(['b'])]), true);
+  agent.recv(octets('NR\r\nRejects: ({b})\r\n;\r\n'));
+  assert.deepEqual(told, [
+    [['a'], [], ['b']],
+    [undefined, ['b'], []],
+  ]);
 });
 
 test('a feature for a group is in force for its next transaction, and only there', () => {
