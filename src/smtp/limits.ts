@@ -24,10 +24,8 @@ export interface ReplyLimits {
 export const replyLimits: ReplyLimits = { line: 2048, lines: 128 };
 
 export interface ServerLimits {
-  /** Octets of a command line with CRLF: RFC 5321's 512, 53 for SIZE, BODY and SMTPUTF8, and the longer path we allow. */
+  /** Octets of a command line with CRLF: RFC 5321's 512, 53 for SIZE, BODY and SMTPUTF8, and the longer path we allow. A longer line ends the session: nothing honest is. */
   readonly commandLine: number;
-  /** Octets of an overlong command line read and dropped before we hang up: nothing honest is longer. */
-  readonly droppedLine: number;
   /** Octets of a content line without CRLF. RFC 5321 says 998, broken generators write whole HTML pages; the cap keeps scanners of lines bounded. */
   readonly contentLine: number;
   /** Recipients of one mail. RFC 5321, 4.5.3.1.8 asks for 100; mailing lists use more and split at 452. */
@@ -50,7 +48,6 @@ export interface ServerLimits {
 
 export const serverLimits: ServerLimits = {
   commandLine: 1024,
-  droppedLine: 65_536,
   contentLine: 65_536,
   recipients: 1000,
   pending: 100,

@@ -10,8 +10,6 @@ import type { Stage, Transaction } from './state.ts';
 export type Checked =
   | { readonly kind: 'proceed'; readonly command: Command }
   | { readonly kind: 'refuse'; readonly reply: Reply }
-  /** Refused though nothing is wrong with it. */
-  | { readonly kind: 'decline'; readonly reply: Reply }
   /** A BDAT refused: its octets come all the same. */
   | { readonly kind: 'drop'; readonly reply: Reply; readonly size: number; readonly isLast: boolean }
   /** Refused, and what follows cannot be trusted. */
@@ -63,7 +61,7 @@ function checkCircumstances(
     return { kind: 'refuse', reply: replies.needSmtpUtf8 };
   }
   if (tx.envelope.asked < options.limits.recipients) return undefined;
-  return { kind: 'decline', reply: replies.tooManyRecipients };
+  return { kind: 'refuse', reply: replies.tooManyRecipients };
 }
 
 function checkBdat(
@@ -82,3 +80,18 @@ function checkBdat(
   const isTooMuch = size > options.maxSize * options.limits.droppedContentFactor;
   return isTooMuch ? { kind: 'hang-up', reply } : { kind: 'drop', reply, size, isLast };
 }
+
+/**
+ * Refusals that a client meets without breaking a rule: one that pipelines sends RCPT and DATA in the hope that MAIL and
+ * RCPT will be accepted (RFC 2920, 3.1), and a mail may have many recipients, or be large.
+ */
+export function isInnocent(refusal: Reply): boolean {
+  return INNOCENT.has(refusal);
+}
+
+const INNOCENT: ReadonlySet<Reply> = new Set([
+  replies.needMail,
+  replies.noRecipients,
+  replies.tooManyRecipients,
+  replies.tooBig,
+]);

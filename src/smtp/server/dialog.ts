@@ -6,7 +6,7 @@
 
 import { greeting, replies } from '../replies.ts';
 import { isPermanent, isPositive, type Reply, withEnhanced, writeReply } from '../reply.ts';
-import { checkCommand } from './check.ts';
+import { checkCommand, isInnocent } from './check.ts';
 import type { CommandLine } from './command-line.ts';
 import { type Command, commands } from './commands.ts';
 import { Conduct } from './conduct.ts';
@@ -79,7 +79,11 @@ export class Dialog {
   canTake({ verb }: CommandLine): boolean {
     const owed = this.#replies.length;
     if (owed === 0) return true;
-    return owed < this.#options.limits.pending && (commands.get(verb)?.pipelining ?? 'free') === 'free';
+    const { limits } = this.#options;
+    const tx = this.#transaction;
+    // One of those asked may be refused yet and leave its place to this one.
+    if (verb === 'RCPT' && 'envelope' in tx && tx.envelope.asked >= limits.recipients) return false;
+    return owed < limits.pending && (commands.get(verb)?.pipelining ?? 'free') === 'free';
   }
 
   /** `isFollowed`: octets behind the command are there already. */
@@ -102,9 +106,6 @@ export class Dialog {
         break;
       case 'refuse':
         this.#refuse(checked.reply);
-        break;
-      case 'decline':
-        this.#say(checked.reply);
         break;
       case 'drop':
         this.#drop(checked.reply, checked.size, checked.isLast);
@@ -189,8 +190,7 @@ export class Dialog {
 
   #drop(refusal: Reply, size: number, isLast: boolean): void {
     if (refusal === replies.tooBig) this.#reset('TOO_BIG');
-    const fate = this.#conduct.onError() ? refusal : replies.tooManyErrors;
-    this.#startChunk({ left: size, isLast, place: this.#replies.take('ours'), fate });
+    this.#startChunk({ left: size, isLast, place: this.#replies.take('ours'), fate: this.#counted(refusal) });
   }
 
   #ask(place: Place): void {
@@ -399,9 +399,13 @@ export class Dialog {
     this.#settle(this.#replies.take('ours'), r);
   }
 
-  /** For what breaks syntax or order: counted. */
-  #refuse(r: Reply): void {
-    this.#say(this.#conduct.onError() ? r : replies.tooManyErrors);
+  #refuse(refusal: Reply): void {
+    this.#say(this.#counted(refusal));
+  }
+
+  /** The refusal, unless there were too many. */
+  #counted(refusal: Reply): Reply {
+    return isInnocent(refusal) || this.#conduct.onError() ? refusal : replies.tooManyErrors;
   }
 
   #settle(place: Place, r: Reply): void {

@@ -41,7 +41,7 @@ export interface ServerHandler {
    * pieces in number. All content of a mail together is empty or ends with CRLF, and holds no bare CR or LF.
    */
   onContent(octets: Buffer): void;
-  /** All content came and is clean. The answer ends the transaction, whatever it is. */
+  /** All content came and is clean. The answer ends the transaction, whatever it is. (One BDAT LAST alone has the ticket it had in `onData`.) */
   onContentEnd(ticket: Ticket): void;
   onVerify(verb: 'VRFY' | 'EXPN', argument: string, ticket: Ticket): void;
   /** The transaction in progress is over. Only called if one was open, that is from `onMail` to the answer that ends it. */
