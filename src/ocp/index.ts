@@ -9,6 +9,8 @@ export * from './codec/index.ts';
 export { type ConnectionEnd, failure, isFailure, PARTIAL, type TransactionEnd } from './flow/result.ts';
 export type { ConnectionRule, FlowRule, Rule } from './flow/rules.ts';
 export { MAX_DUM_OCTETS } from './flow/transaction.ts';
+export type { TimerKind } from './negotiation/connection.ts';
+export { type AgentLimits, DEFAULT_AGENT_LIMITS } from './negotiation/limits.ts';
 export {
   type CalloutChannel,
   type CalloutListener,
@@ -24,8 +26,6 @@ export {
   type TlsOptions,
   writeEndpoint,
 } from './net/index.ts';
-export type { TimerKind } from './negotiation/connection.ts';
-export { type AgentLimits, DEFAULT_AGENT_LIMITS } from './negotiation/limits.ts';
 export { ProcessorAgent } from './processor/agent.ts';
 export type {
   AnswerDetails,

@@ -16,10 +16,13 @@ export class Turns {
   #line: (TurnTaker | undefined)[] = [];
   #next = 0;
   #isServing = false;
-  readonly #hasRoom: () => boolean;
+  readonly #pendingOctets: () => number;
+  readonly #highWaterOctets: number;
 
-  constructor(hasRoom: () => boolean) {
-    this.#hasRoom = hasRoom;
+  /** `pendingOctets`: what waits to be written; turns are given while that is less than `highWaterOctets`. */
+  constructor(pendingOctets: () => number, highWaterOctets: number) {
+    this.#pendingOctets = pendingOctets;
+    this.#highWaterOctets = highWaterOctets;
   }
 
   get waiting(): number {
@@ -37,7 +40,12 @@ export class Turns {
     if (this.#isServing) return; // a taker that asks again goes to the end of the line, not down the stack
     this.#isServing = true;
     try {
-      while (this.#next < this.#line.length && this.#hasRoom()) this.#shift()?.takeTurn();
+      // Takers that ask again without saying anything would keep us here for good: they wait for the next call.
+      let before = -1;
+      for (let now = this.#pendingOctets(); now !== before && this.waiting > 0; now = this.#pendingOctets()) {
+        before = now;
+        this.#serveRound();
+      }
     } finally {
       this.#isServing = false;
     }
@@ -47,6 +55,14 @@ export class Turns {
   clear(): void {
     this.#line = [];
     this.#next = 0;
+  }
+
+  /** A turn for each that waits now, as far as there is room. */
+  #serveRound(): void {
+    for (let left = this.waiting; left > 0 && this.waiting > 0; left--) {
+      if (this.#pendingOctets() >= this.#highWaterOctets) return;
+      this.#shift()?.takeTurn();
+    }
   }
 
   #shift(): TurnTaker | undefined {

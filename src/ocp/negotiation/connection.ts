@@ -85,8 +85,7 @@ export class Connection implements MessageSink, TransactionLine {
   constructor(role: Role, { kept, limits, policy, firstXid }: ConnectionSettings) {
     this.#role = role;
     this.limits = { ...DEFAULT_AGENT_LIMITS, ...limits };
-    const high = this.limits.highWaterOctets;
-    this.turns = new Turns(() => this.outbox.pendingOctets + this.#held.pendingOctets < high);
+    this.turns = new Turns(() => this.outbox.pendingOctets + this.#held.pendingOctets, this.limits.highWaterOctets);
     this.transactions = new Transactions(this, firstXid, this.limits.maxStrays);
     this.negotiator = new Negotiator(role.side, this.limits.maxGroups, policy, () => this.phaseOut);
     this.#admission = new Admission(role.side, this.negotiator.phase);
