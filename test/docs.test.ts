@@ -1,47 +1,65 @@
+/** Documents that state a fact about the house: links lead somewhere, named commands exist, each part has its page. */
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
-import path from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { test } from 'vitest';
 
-const root = path.join(import.meta.dirname, '..');
-const read = (file: string) => fs.readFileSync(path.join(root, file), 'utf8');
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const PLACES = ['docs', 'src', 'bench', 'examples', 'test'];
 
-test('docs/flow.md names only files that exist', () => {
-  // Names without `src/` are below the gateway, which the page is about.
-  const named = [...read('docs/flow.md').matchAll(/`((?:src|test|callouts|content|dialog|dispatch|relay|trace|record)\/[\w./-]+)`/g)];
-  assert.ok(named.length > 25, 'the page was not read');
-  for (const [, file = ''] of named) {
-    const full = file.startsWith('src/') || file.startsWith('test/') ? file : `src/gateway/${file}`;
-    assert.ok(fs.existsSync(path.join(root, full)), `${file} does not exist`);
-  }
+const pages = [
+  join(ROOT, 'README.md'),
+  ...PLACES.filter((place) => existsSync(join(ROOT, place))).flatMap((place) =>
+    readdirSync(join(ROOT, place), { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('.md') && !path.includes('node_modules'))
+      .map((path) => join(ROOT, place, path)),
+  ),
+];
+
+const textOf = (page: string) => readFileSync(page, 'utf8');
+const nameOf = (page: string) => relative(ROOT, page);
+
+test('links between pages lead to files that are there', () => {
+  const broken = pages.flatMap((page) =>
+    [...textOf(page).matchAll(/\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)\s]*)?\)/g)]
+      .map((match) => match[1] ?? '')
+      .filter((target) => !existsSync(join(dirname(page), target)))
+      .map((target) => `${nameOf(page)} -> ${target}`),
+  );
+  assert.deepEqual(broken, []);
 });
 
-test('every decision record says what was asked, decided, why, and what proves it', () => {
-  const records = fs.readdirSync(path.join(root, 'docs/decisions'));
-  assert.ok(records.length > 0);
-  for (const file of records) {
-    assert.match(file, /^\d{4}-[a-z0-9-]+\.md$/);
-    const text = read(`docs/decisions/${file}`);
-    for (const heading of ['Question', 'Decided', 'Because', 'Proved by']) {
-      assert.ok(text.includes(`**${heading}`), `${file} lacks ${heading}`);
-    }
-  }
+test('the files and npm scripts that the README names exist', () => {
+  const readme = textOf(join(ROOT, 'README.md'));
+  const { scripts } = JSON.parse(textOf(join(ROOT, 'package.json'))) as { scripts: Record<string, string> };
+  const named = [...readme.matchAll(/npm (?:run (\w+)|(start|test))/g)].map((match) => match[1] ?? match[2] ?? '');
+  assert.deepEqual(
+    named.filter((name) => !Object.hasOwn(scripts, name)),
+    [],
+  );
+  const files = [...readme.matchAll(/\b(?:examples|bin)\/[\w./-]*\w/g)].map(([file]) => file);
+  assert.ok(files.length > 2);
+  assert.deepEqual(
+    files.filter((file) => !existsSync(join(ROOT, file))),
+    [],
+  );
 });
 
-test('the proofs that decision records name exist', () => {
-  for (const file of fs.readdirSync(path.join(root, 'docs/decisions'))) {
-    const proof = read(`docs/decisions/${file}`).split('**Proved by')[1] ?? '';
-    for (const [, named = ''] of proof.matchAll(/`((?:src|test|bench|docs)\/[\w./-]+)`/g)) {
-      assert.ok(fs.existsSync(path.join(root, named)), `${file}: ${named} does not exist`);
-    }
-  }
+test('each part has a page of its own, and a door', () => {
+  const parts = readdirSync(join(ROOT, 'src'));
+  const withoutPage = parts.filter((part) => !existsSync(join(ROOT, 'src', part, 'README.md')));
+  assert.deepEqual(withoutPage, [], 'no README.md');
+  // `cli` is the program, and `services` holds a folder for each service.
+  const withoutDoor = parts.filter(
+    (part) => part !== 'cli' && part !== 'services' && !existsSync(join(ROOT, 'src', part, 'index.ts')),
+  );
+  assert.deepEqual(withoutDoor, [], 'no index.ts');
 });
 
-test('every part has its page and its door', () => {
-  for (const part of fs.readdirSync(path.join(root, 'src'))) {
-    if (!fs.statSync(path.join(root, 'src', part)).isDirectory()) continue;
-    assert.ok(fs.existsSync(path.join(root, 'src', part, 'README.md')), `src/${part} has no README.md`);
-    if (part === 'services' || part === 'cli') continue; // a folder of services, and the program itself
-    assert.ok(fs.existsSync(path.join(root, 'src', part, 'index.ts')), `src/${part} has no index.ts`);
-  }
+test('a page of a part is one page', () => {
+  const long = pages.filter(
+    (page) => /^src\/\w+\/README\.md$/.test(nameOf(page)) && textOf(page).split('\n').length > 100,
+  );
+  assert.deepEqual(long.map(nameOf), []);
 });

@@ -7,8 +7,10 @@ import type { Html } from './layout.ts';
 
 /** Unchanged lines shown around a change. */
 const AROUND = 3;
-/** Fewer unchanged lines than this are not worth folding. */
+/** Fewer unchanged lines than this are not worth folding... */
 const WORTH_FOLDING = 6;
+/** ...nor is any in a mail of so few lines: it is read as a whole. */
+const SHORT_MAIL = 60;
 
 export function comparison(mail: MailRecord, before: Uint8Array): Html {
   const after = mail.after ?? new Uint8Array();
@@ -26,7 +28,8 @@ export function comparison(mail: MailRecord, before: Uint8Array): Html {
 /** Stretches of unchanged rows, and everything else row by row. */
 type Block = Row | { readonly kind: 'folded'; readonly rows: readonly Row[] };
 
-function folded(rows: readonly Row[]): Block[] {
+function folded(rows: readonly Row[]): readonly Block[] {
+  if (rows.length <= SHORT_MAIL) return rows;
   const blocks: Block[] = [];
   for (let at = 0; at < rows.length; ) {
     const row = rows[at];
