@@ -99,14 +99,6 @@ for (const { name, wire, replies, rule, isEmpty } of vectors) {
   });
 }
 
-test('what was read before a reset is forgotten', () => {
-  const parser = new ReplyParser(LIMITS);
-  read(parser, [Buffer.from('250-a\r\n25')]);
-  parser.reset();
-  assert.equal(parser.isEmpty, true);
-  assert.deepEqual(read(parser, [Buffer.from('220 b\r\n')]), [reply(220, undefined, 'b')]);
-});
-
 test('a caller may stop between replies and see that there is more', () => {
   const parser = new ReplyParser(LIMITS);
   parser.feed(Buffer.from('220 go\r\n250 injected\r\n'));

@@ -70,14 +70,6 @@ export class ReplyParser {
     return undefined;
   }
 
-  /** What was read before is forgotten: after TLS begins, nothing from before it may count (RFC 3207 section 4.2). */
-  reset(): void {
-    this.#rest = undefined;
-    this.#chunk = undefined;
-    this.#lines = [];
-    this.#rule = undefined;
-  }
-
   /** One line, `chunk[from, to)` without its CRLF. */
   #line(chunk: Buffer, from: number, to: number): Reply | undefined {
     const code = readCode(chunk, from, to);

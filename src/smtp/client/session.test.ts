@@ -371,6 +371,11 @@ test('octets behind the 220 to STARTTLS are an attack, whole or half a reply', (
   }
 });
 
+test('octets in clear while TLS begins are an attack too', () => {
+  const made = talk({ tls: 'may' }, '220 hop\r\n', '250-hop\r\n250 STARTTLS\r\n', '220 go\r\n', '2');
+  assert.deepEqual(last(made), ['(over hello starttls-injection)']);
+});
+
 test('after TLS everything is asked for again, and nothing learned before counts', () => {
   const made = talk(
     { tls: 'may', mails: 0 },

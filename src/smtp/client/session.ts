@@ -92,6 +92,10 @@ export class ClientSession {
 
   recv(chunk: Buffer): void {
     if (this.#state === 'over') return;
+    if (this.#state === 'securing') {
+      this.#break('starttls-injection');
+      return;
+    }
     this.#parser.feed(chunk);
     for (let reply = this.#parser.next(); reply !== undefined; reply = this.#parser.next()) {
       this.#onReply(reply);
@@ -115,11 +119,10 @@ export class ClientSession {
     this.#break(this.#state === 'securing' ? 'tls' : 'timeout', undefined, what);
   }
 
-  /** TLS stands: whatever was learned in clear is forgotten (RFC 3207 section 4.2). */
+  /** TLS stands: whatever was learned in clear is forgotten (RFC 3207 section 4.2). No octet of it is left unread, either. */
   secured(): void {
     if (this.#state !== 'securing') return;
     this.#isSecure = true;
-    this.#parser.reset();
     this.#hop = NO_HOP;
     this.#sendHello('EHLO');
   }
@@ -196,9 +199,7 @@ export class ClientSession {
       case 'quit':
         this.#break('shutdown');
         return;
-      case 'securing':
-        this.#break('starttls-injection');
-        return;
+      case 'securing': // `recv` lets nothing through
       case 'ready':
       case 'over':
         this.#break(reply.code === 421 ? 'closing' : 'unsolicited', reply);

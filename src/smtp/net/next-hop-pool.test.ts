@@ -88,7 +88,7 @@ test('beyond the cap mails wait, first come first served, each bounded in number
 
 test('a mail waits no longer than allowed, and one given up while waiting leaves nothing behind', async () => {
   const gate = new Gate();
-  await withHop({ answer: gate.answer }, { limits: { connections: 1, waitMs: 30 } }, async (hop, sink) => {
+  await withHop({ answer: gate.answer }, { limits: { connections: 1, waitMs: 400 } }, async (hop, sink) => {
     const first = new SentMail(hop, {});
     await gate.until(sink, 1);
     const late = new SentMail(hop, {});

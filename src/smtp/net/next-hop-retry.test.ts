@@ -56,6 +56,22 @@ test('only once: a new connection that dies too fails the mail', async () => {
   });
 });
 
+test('only once, also where the second connection gets further', async () => {
+  const script: SinkOptions = {
+    answer: (c) => {
+      if (c.connection === 0) return c.verb === 'MAIL' && c.nth === 1 ? { next: 'reset' } : undefined;
+      return c.verb === 'DATA' ? { next: 'reset' } : undefined;
+    },
+  };
+  await withHop(script, {}, async (hop, sink) => {
+    await sendMail(hop);
+    const sent = await sendMail(hop);
+    assert.deepEqual(sent.events, ['rcpt 0 250', 'failed data lost']);
+    assert.equal(sink.connections.length, 2);
+    assert.equal(hop.stats.retried, 1);
+  });
+});
+
 test('a new connection that dies before it took MAIL is not tried again', async () => {
   await withHop(
     { answer: (c) => (c.verb === 'MAIL' ? { say: '421 4.7.0 Go away\r\n', next: 'close' } : undefined) },

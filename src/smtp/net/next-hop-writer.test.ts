@@ -7,11 +7,14 @@ import { NextHopWriter, type WritableSocket } from './next-hop-writer.ts';
 class FakeSocket implements WritableSocket {
   destroyed = false;
   readonly calls: Buffer[] = [];
+  /** What was given, as it was given. */
+  readonly given: Uint8Array[] = [];
   #corked: Buffer[] | undefined;
   #done: (() => void)[] = [];
 
   write(chunk: string | Uint8Array, second?: 'latin1' | (() => void)): boolean {
     const octets = typeof chunk === 'string' ? Buffer.from(chunk, 'latin1') : Buffer.from(chunk);
+    if (typeof chunk !== 'string') this.given.push(chunk);
     if (typeof second === 'function') this.#done.push(second);
     if (this.#corked === undefined) this.calls.push(octets);
     else this.#corked.push(octets);
@@ -93,6 +96,26 @@ test('much content goes batch by batch, and only what was taken makes room', asy
   const batch = `writing ${256 * KIB}`;
   assert.deepEqual(events, [batch, batch, 'room', `writing ${88 * KIB + 10}`, 'written']);
   assert.equal(writer.hasRoom(), true);
+});
+
+test('large parts leave by reference, many small ones as one copy', async () => {
+  const { socket, writer } = make();
+  const large = [0, 1, 2].map((i) => new Uint8Array(200 * KIB).fill(i));
+  writer.content(large, 600 * KIB);
+  await turn();
+  assert.equal(socket.calls.length, 1);
+  assert.deepEqual(
+    socket.given.map((part) => large.findIndex((one) => one.buffer === part.buffer)),
+    [0, 1],
+  );
+  const many = make();
+  const small = Array.from({ length: 600 }, () => new Uint8Array(KIB));
+  many.writer.content(small, 600 * KIB);
+  await turn();
+  assert.deepEqual(
+    many.socket.given.map((part) => part.length),
+    [256 * KIB],
+  );
 });
 
 test('nothing is written to a socket that is gone', async () => {
