@@ -1,0 +1,325 @@
+/**
+ * What the project says of itself, held against what is there: `docs/specs.md` has one row for every requirement and names
+ * tests that exist; in `docs/spec/opes-smtp.md` each normative paragraph names its proof, the examples are what our two agents
+ * say to each other, and the trace fields we write keep its grammar. What nothing else proves of it is proved here.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { test } from 'vitest';
+import { noMetrics, silentLog } from '../src/base/index.ts';
+import { defineService, edit, keep, refuse, rewrite, type Service } from '../src/callout/index.ts';
+import { ServiceSet } from '../src/callout/server.ts';
+import { type CalloutWorld, offeredParts } from '../src/gateway/callouts/callout-service.ts';
+import { clientParts } from '../src/gateway/dialog/mail-facts.ts';
+import type { Permission } from '../src/gateway/options.ts';
+import { makeTraceBlock, type ViaEntry } from '../src/gateway/trace/index.ts';
+import { CalloutAgent, type Outbox, ProcessorAgent } from '../src/ocp/index.ts';
+import { answerBlock } from '../src/profile/index.ts';
+import { writeReply } from '../src/smtp/index.ts';
+import { MailRig } from './support/mail-rig.ts';
+import { MemoryCallouts, serviceOptions } from './support/memory-callout.ts';
+import { octets, parse } from './vectors/ocp/vectors.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
+const SPEC = read('docs/spec/opes-smtp.md');
+
+// --- docs/specs.md --------------------------------------------------------------------------------------------------
+
+interface Row {
+  readonly id: string;
+  readonly state: string;
+  readonly tests: readonly string[];
+}
+
+const rows: readonly Row[] = read('docs/specs.md')
+  .split('\n')
+  .filter((line) => /^\| (?:OCP|REQ)-/.test(line))
+  .map((line): Row => {
+    const cells = /^\| ((?:OCP|REQ)-\d{3}) \| (full|partial|not) \| ([^|]*[^| ]) \| ([^|]+) \|$/.exec(line);
+    assert.ok(cells !== null, `not a row: ${line}`);
+    const [, id = '', state = '', , proof = ''] = cells;
+    return { id, state, tests: [...proof.matchAll(/`([^`]+)`/g)].map(([, path = '']) => path) };
+  });
+
+test('every requirement has exactly one row, in order', () => {
+  const ids = (prefix: string, count: number) =>
+    Array.from({ length: count }, (_, i) => `${prefix}-${String(i + 1).padStart(3, '0')}`);
+  const of = (prefix: string) => rows.map(({ id }) => id).filter((id) => id.startsWith(prefix));
+  assert.deepEqual(of('OCP'), ids('OCP', 120));
+  assert.deepEqual(of('REQ'), ids('REQ', 330));
+});
+
+test('what is full or partial names tests that exist, and what is not names none', () => {
+  for (const { id, state, tests } of rows) {
+    assert.equal(tests.length > 0, state !== 'not', id);
+    for (const path of tests) {
+      assert.match(path, /\.test\.ts$/, id);
+      assert.ok(existsSync(join(ROOT, path)), `${id}: ${path} does not exist`);
+    }
+  }
+});
+
+test('the counts in the preface are those of the rows', () => {
+  for (const prefix of ['OCP', 'REQ']) {
+    const count = (state: string) => rows.filter((row) => row.id.startsWith(prefix) && row.state === state).length;
+    const line = `| ${prefix} | ${count('full')} | ${count('partial')} | ${count('not')} |`;
+    assert.ok(read('docs/specs.md').includes(line), `the preface should say: ${line}`);
+  }
+});
+
+// --- docs/spec/opes-smtp.md: words ----------------------------------------------------------------------------------
+
+test('each normative paragraph of the specification names its proof, and the proof is there', () => {
+  const body = SPEC.slice(SPEC.indexOf('\n## 3. '), SPEC.indexOf('\n## 14. ')).replace(/```ocp[\s\S]*?```/g, '');
+  const paragraphs = body.split(/\n\n+/).filter((text) => !text.startsWith('    '));
+  let proofs = 0;
+  for (const paragraph of paragraphs) {
+    const text = paragraph.replace(/\s+/g, ' ');
+    const named = [...text.matchAll(/`([\w./-]+)` "([^"]+)"/g)];
+    if (/\b(?:MUST|SHOULD|MAY)\b/.test(text)) assert.ok(named.length > 0, `nothing proves: ${text}`);
+    for (const [, file = '', words = ''] of named) {
+      assert.ok(existsSync(join(ROOT, file)), `${file} does not exist`);
+      assert.ok(read(file).includes(words), `${file} says nothing of "${words}"`);
+      proofs++;
+    }
+  }
+  assert.ok(proofs > 80, 'the specification was not read');
+});
+
+test('the specification claims no standing it does not have, and its examples use names made for examples', () => {
+  assert.match(SPEC, /not an IETF standard/);
+  assert.match(SPEC, /nothing in it or here is registered with IANA/);
+  for (const [address] of SPEC.matchAll(/\b\d+\.\d+\.\d+\.\d+\b/g)) assert.match(address, /^192\.0\.2\./);
+  for (const [, host = ''] of SPEC.matchAll(/(?:@|https?:\/\/)([a-z0-9.-]+[a-z])/g)) {
+    assert.match(host, /(?:^|\.)(?:example(?:\.(?:com|net|org))?|test)$|^iana\.org$/, host);
+  }
+});
+
+// --- its examples ---------------------------------------------------------------------------------------------------
+
+/** Both our agents in memory: the gateway's code and the SDK's, and what each said. */
+class TwoAgents extends MemoryCallouts {
+  readonly said = { P: '', S: '' };
+  override readonly world: CalloutWorld = {
+    deadlines: this.deadlines,
+    log: silentLog,
+    metrics: noMetrics,
+    openChannel: (_endpoint, options, events) => {
+      const carry = (by: 'P' | 'S', from: { outbox: Outbox; drained(): void }, to: { recv(chunk: Buffer): void }) =>
+        setImmediate(() => {
+          const chunk = Buffer.concat(from.outbox.take());
+          this.said[by] += chunk.toString('latin1');
+          to.recv(chunk);
+          from.drained();
+        });
+      const agent: ProcessorAgent = new ProcessorAgent(options, {
+        onSelected: (feature, details) => events.onSelected(feature, details),
+        onReady: () => events.onReady(),
+        onOutput: () => carry('P', agent, server),
+        onEnd: (end) => events.onEnd(end),
+      });
+      const set = new ServiceSet([this.service], { deadlines: this.deadlines });
+      const server: CalloutAgent = new CalloutAgent(
+        { kept: 'pair' },
+        set.connect({ onOutput: () => carry('S', server, agent), onEnd: () => {} }),
+      );
+      queueMicrotask(() => {
+        server.start();
+        agent.start();
+      });
+      return { agent, close: () => agent.close() };
+    },
+  };
+  readonly service: Service;
+
+  constructor(service: Service) {
+    super();
+    this.service = service;
+  }
+}
+
+const URI = 'http://callout.example.net/opes/spam';
+const MESSAGE = 'From: steve@example.org\r\nTo: sandra@example.com\r\nSubject: Test\r\n\r\nHi, this is a test!\r\n';
+
+function pair(service: Service) {
+  const agents = new TwoAgents(service);
+  const may: ReadonlySet<Permission> = new Set<Permission>(['refuse', 'add-header', 'rewrite-recipient']);
+  return { agents, rig: new MailRig(agents, [{ options: { ...serviceOptions('spam', may, [1]), uri: URI } }]) };
+}
+
+/** What P and S say in the nth example. */
+function example(n: number): { readonly P: string; readonly S: string } {
+  const said = { P: '', S: '' };
+  let by: 'P' | 'S' = 'P';
+  const block = [...SPEC.matchAll(/```ocp\n([\s\S]*?)```/g)][n]?.[1] ?? '';
+  for (const line of block.trimEnd().split('\n')) {
+    if (line.startsWith('--')) continue;
+    if (/^[PS]: /.test(line)) by = line.startsWith('P') ? 'P' : 'S';
+    else assert.match(line, /^(?: {3}|$)/);
+    said[by] += `${line.slice(3)}\r\n`;
+  }
+  return said;
+}
+
+/** The example is in what was said, and all of it parses. */
+function assertSaid(n: number, agents: TwoAgents): void {
+  for (const by of ['P', 'S'] as const) {
+    const said = example(n)[by];
+    assert.ok(
+      said.length > 60 && agents.said[by].includes(said),
+      `${said}\n--- was not said; this was:\n${agents.said[by]}`,
+    );
+    assert.deepEqual(
+      parse([octets(said)]).filter(({ told }) => told === 'bad'),
+      [],
+    );
+  }
+}
+
+/** Lines as the specification shows them outside of `ocp` blocks. */
+const shown = (text: string): string =>
+  text
+    .trimEnd()
+    .split('\r\n')
+    .map((line) => `    ${line}\n`)
+    .join('');
+
+test('flow A of the specification is what our agents say, octet by octet', async () => {
+  const service = defineService({
+    uri: URI,
+    wants: { envelope: true },
+    recipient: ({ local }) => (local === 'nobody' ? refuse(550, '5.1.1', 'No such user here') : keep()),
+    message: () => edit({ headers: { add: [['X-Spam-Score', '1.2']] } }),
+  });
+  const { agents, rig } = pair(service);
+  const { mail } = await rig.begin('steve@example.org');
+  const refused = await mail.rcpt('nobody@example.com');
+  assert.ok(SPEC.includes(`-- to the client: ${writeReply(refused).trimEnd().replace('\r\n', ' / ')}`));
+  await mail.rcpt('paul@example.com');
+  assert.equal((await mail.content(MESSAGE)).code, 250);
+  assertSaid(0, agents);
+  const delivered = rig.delivered[0]?.content.toString('latin1') ?? '';
+  assert.ok(SPEC.includes(shown(delivered.slice(0, delivered.indexOf('To: ')))), delivered);
+});
+
+test('flow B of the specification is what our agents say, octet by octet', async () => {
+  const service = defineService({
+    uri: URI,
+    wants: { whole: { maxOctets: 1000 } },
+    recipient: () => rewrite('<newuser@example.com>'),
+    message: () => refuse(550, '5.7.1', 'Content refused', 'Policy P-12'),
+  });
+  const { agents, rig } = pair(service);
+  const { mail } = await rig.begin('steve@example.org');
+  await mail.rcpt('paul@example.com');
+  const final = await mail.content(MESSAGE);
+  assertSaid(1, agents);
+  assert.ok(SPEC.includes(shown(writeReply(final))), writeReply(final));
+});
+
+// --- paragraphs of it that no other test proves ---------------------------------------------------------------------
+
+test('RSET ends the transaction with TE 400', async () => {
+  const { agents, rig } = pair(defineService({ uri: URI, wants: { envelope: true }, recipient: () => keep() }));
+  const { mail } = await rig.begin('steve@example.org');
+  await mail.rcpt('paul@example.com');
+  mail.reset();
+  for (let i = 0; i < 5; i++) await new Promise(setImmediate);
+  assert.match(agents.said.P, /\r\nTE 1 \{400 RSET\};\r\n$/);
+});
+
+test('a refusal at MAIL carries the trace like any other', async () => {
+  const { rig } = pair(defineService({ uri: URI, sender: () => refuse(550, '5.1.8', 'Not from there') }));
+  for (const service of rig.services) service.start();
+  while (!rig.services.every((service) => service.isReady)) await new Promise(setImmediate);
+  const { reply } = await rig.begin('steve@example.org');
+  assert.deepEqual(reply, {
+    code: 550,
+    enhanced: '5.1.8',
+    text: ['Not from there', 'OPES-System: https://mail.example.com/opes?id=session.1'],
+  });
+});
+
+test('refusals as the client gets them', async () => {
+  const cases: readonly (readonly [error: string, first: string, lines: number])[] = [
+    ['421 4.3.2 closing', '451-4.3.2 closing', 2],
+    ['550 plain', '550-5.7.1 plain', 2],
+    ['450 plain', '450-4.7.1 plain', 2],
+    ['550 caf\xc3\xa9', '550-5.7.1 caf??', 2],
+    [
+      [1, 2, 3, 4, 5, 6]
+        .map((n) => `550-5.7.1 ${n}`)
+        .join('\r\n')
+        .concat('\r\n550 5.7.1 7'),
+      '550-5.7.1 1',
+      6,
+    ],
+  ];
+  for (const [smtpError, first, count] of cases) {
+    const callouts = new MemoryCallouts();
+    callouts.servers.set(1, {
+      adaptive: ['RCPT'],
+      onPart(tx, { part }) {
+        if (part !== 'RCPT') return;
+        tx.startMessage();
+        tx.sendData(answerBlock('RCPT', { smtpError }), [], 0);
+      },
+    });
+    const rig = new MailRig(callouts, [{ options: serviceOptions('s', new Set<Permission>(['refuse']), [1]) }]);
+    const { rcpts } = await rig.send(MESSAGE);
+    const lines = rcpts[0] === undefined ? [] : writeReply(rcpts[0]).trimEnd().split('\r\n');
+    assert.deepEqual([lines[0], lines.length], [first, count], smtpError);
+  }
+});
+
+test('the offer follows the permissions', () => {
+  const cases: readonly (readonly [readonly Permission[], string])[] = [
+    [[], ''],
+    [['refuse'], 'MAIL RCPT RAWDATA'],
+    [['tempfail'], 'MAIL RCPT RAWDATA'],
+    [['rewrite-sender'], 'MAIL'],
+    [['rewrite-recipient'], 'RCPT'],
+    [['add-header'], 'RAWDATA'],
+    [['edit-header'], 'RAWDATA'],
+    [['edit-content'], 'RAWDATA'],
+  ];
+  for (const [may, adaptive] of cases) {
+    const offered = offeredParts(new Set(may));
+    assert.equal(offered.adaptive.join(' '), adaptive);
+    const all = [...offered.adaptive, ...offered.informative].toSorted();
+    assert.deepEqual(all, ['EHLO', 'HELO', 'IP', 'MAIL', 'RAWDATA', 'RCPT']);
+  }
+});
+
+test('client parts: an address literal and the name as sent', () => {
+  assert.deepEqual(clientParts('192.0.2.1', 'EHLO', 'A.example'), [
+    ['IP', '[192.0.2.1]'],
+    ['EHLO', 'A.example'],
+  ]);
+  assert.deepEqual(clientParts('2001:db8::1', 'HELO', '[x]')[0], ['IP', '[IPv6:2001:db8::1]']);
+});
+
+test('every trace field we write keeps the grammar of section 10.1, whatever the URIs hold', () => {
+  const uri = "[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9._~:/?#[\\]@!$&'()*+=-]|%[0-9A-Fa-f]{2})+";
+  const system = `${uri}[?&]id=(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2}){1,64}`;
+  const outcomes = ['pending', 'unchanged', 'edited', 'header-added', 'envelope-edited', 'bypassed'] as const;
+  const reasons = ['timeout', 'unreachable', 'crash', 'invalid', 'overload'] as const;
+  const entry = `${uri};outcome=(?:${outcomes.join('|')}|skipped)(?:;reason=(?:${reasons.join('|')}))?`;
+  const block = new RegExp(
+    `^OPES-System: ${system}\\r\\n(?:OPES-Via: ${system}(?:,(?: |\\r\\n\\t)${entry})*(?:;more=[0-9]+)?\\r\\n)?$`,
+  );
+  const anyUri = fc.string({ unit: 'grapheme', maxLength: 10 }).map((text) => `https://a.example/${text}`);
+  const anyEntry = fc.oneof(
+    fc.record({ uri: anyUri, outcome: fc.constantFrom<ViaEntry['outcome']>(...outcomes) }),
+    fc.record({ uri: anyUri, outcome: fc.constant<'skipped'>('skipped'), reason: fc.constantFrom(...reasons) }),
+  );
+  fc.assert(
+    fc.property(anyUri, fc.array(anyEntry, { maxLength: 60 }), fc.boolean(), (own, via, foreignViaPresent) => {
+      const made = makeTraceBlock({ received: '', system: { uri: own }, mailId: 'k3.1', via, foreignViaPresent });
+      assert.match(made.toString('latin1'), block);
+    }),
+  );
+});
