@@ -15,7 +15,7 @@ export interface NextHopLimits {
   readonly transactions: number;
   /** Content kept for a second try before the final dot. Beyond it a connection that dies fails the mail. */
   readonly replayOctets: number;
-  /** Content not yet taken by the socket at which `content()` says false. */
+  /** Content not yet taken by the socket at which `content()` says false: one write under way, and the next. */
   readonly pendingOctets: number;
   /** The least rate at which a hop must take content, over each write of up to 256 KiB. */
   readonly minOctetsPerSecond: number;
@@ -54,7 +54,7 @@ export const NEXT_HOP_LIMITS: NextHopLimits = {
   waiting: 1000,
   transactions: 1000,
   replayOctets: 256 * 1024,
-  pendingOctets: 256 * 1024,
+  pendingOctets: 512 * 1024,
   minOctetsPerSecond: 4096,
   waitMs: 30_000,
   connectMs: 30_000,
