@@ -102,7 +102,7 @@ meter::-moz-meter-bar { background: var(--accent); border-radius: 999px; }
 .diff .heading + .heading, .diff .row > .side + .side { border-left: 1px solid var(--line); }
 .side { display: grid; grid-template-columns: 3.2rem minmax(0, 1fr); }
 .side .n { text-align: right; padding-right: 0.8rem; color: var(--soft); opacity: 0.75; user-select: none; font-family: var(--mono); font-size: 0.78rem; line-height: 1.7; }
-.side code { white-space: pre-wrap; overflow-wrap: anywhere; padding-right: 0.8rem; font-size: 0.84rem; min-height: 1.55em; }
+.side code { white-space: pre-wrap; tab-size: 4; overflow-wrap: anywhere; padding-right: 0.8rem; font-size: 0.84rem; min-height: 1.55em; }
 .side.was { background: var(--bad-bg); }
 .side.is { background: var(--good-bg); }
 .side.none { background: repeating-linear-gradient(-45deg, transparent 0 6px, var(--quiet-bg) 6px 7px); }

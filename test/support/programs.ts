@@ -8,7 +8,13 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { run } from './child.ts';
 
-const PACKAGE_OF = { postfix: 'postfix', 'smtp-source': 'postfix', 'smtp-sink': 'postfix', swaks: 'swaks' } as const;
+const PACKAGE_OF = {
+  postfix: 'postfix',
+  'smtp-source': 'postfix',
+  'smtp-sink': 'postfix',
+  swaks: 'swaks',
+  chromium: 'chromium',
+} as const;
 export type Program = keyof typeof PACKAGE_OF;
 
 /** The usual path plus the sbin folders, which a user's PATH may lack. */
