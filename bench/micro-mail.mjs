@@ -81,8 +81,13 @@ async function one() {
   if (!replies.includes('accepted')) throw new Error(replies);
   replies = '';
 }
-for (let i = 0; i < 3000; i++) await one();
-const started = process.cpuUsage();
-for (let i = 0; i < mails; i++) await one();
-const used = process.cpuUsage(started);
-console.log(`${((used.user + used.system) / mails).toFixed(1)} us a mail of ${content.length} octets`);
+for (let i = 0; i < 5000; i++) await one();
+// The best of many short segments: what the code costs when nobody else has the core.
+let best = Number.POSITIVE_INFINITY;
+for (let segment = 0; segment < mails / 500; segment++) {
+  const started = process.cpuUsage();
+  for (let i = 0; i < 500; i++) await one();
+  const used = process.cpuUsage(started);
+  best = Math.min(best, (used.user + used.system) / 500);
+}
+console.log(`${best.toFixed(1)} us a mail of ${content.length} octets (best of ${mails / 500} segments)`);

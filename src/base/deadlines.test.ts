@@ -43,6 +43,16 @@ test('a disarmed deadline is never told, and arming for ever does not grow the h
   assert.deepEqual(log, []);
 });
 
+test('deadlines that were released keep nothing alive, however far away they were', () => {
+  const deadlines = new Deadlines();
+  for (let i = 0; i < 100_000; i++) {
+    const armed = told([], 'x');
+    deadlines.arm(armed, 240_000);
+    deadlines.release(armed);
+  }
+  assert.ok(deadlines.size <= 600, `${deadlines.size} entries`);
+});
+
 test('whatever is armed, moved and disarmed: each is told exactly once and never early', () => {
   const step = fc.record({ who: fc.nat(5), inMs: fc.integer({ min: 0, max: 50 }), advance: fc.nat(20) });
   fc.assert(

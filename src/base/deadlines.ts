@@ -3,7 +3,8 @@
  * 250 ms is usual), and whatever is due is told. Arming and disarming are cheap, so a session may do both for each
  * command. Time is counted from tick to tick: a deadline may be told up to one tick early or late.
  *
- * Deadlines are kept in a binary heap by time; a disarmed or moved one stays in the heap until it surfaces.
+ * Deadlines are kept in a binary heap by time. A released one leaves its entry there, emptied, so that nothing is kept
+ * alive by a deadline nobody waits for; once most entries are empty they are swept out.
  */
 export interface Deadline {
   /** Called once, from `tick`, when the time has come. May arm again. */
@@ -12,7 +13,7 @@ export interface Deadline {
 
 interface Entry {
   readonly atMs: number;
-  readonly armed: Armed;
+  armed: Armed | undefined;
 }
 
 /** One thing's place among the deadlines. Keep it and move it: one object a session, not one a command. */
@@ -20,16 +21,20 @@ export class Armed {
   readonly deadline: Deadline;
   /** When it is due, or 0 where nothing is. */
   dueMs = 0;
-  /** The earliest entry of it in the heap, or 0. */
-  queuedMs = 0;
+  /** Its entry in the heap, at `dueMs` or earlier. */
+  entry: Entry | undefined;
 
   constructor(deadline: Deadline) {
     this.deadline = deadline;
   }
 }
 
+/** Fewer empty entries than this are not worth a sweep. */
+const MIN_SWEEP = 256;
+
 export class Deadlines {
-  readonly #heap: Entry[] = [];
+  #heap: Entry[] = [];
+  #empty = 0;
   #nowMs: number;
 
   constructor(nowMs = 0) {
@@ -48,16 +53,23 @@ export class Deadlines {
 
   /** `armed` is due `inMs` after the last tick, in place of whatever it was due before. */
   arm(armed: Armed, inMs: number): void {
-    const at = this.#nowMs + Math.max(1, inMs);
-    armed.dueMs = at;
+    const atMs = this.#nowMs + Math.max(1, inMs);
+    armed.dueMs = atMs;
     // An entry that surfaces early is put back for the later time: moving a deadline away needs no heap operation.
-    if (armed.queuedMs !== 0 && armed.queuedMs <= at) return;
-    armed.queuedMs = at;
-    this.#push({ atMs: at, armed });
+    if (armed.entry !== undefined && armed.entry.atMs <= atMs) return;
+    this.#drop(armed);
+    this.#enter(armed, atMs);
   }
 
+  /** Not due any more; its place is kept for the next `arm`. */
   disarm(armed: Armed): void {
     armed.dueMs = 0;
+  }
+
+  /** Not due any more, and never armed again: whoever lives shorter than its deadline must end with this, or is kept alive until then. */
+  release(armed: Armed): void {
+    armed.dueMs = 0;
+    this.#drop(armed);
   }
 
   /** Tells everything that is due by `nowMs`. */
@@ -66,17 +78,40 @@ export class Deadlines {
     for (let top = this.#heap[0]; top !== undefined && top.atMs <= this.#nowMs; top = this.#heap[0]) {
       this.#pop();
       const { armed } = top;
-      if (top.atMs !== armed.queuedMs) continue; // an older entry of something queued anew
-      armed.queuedMs = 0;
+      if (armed === undefined) {
+        this.#empty--;
+        continue;
+      }
+      armed.entry = undefined;
       if (armed.dueMs === 0) continue;
       if (armed.dueMs > this.#nowMs) {
-        armed.queuedMs = armed.dueMs;
-        this.#push({ atMs: armed.dueMs, armed });
+        this.#enter(armed, armed.dueMs);
         continue;
       }
       armed.dueMs = 0;
       armed.deadline.onDeadline(this.#nowMs);
     }
+  }
+
+  #enter(armed: Armed, atMs: number): void {
+    armed.entry = { atMs, armed };
+    this.#push(armed.entry);
+  }
+
+  #drop(armed: Armed): void {
+    if (armed.entry === undefined) return;
+    armed.entry.armed = undefined;
+    armed.entry = undefined;
+    this.#empty++;
+    if (this.#empty >= MIN_SWEEP && this.#empty * 2 > this.#heap.length) this.#sweep();
+  }
+
+  /** Its cost is that of the entries emptied since the last one. */
+  #sweep(): void {
+    const live = this.#heap.filter(({ armed }) => armed !== undefined);
+    this.#heap = [];
+    this.#empty = 0;
+    for (const entry of live) this.#push(entry);
   }
 
   #push(entry: Entry): void {

@@ -20,6 +20,6 @@ export class TimeLimit {
   }
 
   stop(): void {
-    if (this.#armed !== undefined) this.#deadlines.disarm(this.#armed);
+    if (this.#armed !== undefined) this.#deadlines.release(this.#armed);
   }
 }

@@ -216,7 +216,7 @@ export class CalloutChannel implements ProcessorEvents {
 
   close(): void {
     this.#closed = true;
-    this.#world.deadlines.disarm(this.#rest);
+    this.#world.deadlines.release(this.#rest);
     if (this.#state.at === 'connecting' || this.#state.at === 'ready') this.#state.opened.close();
     else this.#state = { at: 'down' };
   }

@@ -29,6 +29,6 @@ export class OwedTime {
     if (this.#sinceMs < 0) return;
     this.#totalMs += this.#mail.clock() - this.#sinceMs;
     this.#sinceMs = -1;
-    this.#mail.deadlines.disarm(this.#armed);
+    this.#mail.deadlines.release(this.#armed);
   }
 }

@@ -402,7 +402,7 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
   #over(outcome: MailOutcome, answer: Reply | undefined, cause?: string): void {
     if (this.#state === 'over') return;
     this.#state = 'over';
-    this.#world.deadlines.disarm(this.#timer);
+    this.#world.deadlines.release(this.#timer);
     this.chain.release(
       answer !== undefined && isPositive(answer)
         ? { code: 200, reason: '' }

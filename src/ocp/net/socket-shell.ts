@@ -120,7 +120,7 @@ export class SocketShell {
     if (this.#state === 'closed') return;
     const wasOpen = this.#state === 'open';
     this.#state = 'closing';
-    for (const timer of this.#timers.values()) this.#deadlines.disarm(timer.armed);
+    for (const timer of this.#timers.values()) this.#deadlines.release(timer.armed);
     if (!wasOpen || end.by === 'transport') {
       this.#socket.destroy();
       return;
@@ -237,7 +237,7 @@ export class SocketShell {
     if (this.#state === 'closed') return;
     if (!this.#agent.isEnded) this.#agent.transportEnded('connection-lost');
     this.#state = 'closed';
-    for (const timer of this.#timers.values()) this.#deadlines.disarm(timer.armed);
+    for (const timer of this.#timers.values()) this.#deadlines.release(timer.armed);
     if (this.#settings.deadlines === undefined) ticker.release();
     this.#settings.onClosed();
   }

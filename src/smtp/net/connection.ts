@@ -289,7 +289,7 @@ export class SmtpConnection implements ServerOut, Deadline {
   }
 
   #onClose(): void {
-    this.#owner.deadlines.disarm(this.#armed);
+    this.#owner.deadlines.release(this.#armed);
     this.#guard(() => this.session.ended());
     this.#owner.onClosed(this);
   }
