@@ -197,7 +197,7 @@ export class NextHopConnection implements ClientOut, WriterEvents, Deadline {
   #end(failure: OutboundFailure): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#owner.deadlines.disarm(this.#armed);
+    this.#owner.deadlines.release(this.#armed);
     this.#socket.destroy();
     this.#owner.onOver(this, failure);
   }

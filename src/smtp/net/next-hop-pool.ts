@@ -119,7 +119,7 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
 
   forget(outbound: NextHopOutbound): void {
     if (!this.#waiting.delete(outbound)) return;
-    this.deadlines.disarm(outbound.armed);
+    this.deadlines.release(outbound.armed);
     this.#restIfEmpty();
   }
 
@@ -219,7 +219,7 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
   #takeWaiting(): NextHopOutbound | undefined {
     for (const outbound of this.#waiting) {
       this.#waiting.delete(outbound);
-      this.deadlines.disarm(outbound.armed);
+      this.deadlines.release(outbound.armed);
       return outbound;
     }
     return undefined;
