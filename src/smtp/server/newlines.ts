@@ -41,7 +41,8 @@ export class NewlineCheck {
     }
     // From the word that holds `from` to the last whole one.
     const firstByte = (buf.byteOffset + from) & ~3;
-    const words = new Int32Array(buf.buffer, firstByte, (buf.byteOffset + to - firstByte) >> 2);
+    const count = (buf.byteOffset + to - firstByte) >> 2;
+    const words = isLittleEndian ? new Int32Array(buf.buffer, firstByte, count) : NO_WORDS;
     const origin = firstByte - buf.byteOffset;
     for (at = nextControl(buf, words, origin, at, to); at < to; at = nextControl(buf, words, origin, at, to)) {
       const octet = buf[at];
@@ -66,39 +67,49 @@ export class NewlineCheck {
   }
 }
 
-/** The first octet below 0x0e in `buf[at, to)`, or `to`. `words[0]` lies at `origin` in `buf`, perhaps a little before it. */
+/**
+ * The first octet below 0x0e in `buf[at, to)`, or `to`; sometimes one of 0x0e behind a smaller one. `words[0]` lies at
+ * `origin` in `buf`, perhaps a little before `at`.
+ */
 function nextControl(buf: Buffer, words: Int32Array, origin: number, at: number, to: number): number {
-  let i = at;
-  let word = (i - origin + 3) >> 2;
-  const aligned = Math.min(origin + (word << 2), to);
-  for (; i < aligned; i++) if ((buf[i] as number) < 0x0e) return i;
-  if (i === to) return to;
-  word = skipClean(words, word);
-  for (i = origin + (word << 2); i < to; i++) if ((buf[i] as number) < 0x0e) return i;
+  const offset = at - origin;
+  let word = offset >> 2;
+  const end = words.length;
+  if (word < end) {
+    // Octets of the word that lie before `at` do not count.
+    let hits = lowOctets(words[word] as number) & (-1 << ((offset & 3) << 3));
+    if (hits === 0) {
+      word = skipClean(words, word + 1);
+      if (word < end) hits = lowOctets(words[word] as number);
+    }
+    // The lowest bit set belongs to the first octet.
+    if (hits !== 0) return origin + (word << 2) + ((31 - Math.clz32(hits & -hits)) >> 3);
+  }
+  for (let i = Math.max(at, origin + (end << 2)); i < to; i++) if ((buf[i] as number) < 0x0e) return i;
   return to;
 }
 
-/**
- * The first word from `from` on that has an octet below 0x0e, or the number of words. Subtracting 0x0e from each octet
- * at once borrows into its top bit where it was smaller; octets whose top bit was set already are masked out.
- */
+/** The first word from `from` on that has an octet below 0x0e, or the number of words. */
 function skipClean(words: Int32Array, from: number): number {
   const end = words.length;
   let i = from;
   for (; i < end - 3; i += 4) {
-    const a = words[i] as number;
-    const b = words[i + 1] as number;
-    const c = words[i + 2] as number;
-    const d = words[i + 3] as number;
-    const low = ((a - STEP) & ~a) | ((b - STEP) & ~b) | ((c - STEP) & ~c) | ((d - STEP) & ~d);
-    if ((low & TOP_BITS) !== 0) break;
+    const first = lowOctets(words[i] as number) | lowOctets(words[i + 1] as number);
+    if ((first | lowOctets(words[i + 2] as number) | lowOctets(words[i + 3] as number)) !== 0) break;
   }
-  for (; i < end; i++) {
-    const a = words[i] as number;
-    if (((a - STEP) & ~a & TOP_BITS) !== 0) break;
-  }
+  while (i < end && lowOctets(words[i] as number) === 0) i++;
   return i;
 }
 
-const STEP = 0x0e0e0e0e;
-const TOP_BITS = 0x80808080 | 0;
+/**
+ * The top bit of each octet that is below 0x0e. Subtracting 0x0e from all four at once borrows into the top bit where one
+ * was smaller (and perhaps from the next, which then must be 0x0e); those that had it set already are masked out.
+ */
+function lowOctets(word: number): number {
+  return (word - 0x0e0e0e0e) & ~word & 0x80808080;
+}
+
+const NO_WORDS = new Int32Array();
+
+/** Where the first octet of a word is its highest, words are of no use here, and octets are looked at one by one. */
+const isLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
