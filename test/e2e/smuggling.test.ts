@@ -126,19 +126,37 @@ describe('towards us', () => {
     await talk.quit();
   });
 
-  test('bare line ends by BDAT are refused as well', async () => {
+  test('bare line ends by BDAT are refused as well, whatever chunks they fall into', async () => {
     hop.reset();
     for (const end of Object.values(ENDS)) {
-      const talk = await SmtpTalk.hello(gateway.port('plain'));
-      const content = `Subject: x\r\n\r\ntext${end}${EVIL}`;
-      talk.send(`MAIL FROM:<a@src.test>\r\nRCPT TO:<b@dst.test>\r\nBDAT ${content.length} LAST\r\n${content}`);
-      const codes = [(await talk.hear()).code, (await talk.hear()).code, (await talk.hear()).code];
-      assert.deepEqual(codes.slice(0, 2), [250, 250]);
-      assert.ok((codes[2] ?? 0) >= 500, `${JSON.stringify(end)}: ${codes[2]}`);
-      talk.destroy();
+      const content = `Subject: x\r\n\r\ntext${end}evil\r\n`;
+      for (let at = 18; at <= 18 + end.length; at++) {
+        const talk = await SmtpTalk.hello(gateway.port('plain'));
+        talk.send('MAIL FROM:<a@src.test>\r\nRCPT TO:<b@dst.test>\r\n');
+        assert.deepEqual([(await talk.hear()).code, (await talk.hear()).code], [250, 250]);
+        const last = content.slice(at);
+        talk.send(`BDAT ${at}\r\n${content.slice(0, at)}BDAT ${last.length} LAST\r\n${last}`);
+        const codes = [(await talk.hear()).code];
+        if (codes[0] === 250) codes.push((await talk.hear()).code);
+        assert.ok((codes.at(-1) ?? 0) >= 500, `${JSON.stringify(end)} cut at ${at}: ${codes.join(' ')}`);
+        talk.destroy();
+      }
     }
     innocent();
     assert.equal(hop.mails.length, 0);
+  });
+
+  test('CRLF and dots by BDAT, cut into chunks at every place, arrive as they are', async () => {
+    const content = 'Subject: x\r\n\r\n.\r\n..\r\n.MAIL\r\n';
+    const talk = await SmtpTalk.hello(gateway.port('plain'));
+    for (let at = 0; at <= content.length; at++) {
+      hop.reset();
+      talk.send('MAIL FROM:<a@src.test>\r\nRCPT TO:<b@dst.test>\r\n');
+      talk.send(`BDAT ${at}\r\n${content.slice(0, at)}BDAT ${content.length - at} LAST\r\n${content.slice(at)}`);
+      for (let i = 0; i < 4; i++) assert.equal((await talk.hear()).code, 250);
+      assert.equal(withoutTrace(hop.mails[0]?.content ?? Buffer.alloc(0)).rest.toString('latin1'), content);
+    }
+    await talk.quit();
   });
 
   test('content sent behind DATA before our 354 is refused, and the session is over', async () => {
@@ -169,29 +187,36 @@ describe('towards us', () => {
 
 describe('from the callout server to the next hop', () => {
   const head = 'Subject: x\r\n\r\n';
+  /** Sizes of the messages new content comes in: each variant is cut at each of its places by one of them. */
+  const CHUNKS = [65536, 1, 2, 3, 4, 5, 7];
   test('a true end of data inside new content arrives as content', async () => {
     hop.reset();
     const content = `${head}text\r\n.\r\n${EVIL}`;
-    await callout.script({ rules: [{ part: 'RAWDATA', content }] });
     const talk = await SmtpTalk.hello(gateway.port('filtered'));
-    await envelope(talk);
-    talk.send('Subject: x\r\n\r\nharmless\r\n.\r\n');
-    assert.equal((await talk.hear()).code, 250);
-    assert.equal(withoutTrace(hop.mails[0]?.content ?? Buffer.alloc(0)).rest.toString('latin1'), content);
-    innocent();
+    for (const chunk of CHUNKS) {
+      hop.reset();
+      await callout.script({ chunk, rules: [{ part: 'RAWDATA', content }] });
+      await envelope(talk);
+      talk.send('Subject: x\r\n\r\nharmless\r\n.\r\n');
+      assert.equal((await talk.hear()).code, 250);
+      assert.equal(withoutTrace(hop.mails[0]?.content ?? Buffer.alloc(0)).rest.toString('latin1'), content);
+      innocent();
+    }
     await talk.quit();
   });
 
   for (const [name, end] of Object.entries(ENDS)) {
     test(`${name} in new content: the service has failed`, async () => {
       hop.reset();
-      await callout.script({ rules: [{ part: 'RAWDATA', content: `${head}text${end}${EVIL}` }] });
       const talk = await SmtpTalk.hello(gateway.port('filtered'));
-      await envelope(talk);
-      talk.send('Subject: x\r\n\r\nharmless\r\n.\r\n');
-      assert.equal((await talk.hear()).code, 451);
-      innocent();
-      assert.equal(hop.mails.length, 0);
+      for (const chunk of CHUNKS) {
+        await callout.script({ chunk, rules: [{ part: 'RAWDATA', content: `${head}text${end}${EVIL}` }] });
+        await envelope(talk);
+        talk.send('Subject: x\r\n\r\nharmless\r\n.\r\n');
+        assert.equal((await talk.hear()).code, 451, `in messages of ${chunk} octets`);
+        innocent();
+        assert.equal(hop.mails.length, 0);
+      }
       await talk.quit();
     });
   }

@@ -100,7 +100,7 @@ const answers = (s: Session): string[] =>
       const reply = m.named.get('SMTP-Error') ?? m.named.get('Add-Header');
       return [
         brief(m),
-        ...(m.payload === undefined ? [] : [m.payload.toString('latin1')]),
+        ...(m.payload === undefined ? [] : [Buffer.from(m.payload).toString('latin1')]),
         ...(reply === undefined ? [] : [write(reply)]),
       ].join(' | ');
     });

@@ -9,7 +9,8 @@
 // {"listen":false} and {"listen":true} close and open the door, {"drop":true} cuts all connections. It ends with stdin.
 //
 // The script: { feature, adaptive, informative, alias: send `-Commands`, yours: answer by DUY where P keeps, modp: false for
-// none, addHeaderForm: 'atom' | 'list',
+// none, addHeaderForm: 'atom' | 'list', chunk: OCTETS of new content in a DUM,
+//   overstep: take no notice of Allow,
 //   rules: [{ part, match: REGEXP, error: REPLY | rewrite: TEXT | upper: true | replace: [A, B] | content: TEXT, addHeader: [LINE] }],
 //   fault: { times, lie: NAME } or { times, kind: 'die' | 'reset' | 'exit' | 'mute' | 'slow' | 'garbage' | 'end',
 //            on: MESSAGE-or-PART, nth | sent: OCTETS | received: OCTETS, since: 'connection' } }

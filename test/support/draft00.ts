@@ -42,6 +42,10 @@ export interface Draft00Script {
   readonly yours?: boolean;
   readonly eager?: boolean;
   readonly modp?: boolean;
+  /** Refuse and add headers whether or not the processor allowed it. */
+  readonly overstep?: boolean;
+  /** Octets of new content in one DUM. */
+  readonly chunk?: number;
   readonly addHeaderForm?: 'atom' | 'list';
   readonly rules?: readonly Draft00Rule[];
   readonly fault?: Draft00Fault;

@@ -18,6 +18,8 @@ export type Config = Readonly<Record<string, unknown>>;
 export type FailureAction = 'tempfail' | 'skip' | 'reject';
 
 export interface TestService {
+  /** Its name for the server; made from the system's where absent. */
+  readonly uri?: string;
   readonly connect: string | readonly string[];
   readonly may?: readonly string[];
   readonly requires?: readonly string[];
@@ -54,7 +56,7 @@ export function config(
       names.map(([name, s]) => [
         name,
         {
-          uri: `${SYSTEM_URI}/${name}`,
+          uri: s.uri ?? `${SYSTEM_URI}/${name}`,
           connect: typeof s.connect === 'string' ? [s.connect] : s.connect,
           may: s.may ?? EVERYTHING,
           consent: 'operator',
@@ -129,8 +131,8 @@ export class Gateway {
 }
 
 /** A callout server of our SDK: `bin/opes serve FILE`. */
-export async function serve(file: string): Promise<{ readonly child: Child; readonly endpoint: string }> {
-  const child = new Child(OPES, ['serve', file, '--listen', '127.0.0.1:0']);
+export async function serve(file: string, port = 0): Promise<{ readonly child: Child; readonly endpoint: string }> {
+  const child = new Child(OPES, ['serve', file, '--listen', `127.0.0.1:${port}`]);
   const ready = await child.event<{ ocp: readonly { address: string; port: number }[] }>('ready', 60_000);
   const at = ready.ocp[0];
   if (at === undefined) throw new Error('serve said no port');

@@ -137,14 +137,14 @@ export class Transaction {
     if (this.#lie(part, payload, offset)) return;
     const text = payload.toString('latin1');
     const rule = this.connection.ruleFor(part, text);
-    if (rule?.error !== undefined && allow.has('SMTP-Error')) {
+    if (rule?.error !== undefined && this.#may(allow, 'SMTP-Error')) {
       this.outcome.push(`${part} refused`);
       this.data(Buffer.alloc(0), { 'AM-Part': part, 'SMTP-Error': rule.error });
     } else if (rule?.rewrite !== undefined) {
       this.modified = true;
       this.outcome.push(`${part} rewritten`);
       const named = { 'AM-Part': part };
-      if (rule.addHeader?.length > 0 && allow.has('Add-Header')) named['Add-Header'] = rule.addHeader[0];
+      if (rule.addHeader?.length > 0 && this.#may(allow, 'Add-Header')) named['Add-Header'] = rule.addHeader[0];
       this.data(Buffer.from(rule.rewrite, 'latin1'), named);
     } else this.unchanged([{ at: offset, octets: payload }], part, []);
   }
@@ -153,21 +153,27 @@ export class Transaction {
     const part = this.connection.profile === undefined ? undefined : 'RAWDATA';
     const whole = this.content();
     const rule = this.connection.ruleFor('RAWDATA', whole.toString('latin1')) ?? {};
-    if (rule.error !== undefined && this.allow.has('SMTP-Error')) {
+    if (rule.error !== undefined && this.#may(this.allow, 'SMTP-Error')) {
       this.outcome.push('data refused');
       this.data(Buffer.alloc(0), { ...named(part), 'SMTP-Error': rule.error });
       return;
     }
-    const headers = this.allow.has('Add-Header') ? (rule.addHeader ?? []) : [];
+    const headers = this.#may(this.allow, 'Add-Header') ? (rule.addHeader ?? []) : [];
     if (rule.upper === true)
       this.changed(
         this.pieces.map((p) => upper(p.octets)),
         part,
         headers,
       );
-    else if (rule.replace !== undefined) this.changed(chunks(replaced(whole, rule.replace)), part, headers);
-    else if (rule.content !== undefined) this.changed([Buffer.from(rule.content, 'latin1')], part, headers);
-    else this.unchanged(this.pieces, part, headers);
+    else if (rule.replace !== undefined)
+      this.changed(chunks(replaced(whole, rule.replace), this.connection.script.chunk), part, headers);
+    else if (rule.content !== undefined) {
+      this.changed(chunks(Buffer.from(rule.content, 'latin1'), this.connection.script.chunk), part, headers);
+    } else this.unchanged(this.pieces, part, headers);
+  }
+
+  #may(allow, parameter) {
+    return allow.has(parameter) || this.connection.script.overstep === true;
   }
 
   content() {
@@ -295,8 +301,8 @@ function replaced(octets, [from, to]) {
   return Buffer.from(octets.toString('latin1').replaceAll(from, to), 'latin1');
 }
 
-function chunks(octets) {
+function chunks(octets, size = DATA_CHUNK) {
   const out = [];
-  for (let at = 0; at === 0 || at < octets.length; at += DATA_CHUNK) out.push(octets.subarray(at, at + DATA_CHUNK));
+  for (let at = 0; at === 0 || at < octets.length; at += size) out.push(octets.subarray(at, at + size));
   return out;
 }

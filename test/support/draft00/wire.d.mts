@@ -7,11 +7,11 @@ export interface WireMessage {
   readonly name: string;
   readonly anonymous: readonly WireValue[];
   readonly named: ReadonlyMap<string, WireValue>;
-  readonly payload: Buffer | undefined;
+  readonly payload: Uint8Array | undefined;
 }
 export class Broken extends Error {}
 export class Reader {
-  feed(chunk: Buffer): Generator<WireMessage>;
+  feed(chunk: Uint8Array): Generator<WireMessage>;
 }
 export function write(value: WireValue | number): string;
 export function number(text: unknown): number | undefined;

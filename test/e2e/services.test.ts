@@ -1,0 +1,226 @@
+/**
+ * Services of the SDK in processes of their own: `opes serve`, and embedded ones the gateway runs itself. They are killed,
+ * throw, exit and are slow, while other mails go on; several endpoints of one service stand in for each other.
+ */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, test } from 'vitest';
+import { Draft00 } from '../support/draft00.ts';
+import { config, Gateway, serve, withoutTrace } from '../support/gateway.ts';
+import { NextHop } from '../support/next-hop.ts';
+import { SmtpTalk, verdict } from '../support/smtp-talk.ts';
+
+const FILE = fileURLToPath(new URL('services/by-subject.ts', import.meta.url));
+const URI = 'https://gw.test/opes/by-subject';
+const contentOf = (subject: string): Buffer => Buffer.from(`Subject: ${subject}\r\n\r\nbody of ${subject}\r\n`);
+
+let hop: NextHop;
+beforeAll(async () => {
+  hop = await NextHop.listen();
+});
+afterAll(async () => {
+  await hop.close();
+});
+
+let count = 0;
+interface Sent {
+  readonly code: number;
+  readonly to: string;
+  readonly subject: string;
+  /** The server closed: a session that met nothing but refusals is ended after a while. */
+  readonly isOver: boolean;
+}
+async function send(talk: SmtpTalk, subject: string): Promise<Sent> {
+  const to = `m${++count}@dst.test`;
+  const outcome = await talk.mail({ from: 'a@src.test', to: [to], content: contentOf(subject) });
+  const code = verdict(outcome);
+  const isOver = code === 421 || (code !== 250 && (await talk.say('RSET')).code === 421);
+  return { code, to, subject, isOver };
+}
+
+/** A 250 arrived once, scanned and otherwise untouched; anything else did not arrive. */
+function judge(sent: Sent): void {
+  const got = hop.mails.filter((m) => m.rcpts.includes(`<${sent.to}>`));
+  assert.equal(got.length, sent.code === 250 ? 1 : 0, `${sent.subject}: ${sent.code}, arrived ${got.length} times`);
+  for (const mail of got) {
+    const { rest } = withoutTrace(mail.content);
+    assert.equal(rest.toString('latin1'), `X-Scan: yes\r\n${contentOf(sent.subject).toString('latin1')}`);
+  }
+}
+
+/** Mails one after the other in several sessions until `isOver`. */
+async function stream(port: number, isOver: () => boolean, sessions = 8): Promise<Sent[]> {
+  const all: Sent[] = [];
+  const one = async (): Promise<void> => {
+    let talk = await SmtpTalk.hello(port);
+    while (!isOver()) {
+      const sent = await send(talk, 'plain');
+      all.push(sent);
+      if (sent.isOver) talk = await SmtpTalk.hello(port);
+    }
+    await talk.quit();
+  };
+  await Promise.all(Array.from({ length: sessions }, one));
+  return all;
+}
+const served = async (port: number): Promise<void> => {
+  const talk = await SmtpTalk.hello(port);
+  const end = Date.now() + 20_000;
+  for (;;) {
+    const sent = await send(talk, 'again');
+    judge(sent);
+    if (sent.code === 250) break;
+    assert.ok(Date.now() < end, 'not served again within 20 s');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  await talk.quit();
+};
+
+test('a callout server of ours killed under load: 451 while it is gone, scanned mails before and after', async () => {
+  const first = await serve(FILE);
+  const gateway = await Gateway.start(
+    config(hop.url, { scan: { uri: URI, connect: first.endpoint, requires: ['RAWDATA'], timeout: '5s' } }),
+  );
+  let over = false;
+  const load = stream(gateway.port(), () => over);
+  await hop.waitForMails(hop.mails.length + 50);
+  await first.child.stop('SIGKILL');
+  const port = Number(first.endpoint.split(':').at(-1));
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const second = await serve(FILE, port);
+  await served(gateway.port());
+  over = true;
+  const all = await load;
+  for (const sent of all) judge(sent);
+  assert.ok(all.some((s) => s.code === 451) && all.every((s) => [250, 421, 451].includes(s.code)));
+  await gateway.stop();
+  assert.deepEqual(await second.child.stop(), { code: 0, signal: null });
+});
+
+test('an embedded service: refuses, throws, exits, is slow, is killed; each costs only its own mail', async () => {
+  const base = config(hop.url);
+  const service = { uri: URI, run: FILE, may: ['refuse', 'add-header'], consent: 'operator' };
+  const gateway = await Gateway.start({
+    ...base,
+    services: { scan: service },
+    pipeline: [{ service: 'scan', requires: ['RCPT', 'RAWDATA'], onFailure: 'tempfail', timeout: '5s' }],
+  });
+  await served(gateway.port());
+  const talk = await SmtpTalk.hello(gateway.port());
+  const refused = await talk.mail({ from: 'a@src.test', to: ['b@dst.test'], content: contentOf('refuse') });
+  assert.equal(refused.content?.code, 550);
+  assert.ok(refused.content.lines.includes('5.7.1 Policy P-12'), refused.content.lines.join(' | '));
+  assert.equal((await send(talk, 'throw')).code, 451);
+  judge(await send(talk, 'after the throw'));
+
+  // A slow handler stalls nobody else.
+  const slow = await SmtpTalk.hello(gateway.port());
+  const slowOne = send(slow, 'slow');
+  const before = Date.now();
+  for (let i = 0; i < 20; i++) {
+    const sent = await send(talk, 'meanwhile');
+    assert.equal(sent.code, 250);
+    judge(sent);
+  }
+  assert.ok(Date.now() - before < 1900, 'twenty mails passed the slow one');
+  const waited = await slowOne;
+  assert.equal(waited.code, 250);
+  judge(waited);
+  await slow.quit();
+
+  // The process ends itself in the middle of a mail, and is started again.
+  const exited = await send(talk, 'exit');
+  assert.equal(exited.code, 451);
+  judge(exited);
+  await served(gateway.port());
+
+  // And is killed from outside.
+  const children = childrenOf(gateway.child.pid);
+  assert.ok(children.length > 0, 'the service is a process of its own');
+  for (const pid of children) process.kill(pid, 'SIGKILL');
+  await served(gateway.port());
+  await talk.quit();
+  assert.deepEqual(await gateway.stop(), { code: 0, signal: null });
+  for (const pid of children) assert.ok(!isAlive(pid));
+});
+
+test('two endpoints: one is gone from the start, dies under load, or comes back; nobody notices but by name', async () => {
+  const scan = { yours: true, rules: [{ part: 'RAWDATA', addHeader: ['X-Scan: yes'] }] } as const;
+  const [a, b] = [await Draft00.start(scan), await Draft00.start(scan)];
+  await a.listen(false);
+  const gateway = await Gateway.start(
+    config(hop.url, { scan: { connect: [a.endpoint, b.endpoint], requires: ['RAWDATA'], timeout: '5s' } }),
+  );
+  await served(gateway.port());
+  let sent = 0;
+  for (const one of await stream(gateway.port(), () => ++sent > 100)) {
+    assert.equal(one.code, 250, 'one endpoint is enough');
+    judge(one);
+  }
+  await a.listen(true);
+  await a.child.until(() => a.child.events('negotiated')[0], 'a connection to the endpoint that came back');
+  let over = false;
+  const load = stream(gateway.port(), () => over);
+  await hop.waitForMails(hop.mails.length + 100);
+  await b.stop();
+  await hop.waitForMails(hop.mails.length + 100);
+  over = true;
+  const all = await load;
+  for (const one of all) judge(one);
+  // What was on the lost connection runs again on the other one (design, D6).
+  assert.deepEqual(
+    all.filter((s) => s.code !== 250),
+    [],
+  );
+  assert.ok(a.transactions().length > 50);
+  await gateway.stop();
+  await a.stop();
+});
+
+test('permissions: an answer beyond them counts as a failure of the service', async () => {
+  const server = await Draft00.start();
+  const gateway = await Gateway.start(
+    config(hop.url, { scan: { connect: server.endpoint, may: ['add-header'], requires: ['RAWDATA'] } }),
+  );
+  const talk = await SmtpTalk.hello(gateway.port());
+  const rules = [
+    { part: 'RAWDATA', error: '550 5.7.1 no' },
+    { part: 'RAWDATA', replace: ['body', 'dead'] },
+    { part: 'RAWDATA', content: 'Subject: plain\r\nX-New: header\r\n\r\nbody of plain\r\n' },
+  ] as const;
+  for (const rule of rules) {
+    await server.script({ overstep: true, rules: [rule] });
+    const sent = await send(talk, 'plain');
+    assert.equal(sent.code, 451, JSON.stringify(rule));
+    judge(sent);
+  }
+  await server.script({ rules: [{ part: 'RAWDATA', addHeader: ['X-Scan: yes'] }] });
+  await served(gateway.port());
+  await talk.quit();
+  await gateway.stop();
+  await server.stop();
+});
+
+function childrenOf(pid: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((child) => parentOf(child) === pid);
+}
+function parentOf(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+  } catch {
+    return -1; // gone in between
+  }
+}
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
