@@ -63,7 +63,6 @@ export const replies = {
   timeout: reply(421, '4.4.2', 'Timeout, closing connection'),
   tooSlow: reply(421, '4.4.2', 'Data comes too slowly, closing connection'),
   shuttingDown: reply(421, '4.3.2', 'Service shutting down, closing connection'),
-  localError: reply(451, '4.3.0', 'Local error, try again later'),
 } as const satisfies Readonly<Record<string, Reply>>;
 
 /** RFC 5321, 4.2: the greeting; what stands behind the host name says that we speak ESMTP, and nothing of versions. */
