@@ -2,6 +2,19 @@
  * The SDK for callout services: a service is one typed value, written against mails and verdicts; how they travel is not
  * its business.
  */
+
+/** The message format, for services that look into parts: feed a `MimeScanner` with `mail.content`. */
+export {
+  allParts,
+  Base64Decoder,
+  Base64Encoder,
+  fileName,
+  type MimePart,
+  MimeScanner,
+  QuotedPrintableDecoder,
+  QuotedPrintableEncoder,
+  recognise,
+} from '../mail/index.ts';
 export type { Changes, HeaderChanges, NewField, RangeChange } from './changes.ts';
 export type { Field, Headers } from './headers.ts';
 export type {

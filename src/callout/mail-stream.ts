@@ -112,9 +112,11 @@ export class MailStream {
     if (this.#state.at !== 'open') return Promise.resolve(DONE);
     if (this.#waiter !== undefined) return Promise.reject(new Error('the reader asks again before it was answered'));
     this.#owner.onReaderWaits();
-    return new Promise((resolve, reject) => {
-      this.#waiter = { resolve, reject };
-    });
+    const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<Uint8Array, undefined>>();
+    this.#waiter = { resolve, reject };
+    // A reader that does not look any more must not bring the process down when the mail ends.
+    promise.catch(() => {});
+    return promise;
   }
 
   #settle(how: (waiter: Waiter) => void): void {

@@ -13,7 +13,7 @@ export interface Wants {
   readonly headers?: boolean;
   /** The header, and the message as a stream; the handler is called when the header is there. */
   readonly body?: 'stream';
-  /** The message in memory, up to a cap; the handler is called when it is complete. */
+  /** The message in memory, up to a cap; the handler is called when it is complete. Not together with `body`. */
   readonly whole?: WholeWish;
 }
 

@@ -9,7 +9,7 @@ import { writeField } from './field-text.ts';
 import { HeaderCollector } from './header-collector.ts';
 import { decodeText } from './headers.ts';
 import { Held, HeldBudget } from './held.ts';
-import { defineService, edit, keep, refuse, rewrite, tempfail } from './index.ts';
+import { defineService, edit, keep, type Mail, refuse, rewrite, tempfail } from './index.ts';
 import { MailStream } from './mail-stream.ts';
 import { sortSplices } from './splice.ts';
 
@@ -70,6 +70,10 @@ test('a verdict that makes no sense is refused where it is made', () => {
     assert.throws(() => edit({ ranges: [{ start: 0, end: 0, data }] }), /CRLF/);
   assert.ok(!hasBareNewline(Buffer.from('a\r\nb\r\n')));
   assert.throws(() => defineService({ uri: 'no uri', message: () => keep() }), /URI/);
+  assert.throws(
+    () => defineService({ uri: 'urn:x', wants: { body: 'stream', whole: { maxOctets: 1 } } }),
+    /or for the whole/,
+  );
   assert.throws(() => defineService({ uri: 'urn:x', timeoutMs: 0, message: () => keep() }), /time limit/);
 });
 
@@ -187,4 +191,17 @@ test('a header is the same however it is cut', () => {
     assert.equal(headers.first('To')?.raw, ' x');
     assert.ok(headers.isWhole && headers.has('TO') && !headers.has('Cc'));
   }
+});
+
+type Has<T, K> = K extends keyof T ? true : false;
+
+test('a view shows what was wished for, and the compiler knows', () => {
+  // Each line fails to compile where the type says otherwise.
+  const headers: Has<Mail<{ headers: true }>, 'headers'> = true;
+  const noStream: Has<Mail<{ headers: true }>, 'content'> = false;
+  const stream: Has<Mail<{ body: 'stream' }>, 'content' | 'body' | 'headers'> = true;
+  const whole: Has<Mail<{ whole: { maxOctets: 1 } }>, 'octets'> = true;
+  const noSender: Has<Mail<{ recipients: true }>, 'sender'> = false;
+  const nothing: Has<Mail<Record<never, never>>, 'headers' | 'sender' | 'octets'> = false;
+  assert.deepEqual([headers, noStream, stream, whole, noSender, nothing], [true, false, true, true, false, false]);
 });

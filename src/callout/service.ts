@@ -20,7 +20,7 @@ export interface ServiceDefinition<W extends Wants> {
   /** The name the processor calls it by; best a page that tells about it. */
   readonly uri: string;
   readonly wants?: W;
-  /** Time a handler may take without being given something new (default 30 000). Waiting for the mail does not count. */
+  /** Time a handler may take without being given something new (default 25 000). Waiting for the mail does not count. */
   readonly timeoutMs?: number;
   /** Asked for the sender, before it is accepted. */
   sender?(sender: Mailbox, session: Session, context: Context): Answer<AddressVerdict>;
@@ -40,8 +40,8 @@ export interface Service {
   readonly message: ((mail: AnyMail, context: Context) => Answer<MessageVerdict>) | undefined;
 }
 
-/** The processor's own limit for a service that owes an answer is of this size; a handler should end before it. */
-const DEFAULT_TIMEOUT_MS = 30_000;
+/** Below the half minute processors usually give a service that owes an answer: so the log here says which handler was slow. */
+const DEFAULT_TIMEOUT_MS = 25_000;
 
 /**
  * Makes a service.
@@ -56,9 +56,12 @@ const DEFAULT_TIMEOUT_MS = 30_000;
  * });
  */
 export function defineService<const W extends Wants>(definition: ServiceDefinition<W>): Service {
-  const { uri, wants = {}, timeoutMs = DEFAULT_TIMEOUT_MS } = definition;
+  const { uri, timeoutMs = DEFAULT_TIMEOUT_MS } = definition;
+  const wants: Wants = definition.wants ?? {};
   if (!/^[a-z][a-z0-9+.-]*:[!-~]+$/i.test(uri)) throw new TypeError(`not a URI: ${uri}`);
   if (!Number.isInteger(timeoutMs) || timeoutMs <= 0) throw new TypeError(`not a time limit: ${timeoutMs}`);
+  // A stream that nobody can read before the end would stop the mail half-way.
+  if (wants.body !== undefined && wants.whole !== undefined) throw new TypeError('wish for the body or for the whole');
   return {
     uri,
     wants,
