@@ -35,6 +35,8 @@ export class CommandParts {
   readonly #parts: CommandPart[] = [];
   #sent = 0;
   #awaiting: CommandPart[] = [];
+  /** Replays: nothing is owed for them, but a server that does not know the mark may answer them all the same. */
+  #replayed: CommandPart[] = [];
 
   add(part: Part, text: string, waiter: CommandWaiter | undefined, isSettled = false): void {
     this.#parts.push({ part, octets: Buffer.from(text, 'latin1'), waiter, offset: -1, isSettled });
@@ -54,9 +56,18 @@ export class CommandParts {
     return this.#awaiting[0];
   }
 
-  sent(part: CommandPart, owesAnswer: boolean): void {
+  sent(part: CommandPart, isAdaptive: boolean): void {
     this.#sent++;
-    if (owesAnswer) this.#awaiting.push(part);
+    if (isAdaptive) (part.isSettled ? this.#replayed : this.#awaiting).push(part);
+  }
+
+  /** Whether a DUM for `part`, or a DUY of that range, answers a replay. */
+  isReplay(part: string | undefined): boolean {
+    return this.#replayed.some((one) => one.part === part);
+  }
+
+  isReplayRange(offset: number, size: number): boolean {
+    return this.#replayed.some((one) => one.offset === offset && one.octets.length === size);
   }
 
   answered(): void {
@@ -67,6 +78,7 @@ export class CommandParts {
   restart(): void {
     this.#sent = 0;
     this.#awaiting = [];
+    this.#replayed = [];
   }
 
   /** Whoever still waits; they wait no more. */
@@ -82,27 +94,28 @@ export class CommandParts {
   shown(selection: Selection | undefined): Part[] {
     return this.#parts.slice(0, this.#sent).flatMap(({ part }) => (selection?.sees(part) ? [part] : []));
   }
+
+  /** What a DUM says about the oldest part, or the rule it breaks. */
+  judge(oldest: CommandPart, answer: Answer, octets: Buffer, may: ReadonlySet<Permission>): CommandJudgement {
+    if (answer.refusal !== undefined) {
+      const reply = refusalReply(answer.refusal);
+      const missing = missingForRefusal(may, reply.code);
+      return missing === undefined ? { kind: 'refused', reply } : { kind: 'broken', rule: `no permission: ${missing}` };
+    }
+    if (octets.equals(oldest.octets)) return UNCHANGED;
+    const replays = this.#replayed.filter((one) => one.part === oldest.part);
+    if (replays.some((one) => octets.equals(one.octets))) return { kind: 'replay' };
+    // Of a server that answers replays too it cannot be told whose answer this is: one recipient must never get another's.
+    if (replays.length > 0) return { kind: 'broken', rule: 'answer-ambiguous-behind-replay' };
+    if (oldest.part !== 'MAIL' && oldest.part !== 'RCPT') return { kind: 'broken', rule: 'part-not-adaptive' };
+    const missing = missingForRewrite(may, oldest.part);
+    if (missing !== undefined) return { kind: 'broken', rule: `no permission: ${missing}` };
+    return { kind: 'rewritten', argument: octets.toString('latin1') };
+  }
 }
 
-/** What a DUM says about the oldest part, or the rule it breaks. */
-export function judgeCommandAnswer(
-  part: CommandPart,
-  answer: Answer,
-  octets: Buffer,
-  may: ReadonlySet<Permission>,
-): CommandAnswer | { readonly kind: 'broken'; readonly rule: string } {
-  if (part.isSettled) {
-    // What was said the first time stands; a refusal now would come too late to be given to the client.
-    return answer.refusal === undefined ? UNCHANGED : { kind: 'broken', rule: 'replayed-part-refused' };
-  }
-  if (answer.refusal !== undefined) {
-    const reply = refusalReply(answer.refusal);
-    const missing = missingForRefusal(may, reply.code);
-    return missing === undefined ? { kind: 'refused', reply } : { kind: 'broken', rule: `no permission: ${missing}` };
-  }
-  if (octets.equals(part.octets)) return UNCHANGED;
-  if (part.part !== 'MAIL' && part.part !== 'RCPT') return { kind: 'broken', rule: 'part-not-adaptive' };
-  const missing = missingForRewrite(may, part.part);
-  if (missing !== undefined) return { kind: 'broken', rule: `no permission: ${missing}` };
-  return { kind: 'rewritten', argument: octets.toString('latin1') };
-}
+export type CommandJudgement =
+  | CommandAnswer
+  /** A replay was answered, which changes nothing. */
+  | { readonly kind: 'replay' }
+  | { readonly kind: 'broken'; readonly rule: string };

@@ -32,14 +32,7 @@ import type { Content } from '../content/index.ts';
 import type { PipelineEntry } from '../options.ts';
 import { describeEdits } from './adapted-data.ts';
 import type { CalloutChannel, CalloutService, ChannelWaiter } from './callout-service.ts';
-import {
-  type CommandAnswer,
-  type CommandPart,
-  CommandParts,
-  type CommandWaiter,
-  judgeCommandAnswer,
-  UNCHANGED,
-} from './command-parts.ts';
+import { type CommandAnswer, type CommandPart, CommandParts, type CommandWaiter, UNCHANGED } from './command-parts.ts';
 import { DataExchange, type DataOutcome, type DataStep } from './data-exchange.ts';
 import type { Failure } from './failure.ts';
 import { OwedTime } from './owed-time.ts';
@@ -219,8 +212,15 @@ export class ServiceRun implements ProcessorTransactionEvents, ChannelWaiter, De
     if (answer.part === 'RAWDATA') {
       if (oldest !== undefined) this.#fail('invalid', 'part-order');
       else if (this.#data?.adapted === undefined) this.#fail('invalid', 'part-not-adaptive');
-    } else if (answer.part !== oldest?.part) this.#fail('invalid', 'part-order');
-    else if (size > MAX_ARGUMENT) this.#fail('invalid', 'argument-size');
+    } else if (size > MAX_ARGUMENT) this.#fail('invalid', 'argument-size');
+    else if (oldest === undefined && this.#commands.isReplay(answer.part)) this.#passReplay(answer);
+    else if (answer.part !== oldest?.part) this.#fail('invalid', 'part-order');
+  }
+
+  /** What was said the first time stands; a refusal now would come too late to be given to the client. */
+  #passReplay(answer: Answer): void {
+    if (answer.refusal !== undefined) this.#fail('invalid', 'replayed-part-refused');
+    else this.#incoming = undefined;
   }
 
   onDataOctets(octets: Buffer): void {
@@ -241,9 +241,14 @@ export class ServiceRun implements ProcessorTransactionEvents, ChannelWaiter, De
     const { oldest } = this.#commands;
     if (answer.part === 'RAWDATA') this.#follow(this.#data?.take(answer, this.service.options.may) ?? 'go-on');
     else if (oldest !== undefined) {
-      const verdict = judgeCommandAnswer(oldest, answer, Buffer.concat(this.#incomingOctets), this.service.options.may);
+      const verdict = this.#commands.judge(
+        oldest,
+        answer,
+        Buffer.concat(this.#incomingOctets),
+        this.service.options.may,
+      );
       if (verdict.kind === 'broken') this.#fail('invalid', verdict.rule);
-      else this.#answered(oldest, verdict);
+      else if (verdict.kind !== 'replay') this.#answered(oldest, verdict);
     }
   }
 
@@ -251,6 +256,7 @@ export class ServiceRun implements ProcessorTransactionEvents, ChannelWaiter, De
     const answer = readAnswer(named, 'DUY');
     const { oldest } = this.#commands;
     if ('error' in answer) this.#fail('invalid', answer.error);
+    else if (this.#commands.isReplayRange(orgOffset, size)) return;
     else if (oldest !== undefined) {
       if (orgOffset === oldest.offset && size === oldest.octets.length) this.#answered(oldest, UNCHANGED);
       else this.#fail('invalid', 'duy-not-the-part');
@@ -344,6 +350,7 @@ export class ServiceRun implements ProcessorTransactionEvents, ChannelWaiter, De
   }
 
   #sendCommand(tx: ProcessorTransaction, part: CommandPart, isAdaptive: boolean): void {
+    // Told for information: a server that knows the mark answers nothing (D4).
     const replayed = part.isSettled;
     part.offset = tx.orgOffset;
     this.#commands.sent(part, isAdaptive);

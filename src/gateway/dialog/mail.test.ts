@@ -356,6 +356,27 @@ test('a mail whose connection dies is run again once, with its answered commands
   );
 });
 
+test('a server that leaves replays unanswered, as told, is run again as well', async () => {
+  let kills = 0;
+  const script: Script = {
+    ...keepAll(['RCPT', 'RAWDATA']),
+    onPart(tx, part, all) {
+      if (all.length === 1) tx.startMessage();
+      if (part.part === 'RCPT' && !part.replayed) tx.useYours(part.offset, part.octets.length);
+    },
+    onOriginalEnd(tx, all) {
+      if (kills++ === 0) callouts.kill();
+      else {
+        keepData(tx, all);
+        finish(tx);
+      }
+    },
+  };
+  const { rig, callouts } = rigWith([script]);
+  assert.equal((await rig.send(MAIL)).final?.code, 250);
+  assert.match(body(rig.delivered[0]), /s1;outcome=unchanged/);
+});
+
 test('a mail that was on two connections when they died is not run a third time', async () => {
   const script: Script = { ...keepAll(['RAWDATA']), onOriginalEnd: () => callouts.kill() };
   const { rig, callouts } = rigWith([script]);

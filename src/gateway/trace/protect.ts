@@ -33,9 +33,7 @@ export interface TraceCheck {
   readonly missing?: number;
 }
 
-const PROTECTED = ['received', 'return-path', 'opes-system', 'opes-via'] as const;
-
-/** Where `Received`, `Return-Path`, `OPES-System` and `OPES-Via` fields stand in a header section. */
+/** Where `Received`, `Return-Path` and `OPES-*` fields stand in a header section (design D7). */
 export function protectedFields(header: Buffer): readonly OctetRange[] {
   const found: OctetRange[] = [];
   if (beginsFolded(header)) return found;
@@ -60,7 +58,8 @@ function isProtected(header: Buffer, start: number, end: number): boolean {
   const first = (header[start] as number) | 0x20;
   if (first !== 0x72 && first !== 0x6f) return false;
   const field = makeFieldRange(header, start, end, MAX_NAME_OCTETS);
-  return PROTECTED.some((name) => isNamed(header, field, name));
+  if (first === 0x72) return isNamed(header, field, 'received') || isNamed(header, field, 'return-path');
+  return header.toString('latin1', start, Math.min(field.nameEnd, start + 5)).toLowerCase() === 'opes-';
 }
 
 /** The octets of the protected fields of the mail as it came, joined in their order. */

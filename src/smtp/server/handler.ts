@@ -38,7 +38,7 @@ export interface ServerHandler {
   onData(ticket: Ticket): void;
   /**
    * Content: dots unstuffed, final dot line gone. Views into what the socket read, for the handler to keep; never tiny
-   * pieces in number. All content of a mail together is empty or ends with CRLF, and holds no bare CR or LF.
+   * pieces in number. It holds no bare CR or LF; with DATA it is empty or ends with CRLF, with BDAT it may end in a line.
    */
   onContent(octets: Buffer): void;
   /** All content came and is clean. The answer ends the transaction, whatever it is. (One BDAT LAST alone has the ticket it had in `onData`.) */

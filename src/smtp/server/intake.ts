@@ -12,8 +12,6 @@ import type { ServerOptions } from './options.ts';
 
 export type ContentFlaw = Flaw | 'too-big';
 
-const CRLF_PIECE = Buffer.from('\r\n');
-
 export class Intake {
   readonly #maxSize: number;
   readonly #maxDropped: number;
@@ -53,14 +51,10 @@ export class Intake {
     if (this.#flaw === undefined) this.#pieces.put(buf, from, to);
   }
 
-  /**
-   * The end of the content. BDAT may end without CRLF; one is added, so that content is lines everywhere behind us: a
-   * final dot line written after half a line would end nothing.
-   */
+  /** The end of the content. BDAT may end it within a line: it stays as it is, and whoever sends it on frames it so. */
   end(): void {
     if (this.#flaw === undefined && this.#check.isAfterCr) this.#flaw = 'bare-newline';
     if (this.#flaw !== undefined) return;
-    if (this.#check.isMidLine) this.#pieces.put(CRLF_PIECE, 0, 2);
     this.#pieces.flush();
   }
 }

@@ -19,11 +19,6 @@ export class NewlineCheck {
     this.#maxLine = maxLine;
   }
 
-  /** Whether the content so far ends in the middle of a line. */
-  get isMidLine(): boolean {
-    return this.#lineLength > 0 || this.#isAfterCr;
-  }
-
   /** Whether the last octet is a CR that nothing followed yet. */
   get isAfterCr(): boolean {
     return this.#isAfterCr;
