@@ -167,7 +167,7 @@ test('a port that is taken: what to do, exit code 1, nothing left behind', async
     assert.match(
       stderr,
       new RegExp(
-        `127\\.0\\.0\\.1:${port} is already in use: .*\\n {4}end it, or change the address in taken\\.yaml\\n`,
+        `127\\.0\\.0\\.1:${port} is already in use: .*\\n {4}end it, or change the address in taken\\.yaml`,
       ),
     );
   }
