@@ -25,8 +25,9 @@ export class Call {
     return this.planned.step.service.name;
   }
 
-  get verdict(): CallVerdict {
-    return this.#verdict;
+  /** A failure that was not skipped is the mail's. */
+  get finalVerdict(): CallVerdict {
+    return this.run.failure !== undefined && this.#verdict !== 'skipped' ? 'failed' : this.#verdict;
   }
 
   /** What the operator wants where this service failed; `undefined` where it did not. */
@@ -98,7 +99,7 @@ export class Call {
     return {
       service: this.name,
       uri: this.planned.step.service.options.uri,
-      verdict: failure !== undefined && this.#verdict !== 'skipped' ? 'failed' : this.#verdict,
+      verdict: this.finalVerdict,
       detail: failure === undefined ? this.#detail : `${failure.reason}: ${failure.detail}`,
       endpoint: run.endpoint,
       parts: run.partsSent as readonly PartName[],

@@ -6,6 +6,7 @@
  * the block on top of its output is taken off again, checked first. So the rest of the message, `base`, never holds our
  * own block, and at the end the mail gets the block that tells every outcome.
  */
+import { EMPTY } from '../../base/index.ts';
 import type { Result } from '../../ocp/index.ts';
 import type { Reply } from '../../smtp/index.ts';
 import { compareContents, loadHeader } from '../content/compare.ts';
@@ -42,15 +43,19 @@ export interface ChainMail extends RunMail {
   onData(verdict: DataVerdict): void;
 }
 
+// Before the data stage; never written to.
+const NO_BLOCK = new FixedOctets(EMPTY);
+const NO_CONTENT = new Content();
+
 export class Chain implements DataWaiter {
   readonly #mail: ChainMail;
   #calls: Call[];
   // The data stage.
   #at = -1;
-  #base = new Content();
+  #base: Content = NO_CONTENT;
   #baseEnded = false;
   #input: Content | undefined;
-  #block = new FixedOctets(Buffer.alloc(0));
+  #block = NO_BLOCK;
   #released = false;
 
   constructor(mail: ChainMail, calls: readonly PlannedCall[]) {
@@ -154,6 +159,11 @@ export class Chain implements DataWaiter {
   /** What the trace says of each service that was, or should have been, called. */
   via(): ViaEntry[] {
     return this.#calls.flatMap((call) => call.viaEntry() ?? []);
+  }
+
+  /** For the log line: each service, what came of it and how long it took. */
+  summary(): string[] {
+    return this.#calls.map((call) => `${call.name} ${call.finalVerdict} ${call.run.tookMs.toFixed(1)}ms`);
   }
 
   callRecords(): CallRecord[] {

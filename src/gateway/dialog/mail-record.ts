@@ -16,25 +16,24 @@ export function summarise(
 ): void {
   const { chain, envelope, session, relay } = mail;
   world.metrics.count('opes_mails_total', { outcome });
+  const hop = relay?.route.nextHop;
+  const { relayedSender } = envelope;
+  // One shape of object for every mail; the log leaves out what is undefined.
   world.log.info('mail', {
     mail: mail.id,
     client: session.clientAddress,
     helo: printable(session.helo),
     listener: session.listener.name,
     from: printable(envelope.command.reversePath?.text ?? '<>', 400),
-    ...(envelope.relayedSender === undefined ? {} : { relayedFrom: printable(envelope.relayedSender, 400) }),
+    relayedFrom: relayedSender === undefined ? undefined : printable(relayedSender, 400),
     to: envelope.recipients.map((one) => `${printable(one.command.forwardPath.text, 400)} ${one.reply?.code ?? '-'}`),
     size: mail.original?.size ?? 0,
     relayedSize: mail.released?.size ?? 0,
-    ...(chain.isEmpty
-      ? {}
-      : { services: chain.callRecords().map((call) => `${call.service} ${call.verdict} ${call.tookMs.toFixed(1)}ms`) }),
-    ...(relay === undefined ? {} : { nextHop: `${relay.route.nextHop.host}:${relay.route.nextHop.port}` }),
+    services: chain.isEmpty ? undefined : chain.summary(),
+    nextHop: hop === undefined ? undefined : `${hop.host}:${hop.port}`,
     outcome,
-    ...(cause === undefined ? {} : { cause }),
-    ...(reply === undefined
-      ? {}
-      : { reply: printable(`${reply.code} ${reply.enhanced ?? ''} ${reply.text[0] ?? ''}`) }),
+    cause,
+    reply: reply === undefined ? undefined : printable(`${reply.code} ${reply.enhanced ?? ''} ${reply.text[0] ?? ''}`),
     ms: Math.round(world.clock() - mail.startedMs),
   });
 }

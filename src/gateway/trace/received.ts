@@ -64,10 +64,18 @@ function fold(start: string, clauses: readonly string[]): string {
   return out + line;
 }
 
-/** RFC 5322 section 3.3, in UTC. */
+/** RFC 5322 section 3.3, in UTC. The line of a second is made once: a busy gateway writes it thousands of times. */
 function dateLine(date: Date): string {
-  return `\t${date.toUTCString().replace('GMT', '+0000')}\r\n`;
+  const second = Math.floor(date.getTime() / 1000);
+  if (second !== lastSecond) {
+    lastSecond = second;
+    lastLine = `\t${date.toUTCString().replace('GMT', '+0000')}\r\n`;
+  }
+  return lastLine;
 }
+
+let lastSecond = Number.NaN;
+let lastLine = '';
 
 /** RFC 5321 section 4.1.3: an IPv6 literal is tagged. */
 function literal(address: string): string {
