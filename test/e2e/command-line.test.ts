@@ -166,9 +166,7 @@ test('a port that is taken: what to do, exit code 1, nothing left behind', async
     assert.deepEqual([code, stdout], [FAILED, '']);
     assert.match(
       stderr,
-      new RegExp(
-        `127\\.0\\.0\\.1:${port} is already in use: .*\\n {4}end it, or change the address in taken\\.yaml`,
-      ),
+      new RegExp(`127\\.0\\.0\\.1:${port} is already in use: .*\\n {4}end it, or change the address in taken\\.yaml`),
     );
   }
 });
