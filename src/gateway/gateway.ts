@@ -25,6 +25,12 @@ export interface ListeningAt {
   readonly port: number;
 }
 
+/**
+ * A callout server that says nothing for this long while it has mails is asked (PQ), and given up after as long again. A
+ * slow service is not a silent one: its server answers PQ at once (RFC 4037 section 11.22).
+ */
+const CHANNEL_TIMEOUTS = { silenceMs: 3000 };
+
 export class Gateway {
   readonly recent: RecentMails;
   readonly #options: GatewayOptions;
@@ -42,7 +48,7 @@ export class Gateway {
     const { log, metrics, limits } = options;
     const callouts: CalloutWorld = {
       openChannel: (endpoint, channel, events) =>
-        ProcessorChannel.open(endpoint, { ...channel, deadlines, log }, events),
+        ProcessorChannel.open(endpoint, { ...channel, deadlines, log, timeouts: CHANNEL_TIMEOUTS }, events),
       deadlines,
       log,
       metrics,

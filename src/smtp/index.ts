@@ -41,5 +41,6 @@ export {
   writeReply,
 } from './reply.ts';
 export type { MailCommand, RcptCommand, ResetCause, ServerHandler, ServerOut, Ticket } from './server/handler.ts';
+export { NewlineCheck } from './server/newlines.ts';
 export { makeServerOptions, type ServerOptions } from './server/options.ts';
 export { ServerSession, type WaitsFor } from './server/session.ts';

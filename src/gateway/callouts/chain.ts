@@ -11,6 +11,7 @@ import type { Result } from '../../ocp/index.ts';
 import type { Reply } from '../../smtp/index.ts';
 import { compareContents, loadHeader } from '../content/compare.ts';
 import { Content, FixedOctets } from '../content/index.ts';
+import { hasBareNewline } from '../content/line-check.ts';
 import type { PlannedCall } from '../dispatch/dispatcher.ts';
 import type { CallRecord, EditRecord } from '../options.ts';
 import { type ViaEntry, verifyTrace } from '../trace/index.ts';
@@ -245,9 +246,26 @@ export class Chain implements DataWaiter {
         this.#afterFailure(call);
         return;
       }
-      call.took(changes.header || changes.body ? 'edited' : addHeaders.length > 0 ? 'header-added' : 'unchanged');
-      if (changes.header) this.#restoreTrace(call, output, addHeaders);
-      else this.#goOn(withAddedFields(addHeaders, withoutStart(output, this.#block.size)));
+      if (!changes.header && !changes.body) {
+        call.took(addHeaders.length > 0 ? 'header-added' : 'unchanged');
+        this.#goOn(withAddedFields(addHeaders, this.#base));
+      } else this.#judgeLines(call, output, addHeaders, changes.header);
+    });
+  }
+
+  #judgeLines(call: Call, output: Content, addHeaders: readonly string[], isHeaderChanged: boolean): void {
+    hasBareNewline(output, (error, has) => {
+      if (this.#released) return;
+      if (error !== undefined) {
+        this.#mail.storeFailed(error);
+      } else if (has) {
+        call.run.declareInvalid('bare CR or LF in the adapted content');
+        this.#afterFailure(call);
+      } else {
+        call.took('edited');
+        if (isHeaderChanged) this.#restoreTrace(call, output, addHeaders);
+        else this.#goOn(withAddedFields(addHeaders, withoutStart(output, this.#block.size)));
+      }
     });
   }
 

@@ -250,6 +250,41 @@ for (const [may, breaks] of [
   });
 }
 
+for (const [what, content] of [
+  ['a bare LF', 'A: b\r\n\r\nHello\n.\r\nMAIL FROM:<x@y>\r\n'],
+  ['a bare CR', 'A: b\r\n\r\nHello\r.\r\n'],
+  ['a CR at the end', 'A: b\r\n\r\nHello\r'],
+] as const) {
+  test(`new content with ${what} is a failure of the service: nobody smuggles past the next hop`, async () => {
+    const script: Script = {
+      ...keepAll(['RAWDATA']),
+      onOriginalEnd(tx) {
+        tx.sendData(answerBlock('RAWDATA', {}), [Buffer.from(content)], content.length);
+        finish(tx);
+      },
+    };
+    const { rig } = rigWith([script]);
+    assert.equal((await rig.send(MAIL)).final?.code, 451);
+    assert.equal(rig.delivered[0]?.isComplete, false);
+  });
+}
+
+test('a CRLF that an edit parts is a bare CR too', async () => {
+  const script: Script = {
+    ...keepAll(['RAWDATA']),
+    onOriginalEnd(tx, all) {
+      const data = all.find((part) => part.part === 'RAWDATA') as GotPart;
+      const at = data.octets.indexOf('\r\n\r\n') + 1;
+      tx.useYours(data.offset, at);
+      tx.sendData(answerBlock('RAWDATA', {}), [Buffer.from('x')], 1);
+      tx.useYours(data.offset + at, data.octets.length - at);
+      finish(tx);
+    },
+  };
+  const { rig } = rigWith([script]);
+  assert.equal((await rig.send(MAIL)).final?.code, 451);
+});
+
 test('a bare peer that echoes what it was sent changes nothing', async () => {
   const script: Script = {
     ...keepAll(['RAWDATA']),
