@@ -32,7 +32,7 @@ function source(size, sessions, mode, mails) {
   return new Promise((resolve, reject) => {
     const args = mode === 'keep' ? ['-d'] : [];
     args.push('-l', size, '-s', sessions, '-m', mails, '-C', '10');
-    args.push('-f', 'a@src.test', '-t', 'b@dst.test', '-M', 'load.test', `127.0.0.1:${opt.port}`);
+    args.push('-f', 'a@src.test', '-t', 'b@dst.test', '-M', 'load.test', `127.0.0.1:${String(opt.port)}`);
     const t0 = process.hrtime.bigint();
     const p = spawn('smtp-source', args.map(String), { stdio: ['ignore', 'inherit', 'inherit'] });
     const timer = setTimeout(() => p.kill(), 120_000);

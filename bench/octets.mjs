@@ -41,7 +41,7 @@ async function gatewayIsUp() {
     if (await isOpen()) return;
     await sleep(100);
   }
-  throw new Error(`nobody listens at ${opt.port}`);
+  throw new Error(`nobody listens at ${String(opt.port)}`);
 }
 
 const send = (mails) =>
@@ -63,7 +63,7 @@ const send = (mails) =>
       '-C',
       '50',
     ];
-    const p = spawn('smtp-source', [...args, `127.0.0.1:${opt.port}`].map(String), { stdio: 'inherit' });
+    const p = spawn('smtp-source', [...args, `127.0.0.1:${String(opt.port)}`].map(String), { stdio: 'inherit' });
     p.on('error', reject);
     p.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`smtp-source exit ${code}`))));
   });

@@ -15,7 +15,6 @@ import {
   type Outbox,
   ProcessorAgent,
   type Result,
-  type TransactionEnd,
 } from '../../src/ocp/index.ts';
 import { type Part, readData, selectParts } from '../../src/profile/index.ts';
 
@@ -186,7 +185,7 @@ class MemoryLink {
         script.onOriginalEnd?.(tx, all);
       },
       onTurn() {},
-      onEnd(_: TransactionEnd) {},
+      onEnd() {},
     };
   }
 }

@@ -78,7 +78,7 @@ test('a source that outruns the disk is asked to hold, and told when to go on', 
   let caughtUp = 0;
   const store = new OctetStore(new MemoryBudget(0, 0), space, {
     onCaughtUp: () => caughtUp++,
-    onFailed: quiet.onFailed,
+    onFailed: (error) => quiet.onFailed(error),
   });
   while (!store.isBehind) store.append(octets(64 * 1024));
   assert.ok(store.size <= 640 * 1024, `${store.size} octets waited`);

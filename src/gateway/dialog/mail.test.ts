@@ -90,7 +90,7 @@ for (const chunk of [1 << 20, 7, 1]) {
         `OPES-Via: https://mail.example.com/opes?id=session.1,\r\n\thttp://svc.example/s1;outcome=unchanged\r\n${MAIL}`,
       ),
     );
-    const parts = callouts.seen[0]?.map(({ part, octets }) => `${part} ${part === 'RAWDATA' ? '' : octets}`);
+    const parts = callouts.seen[0]?.map(({ part, octets }) => `${part} ${part === 'RAWDATA' ? '' : octets.toString()}`);
     assert.deepEqual(parts, [
       'IP [192.0.2.1]',
       'EHLO client.example',
