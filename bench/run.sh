@@ -46,6 +46,9 @@ warm() { [ -n "${COLD:-}" ] || { source_ -d -l 10240 -s 50 -m "${1:-30000}"; sou
 
 sink() { bg smtp-sink -u nobody -m 4000 "127.0.0.1:$SINK_PORT" 2000; SINK=$LAST; up $SINK_PORT; }
 postfix_() { local port=$1; shift; PF=$TMP/postfix; rm -rf "$PF"; ./postfix-instance.sh make "$PF" "$port" $SINK_PORT "$@"; MASTER=$(./postfix-instance.sh start "$PF"); up "$port"; }
+# Postfix is too slow to warm a proxy with: a sink stands in for it first, at its port.
+understudy() { bg smtp-sink -u nobody -m 4000 "127.0.0.1:$BEHIND" 2000; UNDERSTUDY=$LAST; up $BEHIND; }
+behind() { kill "$UNDERSTUDY"; wait "$UNDERSTUDY" 2>/dev/null; postfix_ $BEHIND; }
 hmin() { bg node peers/node-smtp-min.mjs $PORT "$1"; up $PORT; }
 gateway() { build; rm -rf "$TMP/data-$1"; bg node "$ROOT/dist/cli/main.js" start --config "$HERE/$1.yaml"; GW=$LAST; up $PORT; }
 callout() { build; bg node "$ROOT/dist/cli/main.js" serve "$HERE/header-service.ts" --listen 127.0.0.1:$OCP; CS=$LAST; up $OCP; }
@@ -61,10 +64,10 @@ start() {
   postfix) sink; postfix_ $PORT; ROOTS=$MASTER; MORE=(--drain "$PF/spool") ;;
   c1) sink; rm -f "$TMP/milter.sock"; bg "$TMP/accept_milter" -p "unix:$TMP/milter.sock"; M=$LAST; sleep 0.5; chmod 666 "$TMP/milter.sock"
     postfix_ $PORT "smtpd_milters = unix:$TMP/milter.sock" "milter_default_action = tempfail"; ROOTS=$MASTER,$M; MORE=(--drain "$PF/spool") ;;
-  hb) sink; postfix_ $BEHIND; hmin $BEHIND; ROOTS=$MASTER,$LAST; MORE=(--drain "$PF/spool") ;;
+  hb) sink; understudy; hmin $BEHIND; H=$LAST; warm; behind; ROOTS=$MASTER,$H; MORE=(--drain "$PF/spool") ;;
   g0) sink; gateway g0; ROOTS=$GW; warm ;;
   g1) sink; callout; gateway g1; ROOTS=$GW,$CS; warm ;;
-  gb) sink; postfix_ $BEHIND; callout; gateway gb; ROOTS=$MASTER,$GW,$CS; MORE=(--drain "$PF/spool") ;;
+  gb) sink; understudy; callout; gateway gb; warm; behind; ROOTS=$MASTER,$GW,$CS; MORE=(--drain "$PF/spool") ;;
   *) echo "unknown target $1" >&2; return 1 ;;
   esac
   PORT_OF=$PORT
