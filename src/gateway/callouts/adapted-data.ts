@@ -69,7 +69,8 @@ export class AdaptedData {
     if (this.output.size + octets.length > this.#maxOctets) return 'adapted-size';
     const store = this.#inserted();
     const at = store.size;
-    store.append(octets.length < 4096 ? Buffer.from(octets) : octets);
+    if (octets.length < 4096) store.appendCopy(octets);
+    else store.append(octets);
     this.output.append(store, at, octets.length);
     this.#octetsInserted += octets.length;
     const last = this.#edits.at(-1);

@@ -38,6 +38,8 @@ export interface ChannelWaiter {
 /** Reconnecting waits this long at first, doubled at each failure up to the second figure. */
 const BACKOFF_MS = 250;
 const MAX_BACKOFF_MS = 15_000;
+/** A channel that was up for less has not shown that it works. */
+const STEADY_MS = 5_000;
 /** Mails that may wait for a connection being made; beyond it they are told at once. */
 const MAX_WAITERS = 10_000;
 
@@ -153,6 +155,7 @@ export class CalloutChannel implements ProcessorEvents {
   #state: ChannelState = { at: 'down' };
   #selection: Selection | undefined;
   #failures = 0;
+  #readyAtMs = 0;
   #trouble = 'not connected yet';
   #closed = false;
 
@@ -234,7 +237,7 @@ export class CalloutChannel implements ProcessorEvents {
   onReady(): void {
     if (this.#state.at !== 'connecting' || this.#selection === undefined) return;
     this.#state = { at: 'ready', opened: this.#state.opened, selection: this.#selection };
-    this.#failures = 0;
+    this.#readyAtMs = this.#world.deadlines.nowMs;
     this.#world.log.info('callout.up', {
       service: this.#service.name,
       endpoint: this.name,
@@ -263,6 +266,7 @@ export class CalloutChannel implements ProcessorEvents {
       why: this.#trouble,
     });
     // A channel that had worked is made anew at once; one that cannot be made rests longer each time.
+    if (wasReady && this.#world.deadlines.nowMs - this.#readyAtMs >= STEADY_MS) this.#failures = 0;
     if (wasReady && this.#failures === 0) {
       this.#failures = 1;
       this.#state = { at: 'down' };

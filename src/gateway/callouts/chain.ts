@@ -21,9 +21,9 @@ import type { DataOutcome } from './data-exchange.ts';
 import { failureReply } from './failure.ts';
 import { missingForChanges } from './permissions.ts';
 import type { RunMail } from './run-mail.ts';
-import type { DataWaiter } from './service-run.ts';
+import type { DataWaiter, ServiceRun } from './service-run.ts';
 
-/** What the chain says of a command. `isOurs`: caused by OPES processing, so our trace belongs into the reply. */
+/** What the chain says of a command. A refusal is caused by OPES processing: our trace belongs into the reply. */
 export type CommandVerdict =
   | { readonly kind: 'pass'; readonly argument: string }
   | { readonly kind: 'refused'; readonly reply: Reply };
@@ -87,6 +87,11 @@ export class Chain implements DataWaiter {
 
   mailCommand(argument: string, done: (verdict: CommandVerdict) => void): void {
     new Walk(this.#calls, 'MAIL', argument, () => argument, done).next();
+  }
+
+  /** MAIL was rewritten by an answer that came with the first RCPT. */
+  rewroteSender(run: ServiceRun, from: string, to: string): void {
+    this.#calls.find((call) => call.run === run)?.rewrote('MAIL', from, to);
   }
 
   /** `mailArgument` is asked anew for each service: an earlier one may have rewritten it. */
@@ -229,6 +234,8 @@ export class Chain implements DataWaiter {
     this.#input = undefined;
     this.#at++;
     this.#startNext();
+    // Whoever was held back for the one that is done would wait for ever.
+    this.#mail.onProgress();
   }
 
   #judgeChanges(call: Call, output: Content, addHeaders: readonly string[]): void {
@@ -261,22 +268,28 @@ export class Chain implements DataWaiter {
       } else if (has) {
         call.run.declareInvalid('bare CR or LF in the adapted content');
         this.#afterFailure(call);
-      } else {
+      } else if (isHeaderChanged) this.#judgeHeader(call, output, addHeaders);
+      else {
         call.took('edited');
-        if (isHeaderChanged) this.#restoreTrace(call, output, addHeaders);
-        else this.#goOn(withAddedFields(addHeaders, withoutStart(output, this.#block.size)));
+        this.#goOn(withAddedFields(addHeaders, withoutStart(output, this.#block.size)));
       }
     });
   }
 
-  /** Whoever rewrites a header section may have touched what nobody may touch (REQ-036). */
-  #restoreTrace(call: Call, output: Content, addHeaders: readonly string[]): void {
+  /** Whoever rewrites a header section may have touched what nobody may touch (REQ-036); what is not seen cannot be judged. */
+  #judgeHeader(call: Call, output: Content, addHeaders: readonly string[]): void {
     loadHeader(output, this.#mail.maxHeaderOctets + this.#block.size, (error, header) => {
       if (this.#released) return;
       if (error !== undefined) {
         this.#mail.storeFailed(error);
         return;
       }
+      if (output.size > header.length && header.length >= this.#mail.maxHeaderOctets + this.#block.size) {
+        call.run.declareInvalid('header-size');
+        this.#afterFailure(call);
+        return;
+      }
+      call.took('edited');
       const check = verifyTrace({ block: this.#block.octets, older: this.#mail.olderTrace }, header);
       if (check.repaired === undefined) {
         this.#goOn(withAddedFields(addHeaders, withoutStart(output, this.#block.size)));

@@ -2,7 +2,7 @@
  * The mail data of one run in one transaction: what of the input was sent, and what came back. A second transaction gets
  * a new exchange over the same input.
  */
-import type { Answer } from '../../profile/index.ts';
+import { type Answer, MAX_ADDED_FIELDS } from '../../profile/index.ts';
 import type { Reply } from '../../smtp/index.ts';
 import { type Content, ContentReader, type OctetStore, type Portion } from '../content/index.ts';
 import type { Permission } from '../options.ts';
@@ -87,6 +87,7 @@ export class DataExchange {
     const missing = missingForAddedHeaders(may, answer.addHeaders);
     if (missing !== undefined) return { broken: `no permission: ${missing}` };
     this.#addHeaders.push(...answer.addHeaders);
+    if (this.#addHeaders.length > MAX_ADDED_FIELDS) return { broken: 'add-header-count' };
     return 'go-on';
   }
 

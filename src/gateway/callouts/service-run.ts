@@ -62,6 +62,9 @@ export class ServiceRun implements ProcessorTransactionEvents, ChannelWaiter, De
   #mailRefusal: Reply | undefined;
   #keptFrom = -1;
   #hasBegun = false;
+  /** Something is to be sent, and it is not our turn: the outbox is full, or the server wants no data now. */
+  #wantsTurn = false;
+  #isServerHeld = false;
   #originalEnded = false;
   #input: Content | undefined;
   #inputEnded = false;
@@ -278,7 +281,9 @@ export class ServiceRun implements ProcessorTransactionEvents, ChannelWaiter, De
   }
 
   onTurn(): void {
+    this.#wantsTurn = false;
     if (this.#state !== 'open') return;
+    this.#watch();
     if (this.#commands.next !== undefined) this.#pump();
     else this.#sendPortion();
   }
@@ -286,7 +291,9 @@ export class ServiceRun implements ProcessorTransactionEvents, ChannelWaiter, De
   onEnd(end: TransactionEnd): void {
     this.#tx = undefined;
     if (this.#state !== 'open') return;
-    if (end.by === 'us') this.#fail('invalid', end.rule ?? end.result.reason);
+    if (end.by === 'us' && end.rule === 'no-progress' && this.#commands.oldest === undefined && !this.#originalEnded)
+      this.#renew();
+    else if (end.by === 'us') this.#fail('invalid', end.rule ?? end.result.reason);
     else if (end.by === 'connection') this.#lost(end.result.reason);
     else if (end.result.code !== 200) {
       const reason = this.#hasBegun ? 'crash' : 'overload';
@@ -299,7 +306,7 @@ export class ServiceRun implements ProcessorTransactionEvents, ChannelWaiter, De
 
   #command(part: Part, argument: string, waiter: CommandWaiter | undefined): void {
     if (this.#state === 'failed') {
-      waiter?.onAnswer(FAILED);
+      waiter?.onAnswer(this.#whenFailed());
       return;
     }
     this.#commands.add(part, argument, waiter);
@@ -341,7 +348,7 @@ export class ServiceRun implements ProcessorTransactionEvents, ChannelWaiter, De
       const tx = this.#transaction();
       if (tx === undefined) return;
       if (tx.isPaused) {
-        tx.requestTurn();
+        this.#requestTurn(tx);
         return;
       }
       this.#sendCommand(tx, part, isAdaptive);
@@ -362,6 +369,7 @@ export class ServiceRun implements ProcessorTransactionEvents, ChannelWaiter, De
 
   #answered(part: CommandPart, answer: CommandAnswer): void {
     this.#commands.answered();
+    this.#owed.stop();
     this.#watch();
     this.#settle(part, answer);
     // Commands, or the data behind replays, may have waited for this answer.
@@ -406,8 +414,7 @@ export class ServiceRun implements ProcessorTransactionEvents, ChannelWaiter, De
     const data = this.#data;
     if (this.#state !== 'open' || data === undefined || this.#originalEnded) return;
     if (data.hasPortion(this.#inputEnded)) {
-      this.#tx?.requestTurn();
-      this.#watch();
+      if (this.#tx !== undefined) this.#requestTurn(this.#tx);
     } else if (this.#inputEnded && data.left === 0) this.#endOriginal();
   }
 
@@ -481,8 +488,13 @@ export class ServiceRun implements ProcessorTransactionEvents, ChannelWaiter, De
     this.#owed.stop();
     this.#note(reason, detail);
     this.#endTransaction({ code: 400, reason: `${reason}: ${detail}`.slice(0, 200) });
-    for (const waiter of this.#commands.takeWaiters()) waiter.onAnswer(FAILED);
+    for (const waiter of this.#commands.takeWaiters()) waiter.onAnswer(this.#whenFailed());
     this.#giveOutcome({ kind: 'failed' });
+  }
+
+  /** What it said of MAIL before it failed stands. */
+  #whenFailed(): CommandAnswer {
+    return this.#mailRefusal === undefined ? FAILED : { kind: 'refused', reply: this.#mailRefusal };
   }
 
   #note(reason: Failure['reason'], detail: string): void {
@@ -516,29 +528,48 @@ export class ServiceRun implements ProcessorTransactionEvents, ChannelWaiter, De
       endpoint: lost?.name,
       why,
     });
+    this.#restart(lost);
+  }
+
+  /** The client idled for longer than a transaction may: nobody's fault, so it does not count as a loss. */
+  #renew(): void {
+    this.#restart(undefined);
+  }
+
+  #restart(avoid: CalloutChannel | undefined): void {
     this.#state = 'waiting';
     this.#commands.restart();
     this.#keptFrom = -1;
     this.#hasBegun = false;
     this.#originalEnded = false;
+    this.#wantsTurn = false;
     this.#data = undefined;
     this.#incoming = undefined;
     this.#watch();
-    this.service.take(this, lost);
+    this.service.take(this, avoid);
   }
 
   // --- small things -------------------------------------------------------------------------------------------------
 
   #transaction(): ProcessorTransaction | undefined {
     if (this.#tx !== undefined || this.#originalEnded) return this.#tx;
-    const tx = this.#channel?.agent?.startTransaction(this);
+    const agent = this.#channel?.agent;
+    const tx = agent?.startTransaction(this);
     if (tx === undefined) {
-      this.#lost('the connection takes no more transactions');
+      if (agent?.isReady) this.#fail('overload', 'too many transactions on the connection');
+      else this.#lost('the connection takes no more transactions');
       return undefined;
     }
     this.#tx = tx;
     tx.startMessage();
     return tx;
+  }
+
+  /** The turn may come before this returns. */
+  #requestTurn(tx: ProcessorTransaction): void {
+    this.#wantsTurn = true;
+    tx.requestTurn();
+    this.#watch();
   }
 
   /** What is kept begins with the first part that may be answered, and grows: any answer may be by reference (D4). */
@@ -558,15 +589,20 @@ export class ServiceRun implements ProcessorTransactionEvents, ChannelWaiter, De
   }
 
   #holdServer(): void {
+    if (this.#isServerHeld) return;
+    this.#isServerHeld = true;
     this.#tx?.wantPause();
-    this.#mail.whenInsertedCaughtUp(() => this.#tx?.wantMore());
+    this.#mail.whenInsertedCaughtUp(() => {
+      this.#isServerHeld = false;
+      this.#tx?.wantMore();
+    });
   }
 
   /** The service's time runs exactly while it owes something: a connection, an answer, or room for more data. */
   #watch(): void {
     const { oldest } = this.#commands;
     const isOpen = this.#state === 'open';
-    const owesAnswer = isOpen && (oldest !== undefined || this.#originalEnded || this.#tx?.isPaused === true);
+    const owesAnswer = isOpen && (oldest !== undefined || this.#originalEnded || this.#wantsTurn);
     if (this.#state === 'waiting' || owesAnswer) this.#owed.start();
     else this.#owed.stop();
   }

@@ -6,12 +6,13 @@
  *
  * Nothing here waits: a read is answered from memory at once where it can be, else by callback.
  */
+import { EMPTY } from '../../base/index.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { SpillFile, SpillSpace } from './spill-port.ts';
 
 interface Chunk {
   readonly offset: number;
-  readonly size: number;
+  size: number;
   /** In memory, or `undefined` once the spill file has it. */
   octets: Buffer | undefined;
   /** Where the spill file has it, or -1. */
@@ -37,6 +38,10 @@ export interface StoreEvents {
 
 /** This many octets may wait for the disk before the source is asked to hold: a few reads of a socket. */
 const MAX_WAITING = 512 * 1024;
+/** What a chunk costs while it waits, however small it is. */
+const CHUNK_COST = 256;
+/** Small octets gathered in one chunk. */
+const TAIL_OCTETS = 4096;
 
 export class OctetStore implements Source {
   readonly #budget: MemoryBudget;
@@ -50,6 +55,9 @@ export class OctetStore implements Source {
   #file: SpillFile | undefined;
   #failed: Error | undefined;
   #disposed = false;
+  /** Where small octets are gathered, and the chunk that is. */
+  #tail: Buffer = EMPTY;
+  #tailChunk: Chunk | undefined;
 
   constructor(budget: MemoryBudget, space: SpillSpace, events: StoreEvents) {
     this.#budget = budget;
@@ -83,6 +91,38 @@ export class OctetStore implements Source {
     this.#spill(chunk, octets);
   }
 
+  /**
+   * Copies the octets, small ones together into one chunk: whoever writes octet by octet costs no more than another, and
+   * holds on to no read of a socket.
+   */
+  appendCopy(octets: Buffer): void {
+    if (this.#file !== undefined) {
+      this.append(Buffer.from(octets));
+      return;
+    }
+    const last = this.#chunks.at(-1);
+    const room = this.#tail.length - (last?.size ?? 0);
+    if (last?.octets === undefined || last !== this.#tailChunk || room < octets.length) {
+      this.#tail = Buffer.allocUnsafe(Math.max(TAIL_OCTETS, octets.length));
+      octets.copy(this.#tail);
+      this.append(this.#tail.subarray(0, octets.length));
+      // A chunk on its way to the disk is not added to.
+      const added = this.#chunks.at(-1);
+      this.#tailChunk = added?.fileOffset === -1 ? added : undefined;
+      return;
+    }
+    if (this.#failed !== undefined || !this.#budget.take(octets.length, this.#granted)) {
+      this.#tailChunk = undefined;
+      this.append(Buffer.from(octets));
+      return;
+    }
+    this.#granted += octets.length;
+    octets.copy(this.#tail, last.size);
+    last.size += octets.length;
+    last.octets = this.#tail.subarray(0, last.size);
+    this.#size += octets.length;
+  }
+
   view(offset: number, size: number): Buffer[] | undefined {
     const out: Buffer[] = [];
     let at = offset;
@@ -98,7 +138,9 @@ export class OctetStore implements Source {
 
   load(offset: number, size: number, done: (error: Error | undefined, octets: Buffer[]) => void): void {
     const error =
-      this.#failed ?? (offset + size > this.#size ? new Error('octets past the end of a store') : undefined);
+      this.#failed ??
+      (this.#disposed ? new Error('the store is disposed of') : undefined) ??
+      (offset + size > this.#size ? new Error('octets past the end of a store') : undefined);
     if (error !== undefined) {
       queueMicrotask(() => done(error, []));
       return;
@@ -132,11 +174,11 @@ export class OctetStore implements Source {
 
   #spill(chunk: Chunk, octets: Buffer): void {
     this.#file ??= this.#space.open();
-    this.#waiting += chunk.size;
+    this.#waiting += chunk.size + CHUNK_COST;
     if (this.#waiting > MAX_WAITING) this.#held = true;
     chunk.fileOffset = this.#file.append(octets, (error) => {
       if (this.#disposed) return;
-      this.#waiting -= chunk.size;
+      this.#waiting -= chunk.size + CHUNK_COST;
       if (error !== undefined) {
         this.#fail(error);
         return;

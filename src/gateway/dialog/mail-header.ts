@@ -5,7 +5,6 @@
 import { EMPTY } from '../../base/index.ts';
 import { HeaderScanner, type MailLimits } from '../../mail/index.ts';
 import {
-  beginsFolded,
   countReceived,
   hasForeignVia,
   makeReceived,
@@ -97,7 +96,6 @@ export class MailHeader {
       mailId,
       via,
       foreignViaPresent: this.#hasForeignVia,
-      endsHeader: beginsFolded(this.octets),
     });
   }
 }

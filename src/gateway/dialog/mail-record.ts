@@ -27,6 +27,7 @@ export function summarise(
     from: printable(envelope.command.reversePath?.text ?? '<>', 400),
     relayedFrom: relayedSender === undefined ? undefined : printable(relayedSender, 400),
     to: envelope.recipients.map((one) => `${printable(one.command.forwardPath.text, 400)} ${one.reply?.code ?? '-'}`),
+    moreRecipients: envelope.unlisted === 0 ? undefined : envelope.unlisted,
     size: mail.original?.size ?? 0,
     relayedSize: mail.released?.size ?? 0,
     services: chain.isEmpty ? undefined : chain.summary(),

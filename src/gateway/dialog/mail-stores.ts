@@ -1,5 +1,7 @@
 /** The octets of one mail: what the client sent, what services insert, and the message as the client sent it as a content. */
-import { Content, OctetStore } from '../content/index.ts';
+import { CRLF } from '../../base/index.ts';
+import { Content, FixedOctets, OctetStore } from '../content/index.ts';
+import { beginsFolded } from '../trace/index.ts';
 import type { MailWorld } from './world.ts';
 
 export interface MailStoresEvents {
@@ -7,6 +9,8 @@ export interface MailStoresEvents {
   onCaughtUp(): void;
   onFailed(error: Error): void;
 }
+
+const EMPTY_LINE = new FixedOctets(Buffer.from(CRLF));
 
 export class MailStores {
   /** The message as the client sent it, as far as it came. */
@@ -41,6 +45,8 @@ export class MailStores {
   append(octets: Buffer): void {
     this.#original ??= this.#open(() => this.#events.onCaughtUp());
     const at = this.#original.size;
+    // A mail that begins with a continuation line has no header our block could stand in: an empty line goes before it.
+    if (at === 0 && beginsFolded(octets)) this.base.append(EMPTY_LINE, 0, EMPTY_LINE.size);
     this.#original.append(octets);
     this.base.append(this.#original, at, octets.length);
   }

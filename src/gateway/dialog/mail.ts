@@ -152,7 +152,7 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
   data(ticket: number): void {
     const refusal = this.#lost ?? this.chain.fatal;
     if (refusal !== undefined) {
-      this.#answerFinal(ticket, this.#lost === undefined ? this.#traced(refusal) : refusal, 'tempfailed');
+      this.#answerFinal(ticket, this.#lost === undefined ? this.#traced(refusal) : refusal, outcomeOf(refusal));
       return;
     }
     this.#state = 'content';
@@ -173,6 +173,10 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
     }
     if (verdict.argument !== recipient.command.argument && !this.#takeRecipient(recipient, plan, verdict.argument)) {
       this.#answerRcpt(recipient, this.#traced(gatewayReplies.badRewrite));
+      return;
+    }
+    if (this.#lost !== undefined) {
+      this.#answerRcpt(recipient, this.#lost);
       return;
     }
     const { path, hopParameters, relayed } = this.envelope;
@@ -296,8 +300,11 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
   }
 
   isCalledFor(call: PlannedCall): boolean {
-    const first = this.envelope.relayed[0]?.command.forwardPath ?? null;
-    return this.#world.dispatcher.atData(call.step, this.#facts, addressFacts(first), this.#messageFacts());
+    const { dispatcher } = this.#world;
+    const message = this.#messageFacts();
+    return this.envelope.accepted.some(({ command }) =>
+      dispatcher.atData(call.step, this.#facts, addressFacts(command.forwardPath), message),
+    );
   }
 
   #messageFacts(): MessageFacts {
@@ -318,7 +325,8 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
   }
 
   onFailed(error: Error): void {
-    this.storeFailed(error);
+    // What the hop is being sent is read back by `MailRelay`, which says so where it cannot: the hop may have the mail.
+    if (this.#state !== 'relaying') this.storeFailed(error);
   }
 
   onProgress(): void {
@@ -326,7 +334,9 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
   }
 
   rewriteSender(run: ServiceRun, argument: string): void {
-    if (!this.envelope.rewriteSender(argument)) run.declareInvalid('rewrote MAIL to something that is no reverse-path');
+    const from = this.envelope.mailArgument;
+    if (this.envelope.rewriteSender(argument)) this.chain.rewroteSender(run, from, argument);
+    else run.declareInvalid('rewrote MAIL to something that is no reverse-path');
   }
 
   runFailed(run: ServiceRun, failure: Failure): void {

@@ -28,7 +28,7 @@ export class SpillDirectory implements SpillSpace {
   }
 
   get isFull(): boolean {
-    return this.#used >= this.#options.maxOctets;
+    return this.#used + RESERVE_OCTETS > this.#options.maxOctets;
   }
 
   open(): SpillFile {
@@ -46,6 +46,9 @@ export class SpillDirectory implements SpillSpace {
     this.#used -= octets;
   }
 }
+
+/** Less than this is no room for another mail: two reads of a socket. */
+const RESERVE_OCTETS = 128 * 1024;
 
 type Done = (error: Error | undefined) => void;
 
