@@ -131,8 +131,8 @@ export interface ServiceOptions extends ServiceRules {
   readonly endpoints: readonly CalloutEndpoint[];
 }
 
-/** Parts of a dialog a service can be asked to see; the names of the profile. */
-export const PARTS = ['IP', 'EHLO', 'HELO', 'MAIL', 'RCPT', 'VRFY', 'EXPN', 'RAWDATA'] as const;
+/** Parts of a dialog that services are offered; the names of the profile. */
+export const PARTS = ['IP', 'EHLO', 'HELO', 'MAIL', 'RCPT', 'RAWDATA'] as const;
 export type PartName = (typeof PARTS)[number];
 
 export const FAILURE_REASONS = ['timeout', 'unreachable', 'crash', 'invalid', 'overload'] as const;
