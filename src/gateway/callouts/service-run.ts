@@ -242,6 +242,9 @@ export class ServiceRun implements ProcessorTransactionEvents, ChannelWaiter, De
     this.#incoming = undefined;
     if (this.#state !== 'open' || answer === undefined) return;
     const { oldest } = this.#commands;
+    if (answer.part !== 'RAWDATA' && answer.addHeaders.length > 0) {
+      this.#mail.log.warn('callout.add-header', { service: this.service.name, mail: this.#mail.id, part: answer.part });
+    }
     if (answer.part === 'RAWDATA') this.#follow(this.#data?.take(answer, this.service.options.may) ?? 'go-on');
     else if (oldest !== undefined) {
       const verdict = this.#commands.judge(
