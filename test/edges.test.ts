@@ -323,7 +323,7 @@ test('replay: a late service is told of accepted recipients only', async () => {
   const { rig, callouts } = rigWith([keepAll(['RCPT', 'RAWDATA'])], { when: 'message.size > 0' });
   rig.hopRefuses.set('<b@dst.example>', reply(550, '5.1.1', 'no such user'));
   await rig.send(MAIL, ['b@dst.example', 'c@dst.example']);
-  const told = callouts.seen[0]?.filter(({ part }) => part === 'RCPT').map(({ octets }) => `${octets}`);
+  const told = callouts.seen[0]?.filter(({ part }) => part === 'RCPT').map(({ octets }) => octets.toString());
   assert.deepEqual(told, ['<c@dst.example>']);
 });
 
@@ -539,7 +539,7 @@ test('replay: an answer to a replayed RCPT is not taken for the answer to the ne
   const { mail } = await rig.begin();
   assert.equal((await mail.rcpt('b@dst.example')).code, 250);
   const second = await mail.rcpt('c@dst.example');
-  const told = callouts.seen.map((parts) => parts.map((one) => `${one.part}${one.replayed ? '*' : ''} ${one.octets}`));
+  const told = callouts.seen.map((parts) => parts.map((one) => `${one.part}${one.replayed ? '*' : ''} ${one.octets.toString()}`));
   assert.equal(second.code, 250, JSON.stringify([second, told, rig.logged]));
   assert.equal(callouts.seen.length, 2, JSON.stringify(told));
   assert.deepEqual(rig.delivered[0]?.rcpts, ['<b@dst.example>', '<c@dst.example>']);
