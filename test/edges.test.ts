@@ -539,7 +539,9 @@ test('replay: an answer to a replayed RCPT is not taken for the answer to the ne
   const { mail } = await rig.begin();
   assert.equal((await mail.rcpt('b@dst.example')).code, 250);
   const second = await mail.rcpt('c@dst.example');
-  const told = callouts.seen.map((parts) => parts.map((one) => `${one.part}${one.replayed ? '*' : ''} ${one.octets.toString()}`));
+  const told = callouts.seen.map((parts) =>
+    parts.map((one) => `${one.part}${one.replayed ? '*' : ''} ${one.octets.toString()}`),
+  );
   assert.equal(second.code, 250, JSON.stringify([second, told, rig.logged]));
   assert.equal(callouts.seen.length, 2, JSON.stringify(told));
   assert.deepEqual(rig.delivered[0]?.rcpts, ['<b@dst.example>', '<c@dst.example>']);
