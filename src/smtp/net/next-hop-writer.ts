@@ -1,12 +1,17 @@
 /**
  * Writes to a next hop's socket with as few system calls as can be: whatever is given within one turn leaves in one
- * write, content up to 256 KiB as one copied buffer (a copy costs a tenth of a call), more by writev. At most one write
+ * write, a small mail's content as one copied buffer (a copy costs a tenth of a call), more by writev. At most one write
  * is under way, so that a hop that reads slowly is seen by its age, and what waits is counted.
  */
 import { asBuffer } from '../../base/index.ts';
 
 /** Octets of one write. Also the unit by which the rate of a hop is judged. */
 const BATCH_OCTETS = 256 * 1024;
+/**
+ * Content up to this is copied into one buffer, which costs less than a writev of it. More is not: copies of large mail are
+ * memory that V8 counts and collects for, and collecting cost far more than the copy.
+ */
+const COPY_OCTETS = 32 * 1024;
 /** Parts of one writev beyond which a copy is cheaper. */
 const BATCH_PARTS = 64;
 
@@ -106,7 +111,7 @@ export class NextHopWriter {
     const [only] = parts;
     if (parts.length === 1 && only !== undefined) {
       this.#socket.write(only, this.#done);
-    } else if (this.#waitingOctets === 0 || parts.length > BATCH_PARTS) {
+    } else if (octets <= COPY_OCTETS || parts.length > BATCH_PARTS) {
       this.#socket.write(Buffer.concat(parts, octets), this.#done);
     } else {
       this.#socket.cork();
