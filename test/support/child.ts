@@ -5,12 +5,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import type { constants } from 'node:os';
 import { createInterface } from 'node:readline';
-
-/** Children still alive when the test process goes down are ended with it. */
-const alive = new Set<ChildProcessWithoutNullStreams>();
-process.once('exit', () => {
-  for (const child of alive) child.kill('SIGKILL');
-});
+import { atEnd } from './cleanup.ts';
 
 /** A signal by its name. */
 export type Signal = keyof typeof constants.signals;
@@ -45,7 +40,13 @@ export class Child {
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
     this.pid = this.#process.pid ?? -1;
-    alive.add(this.#process);
+    // A child outlives neither its test file nor, as far as it can be helped, the test process.
+    const kill = (): boolean => this.#process.kill('SIGKILL');
+    process.once('exit', kill);
+    const ended = atEnd(async () => {
+      kill();
+      await this.exited;
+    });
     for (const [stream, lines] of [
       [this.#process.stdout, this.stdout],
       [this.#process.stderr, this.stderr],
@@ -58,7 +59,8 @@ export class Child {
     this.#process.stdin.on('error', () => undefined);
     this.exited = new Promise((resolve) => {
       const done = (code: number | null, signal: Signal | null): void => {
-        alive.delete(this.#process);
+        process.off('exit', kill);
+        ended();
         this.#exit = { code, signal };
         this.#wake();
         resolve({ code, signal });

@@ -5,6 +5,7 @@
 import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from './child.ts';
+import { atEnd } from './cleanup.ts';
 import { needPrograms } from './programs.ts';
 import { eventually, freePort, isOpen, scratchFolder } from './scratch.ts';
 
@@ -31,11 +32,13 @@ export class Postfix {
   readonly port: number;
   readonly folder: string;
   readonly #program: string;
+  readonly #ended: () => void;
 
   private constructor(program: string, folder: string, port: number) {
     this.#program = program;
     this.folder = folder;
     this.port = port;
+    this.#ended = atEnd(() => this.stop());
   }
 
   static async start(options: PostfixOptions = {}): Promise<Postfix> {
@@ -91,6 +94,7 @@ export class Postfix {
   }
 
   async stop(): Promise<void> {
+    this.#ended();
     await run(this.#program, ['-c', join(this.folder, 'etc'), 'stop']);
   }
 }

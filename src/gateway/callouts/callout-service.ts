@@ -38,7 +38,7 @@ export interface ChannelWaiter {
 /** Reconnecting waits this long at first, doubled at each failure up to the second figure. */
 const BACKOFF_MS = 250;
 const MAX_BACKOFF_MS = 15_000;
-/** A channel that was up for less has not shown that it works. */
+/** A channel that was up for less, and was never used, has not shown that it works. */
 const STEADY_MS = 5_000;
 /** Mails that may wait for a connection being made; beyond it they are told at once. */
 const MAX_WAITERS = 10_000;
@@ -82,7 +82,7 @@ export class CalloutService {
   take(waiter: ChannelWaiter, avoid: CalloutChannel | undefined): void {
     const ready = this.#least(avoid);
     if (ready !== undefined) {
-      waiter.onChannel(ready);
+      ready.give(waiter);
       return;
     }
     let hope = false;
@@ -118,7 +118,7 @@ export class CalloutService {
     const waiters = [...this.#waiters];
     this.#waiters.clear();
     for (const waiter of waiters) {
-      if (channel.isReady) waiter.onChannel(channel);
+      if (channel.isReady) channel.give(waiter);
       else this.take(waiter, undefined);
     }
   }
@@ -156,6 +156,7 @@ export class CalloutChannel implements ProcessorEvents {
   #selection: Selection | undefined;
   #failures = 0;
   #readyAtMs = 0;
+  #wasUsed = false;
   #trouble = 'not connected yet';
   #closed = false;
 
@@ -202,6 +203,12 @@ export class CalloutChannel implements ProcessorEvents {
     return this.#state.at === 'ready' ? this.#state.opened.agent : undefined;
   }
 
+  /** Hands the ready channel to a mail. */
+  give(waiter: ChannelWaiter): void {
+    this.#wasUsed = true;
+    waiter.onChannel(this);
+  }
+
   /** Connects if nothing is under way. Returns whether there is hope. */
   connect(): boolean {
     if (this.#closed || this.#state.at === 'resting') return false;
@@ -238,6 +245,7 @@ export class CalloutChannel implements ProcessorEvents {
     if (this.#state.at !== 'connecting' || this.#selection === undefined) return;
     this.#state = { at: 'ready', opened: this.#state.opened, selection: this.#selection };
     this.#readyAtMs = this.#world.deadlines.nowMs;
+    this.#wasUsed = false;
     this.#world.log.info('callout.up', {
       service: this.#service.name,
       endpoint: this.name,
@@ -266,7 +274,9 @@ export class CalloutChannel implements ProcessorEvents {
       why: this.#trouble,
     });
     // A channel that had worked is made anew at once; one that cannot be made rests longer each time.
-    if (wasReady && this.#world.deadlines.nowMs - this.#readyAtMs >= STEADY_MS) this.#failures = 0;
+    // One that a mail was given is made anew for the next: that is no oftener than mails come.
+    const isSteady = this.#world.deadlines.nowMs - this.#readyAtMs >= STEADY_MS;
+    if (wasReady && (this.#wasUsed || isSteady)) this.#failures = 0;
     if (wasReady && this.#failures === 0) {
       this.#failures = 1;
       this.#state = { at: 'down' };
