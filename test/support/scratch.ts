@@ -1,18 +1,14 @@
 /** Temporary folders and free ports of a test, all on loopback. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { removeAtEnd } from './cleanup.ts';
 
-const folders = new Set<string>();
-process.once('exit', () => {
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-});
-
-/** A new empty folder, removed when the test process ends. Its path is short: Unix sockets fail beyond about 107 octets. */
+/** A new empty folder, removed at the end of the test file. Its path is short: Unix sockets fail beyond about 107 octets. */
 export function scratchFolder(name: string): string {
   const folder = mkdtempSync(join(tmpdir(), `opes-${name}-`));
-  folders.add(folder);
+  removeAtEnd(folder);
   return folder;
 }
 
