@@ -8,75 +8,11 @@ import { Deadlines } from '../src/base/index.ts';
 import { AdaptedData, MAX_EDITS } from '../src/gateway/callouts/adapted-data.ts';
 import { Content, MemoryBudget, OctetStore, type SpillFile, type SpillSpace } from '../src/gateway/content/index.ts';
 import { SpillDirectory } from '../src/gateway/fs/spill-files.ts';
-import type { FailureAction, Permission } from '../src/gateway/options.ts';
-import type { CalloutTransaction, ProcessorAgent } from '../src/ocp/index.ts';
 import { answerBlock } from '../src/profile/index.ts';
 import { type OutboundEvents, parseMailArgument, reply } from '../src/smtp/index.ts';
 import { MailRig, RigMail } from './support/mail-rig.ts';
 import { type GotPart, MemoryCallouts, type Script, serviceOptions } from './support/memory-callout.ts';
-
-const MAIL = 'From: a@src.example\r\nSubject: test\r\n\r\nHello\r\n';
-const ALL: readonly Permission[] = [
-  'refuse',
-  'tempfail',
-  'add-header',
-  'edit-header',
-  'edit-content',
-  'rewrite-recipient',
-  'rewrite-sender',
-];
-
-function keepAll(adaptive: Script['adaptive']): Script {
-  return {
-    adaptive,
-    informative: ['IP', 'EHLO', 'MAIL'].filter((part) => !adaptive.includes(part as never)) as Script['adaptive'],
-    onPart(tx, part, all) {
-      if (all.length === 1) tx.startMessage();
-      if (part.part !== undefined && part.part !== 'RAWDATA' && adaptive.includes(part.part))
-        tx.useYours(part.offset, part.octets.length);
-    },
-    onOriginalEnd(tx, all) {
-      keepData(tx, all);
-      finish(tx);
-    },
-  };
-}
-
-function keepData(tx: CalloutTransaction, all: readonly GotPart[], block = ''): void {
-  for (const part of all) if (part.part === 'RAWDATA') tx.useYours(part.offset, part.octets.length, block);
-}
-
-function finish(tx: CalloutTransaction): void {
-  tx.endMessage();
-  tx.end();
-}
-
-interface Options {
-  may?: readonly Permission[];
-  onFailure?: FailureAction;
-  timeoutMs?: number;
-  chunk?: number;
-  when?: string;
-}
-
-function rigWith(scripts: readonly Script[], options: Options = {}) {
-  const callouts = new MemoryCallouts(options.chunk);
-  const agents: ProcessorAgent[] = [];
-  const open = callouts.world.openChannel;
-  (callouts.world as { openChannel: typeof open }).openChannel = (...args) => {
-    const opened = open(...args);
-    agents.push(opened.agent);
-    return opened;
-  };
-  const may = new Set(options.may ?? ALL);
-  const pipeline = scripts.map((script, i) => {
-    callouts.servers.set(i + 1, script);
-    return { options: serviceOptions(`s${i + 1}`, may, [i + 1]), ...options };
-  });
-  return { rig: new MailRig(callouts, pipeline), callouts, agents };
-}
-
-const body = (delivered: { content: Buffer } | undefined) => delivered?.content.toString('latin1') ?? '';
+import { ALL, body, finish, keepAll, keepData, MAIL, rigWith } from './support/scripted-services.ts';
 
 async function turns(n = 50): Promise<void> {
   for (let i = 0; i < n; i++) await new Promise(setImmediate);

@@ -2,67 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'vitest';
 import { MailRig } from '../../../test/support/mail-rig.ts';
 import { type GotPart, MemoryCallouts, type Script, serviceOptions } from '../../../test/support/memory-callout.ts';
-import type { CalloutTransaction } from '../../ocp/index.ts';
+import { ALL, body, finish, keepAll, keepData, MAIL, rigWith } from '../../../test/support/scripted-services.ts';
 import { answerBlock } from '../../profile/index.ts';
-import type { FailureAction, Permission } from '../options.ts';
-
-const MAIL = 'From: a@src.example\r\nSubject: test\r\n\r\nHello\r\n';
-const ALL: readonly Permission[] = [
-  'refuse',
-  'tempfail',
-  'add-header',
-  'edit-header',
-  'edit-content',
-  'rewrite-recipient',
-  'rewrite-sender',
-];
-
-/** Answers every adaptive part with itself, by reference. */
-function keepAll(adaptive: Script['adaptive']): Script {
-  return {
-    adaptive,
-    informative: ['IP', 'EHLO', 'MAIL'].filter((part) => !adaptive.includes(part as never)) as Script['adaptive'],
-    onPart(tx, part, all) {
-      if (all.length === 1) tx.startMessage();
-      if (part.part !== undefined && part.part !== 'RAWDATA' && adaptive.includes(part.part))
-        tx.useYours(part.offset, part.octets.length);
-    },
-    onOriginalEnd(tx, all) {
-      keepData(tx, all);
-      finish(tx);
-    },
-  };
-}
-
-function keepData(tx: CalloutTransaction, all: readonly GotPart[], block = ''): void {
-  for (const part of all) if (part.part === 'RAWDATA') tx.useYours(part.offset, part.octets.length, block);
-}
-
-function finish(tx: CalloutTransaction): void {
-  tx.endMessage();
-  tx.end();
-}
-
-function rigWith(
-  scripts: readonly Script[],
-  options: {
-    may?: readonly Permission[];
-    onFailure?: FailureAction;
-    timeoutMs?: number;
-    chunk?: number;
-    when?: string;
-  } = {},
-) {
-  const callouts = new MemoryCallouts(options.chunk);
-  const may = new Set(options.may ?? ALL);
-  const pipeline = scripts.map((script, i) => {
-    callouts.servers.set(i + 1, script);
-    return { options: serviceOptions(`s${i + 1}`, may, [i + 1]), ...options };
-  });
-  return { rig: new MailRig(callouts, pipeline), callouts };
-}
-
-const body = (delivered: { content: Buffer } | undefined) => delivered?.content.toString('latin1') ?? '';
 
 test('without services a mail passes with our trace on top and is otherwise untouched', async () => {
   const { rig } = rigWith([]);
