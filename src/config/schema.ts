@@ -26,7 +26,7 @@ const system = map(
 const limits = map(
   {
     memory: size()
-      .prefault('256KiB')
+      .prefault('2MiB')
       .describe(
         'Content of one mail kept in memory, and sixteen times as much for all mails; the rest goes to files in the data directory.',
       ),
@@ -38,7 +38,7 @@ const limits = map(
       .describe('Connections to one next hop.'),
   },
   'a map of limits',
-  'write limits: { memory: 256KiB }',
+  'write limits: { memory: 2MiB }',
 );
 
 export const configSchema = map(
