@@ -191,7 +191,11 @@ export class ServiceRun implements ProcessorTransactionEvents, ChannelWaiter, De
 
   onDeadline(): void {
     if (this.#state === 'waiting') this.#fail('unreachable', 'no connection to a callout server in time');
-    else this.#fail('timeout', `no answer within ${this.entry.timeoutMs} ms`);
+    else {
+      // Slow, or gone without a word? A server that does not answer this is given up with its connection.
+      this.#channel?.agent?.ping();
+      this.#fail('timeout', `no answer within ${this.entry.timeoutMs} ms`);
+    }
   }
 
   // --- what the callout server sends ---------------------------------------------------------------------------------
