@@ -27,10 +27,6 @@ export class ContentReader {
     this.#wake = wake;
   }
 
-  get offset(): number {
-    return this.#at;
-  }
-
   /** How much of the content as it now is has not been read. */
   get left(): number {
     return this.#content.size - this.#at;

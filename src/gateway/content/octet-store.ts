@@ -69,10 +69,6 @@ export class OctetStore implements Source {
     return this.#size;
   }
 
-  get error(): Error | undefined {
-    return this.#failed;
-  }
-
   /** The source should hold until `onCaughtUp`. */
   get isBehind(): boolean {
     return this.#held;

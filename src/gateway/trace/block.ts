@@ -36,14 +36,12 @@ export interface TraceBlockParts {
   /** In the order the services were called. */
   readonly via: readonly ViaEntry[];
   readonly foreignViaPresent: boolean;
-  /** For a mail that begins with a continuation line (`beginsFolded`): the block ends with an empty line of its own. */
-  readonly endsHeader?: boolean | undefined;
 }
 
 export function makeTraceBlock(parts: TraceBlockParts): Buffer {
   const system = mailUri(parts.system.uri, parts.mailId);
   const via = parts.via.length > 0 || parts.foreignViaPresent ? viaField(system, parts.via) : '';
-  return Buffer.from(`${parts.received}OPES-System: ${system}\r\n${via}${parts.endsHeader ? '\r\n' : ''}`, 'latin1');
+  return Buffer.from(`${parts.received}OPES-System: ${system}\r\n${via}`, 'latin1');
 }
 
 /**

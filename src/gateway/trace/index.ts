@@ -3,11 +3,11 @@
  *
  *   checkAgentUri(uri): string | undefined                        at load: why a URI may not stand in a trace
  *   makeReceived(reception): string                               one field, CRLF at its end
- *   makeTraceBlock({ received, system, mailId, via, foreignViaPresent, endsHeader? }): Buffer
+ *   makeTraceBlock({ received, system, mailId, via, foreignViaPresent }): Buffer
  *   parseTraceField(octets): TraceField | undefined               OPES-System and OPES-Via, caps inside
  *   protectedFields(header): readonly { start, end }[]            what nobody may touch
  *   olderTrace(header): Buffer   hasForeignVia(header): boolean   countReceived(header): number
- *   beginsFolded(mail): boolean                                   then pass `endsHeader: true` to makeTraceBlock
+ *   beginsFolded(mail): boolean                                   then an empty line goes between block and mail
  *   verifyTrace({ block, older }, outputHeader): { intact, repaired?, foreign?, missing? }
  *   traceReplyLine(systemUri, mailId): string   addTraceToReply(reply, line): reply
  *

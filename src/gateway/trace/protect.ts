@@ -138,7 +138,7 @@ function repair(block: Buffer, older: Buffer, output: Buffer, fields: readonly O
   }
   missing += wanted.length - next + [...ours.values()].reduce((sum, n) => sum + n, 0);
   const behind = kept.slice(tailIndex);
-  if (beginsFolded(output) && !endsHeader(block)) behind.push(LINE_END);
+  if (beginsFolded(output)) behind.push(LINE_END);
   behind.push(output.subarray(at));
   const pieces = [[block], kept.slice(0, tailIndex), wanted.slice(next), behind].flat();
   return { intact: false, repaired: joined(pieces), foreign, missing };
@@ -165,16 +165,11 @@ function takePlace(places: Map<string, number[]>, text: string, next: number): n
   return undefined;
 }
 
-function endsHeader(block: Buffer): boolean {
-  return block.subarray(-4).equals(HEADER_END);
-}
-
 function bump(counts: Map<string, number>, text: string, by: number): void {
   counts.set(text, (counts.get(text) ?? 0) + by);
 }
 
 const LINE_END = Buffer.from('\r\n');
-const HEADER_END = Buffer.from('\r\n\r\n');
 
 /** A last field without its line end (a mail that stops inside its header) gets one, or what follows would join it. */
 function closed(field: Buffer): Buffer {
