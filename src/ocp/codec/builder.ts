@@ -10,24 +10,21 @@ export const MESSAGE = 0;
 export const STRUCTURE = 1;
 export const LIST = 2;
 
-/** Of a frame that is not open; never changed. */
-const NO_ITEMS: Value[] = [];
+/** Of whatever has none; never changed. */
+const NO_ITEMS: readonly Value[] = [];
+
+/** Places for values kept between messages: what usual ones have at once. */
+const KEEP_VALUES = 32;
 
 /** A message, structure or list being put together. One frame serves one depth for the life of a parser. */
 class Frame {
   kind = MESSAGE;
-  /** Anonymous values, or the items of a list. Handed out, so each opening begins a new one. */
-  items: Value[] = NO_ITEMS;
+  /** Where its anonymous values, or the items of a list, begin among all that are open. */
+  from = 0;
   /** Set once a named block is open; no anonymous value can follow then. */
   members: Map<string, Value> | undefined = undefined;
   /** The named parameter whose value comes next. */
   key = '';
-
-  /** Lets go of what was built, so that a quiet connection holds on to nothing. */
-  empty(): void {
-    this.items = NO_ITEMS;
-    this.members = undefined;
-  }
 }
 
 export class MessageBuilder {
@@ -37,6 +34,9 @@ export class MessageBuilder {
   /** What is open innermost. */
   #frame = new Frame();
   #depth = 0;
+  /** Anonymous values and items of all that is open, outermost first: handed out as copies of just the right size. */
+  #open: Value[] = [];
+  #openCount = 0;
   #values = 0;
   #name = '';
   #broken: string | undefined = undefined;
@@ -62,7 +62,6 @@ export class MessageBuilder {
 
   start(name: string): void {
     this.#name = name;
-    this.#frame.items = [];
     this.#values = 0;
     this.#broken = undefined;
   }
@@ -89,7 +88,7 @@ export class MessageBuilder {
       this.#frames.push(frame);
     }
     frame.kind = kind;
-    frame.items = [];
+    frame.from = this.#openCount;
     this.#frame = frame;
     return true;
   }
@@ -98,16 +97,16 @@ export class MessageBuilder {
   close(): CodecRule | undefined {
     const closed = this.#frame;
     this.#frame = this.#frames[--this.#depth] ?? closed;
-    const { items } = closed;
+    const items = this.#takeItems(closed.from);
     const value = closed.kind === LIST ? items : { anonymous: items, named: closed.members ?? NO_NAMED };
-    closed.empty();
+    closed.members = undefined;
     return this.add(value);
   }
 
   /** A value takes its place. */
   add(value: Value): CodecRule | undefined {
-    const { members, items } = this.#frame;
-    if (members === undefined) items.push(value);
+    const { members } = this.#frame;
+    if (members === undefined) this.#open[this.#openCount++] = value;
     else if (this.#inPair && this.#depth === 0) return this.#addPair(members, value);
     else this.#addNamed(members, value);
     return undefined;
@@ -121,9 +120,21 @@ export class MessageBuilder {
 
   /** The head is complete. */
   message(payloadSize: number | undefined): Message {
-    const { items, members } = this.#frame;
-    this.#frame.empty();
-    return { name: this.#name, anonymous: items, named: members ?? NO_NAMED, payloadSize, broken: this.#broken };
+    const { members } = this.#frame;
+    const anonymous = this.#takeItems(0);
+    this.#frame.members = undefined;
+    return { name: this.#name, anonymous, named: members ?? NO_NAMED, payloadSize, broken: this.#broken };
+  }
+
+  /** What was added since `from`. Nothing of it stays here, so that a quiet connection holds on to nothing. */
+  #takeItems(from: number): readonly Value[] {
+    const to = this.#openCount;
+    if (from === to) return NO_ITEMS;
+    const items = this.#open.slice(from, to);
+    this.#openCount = from;
+    if (to > KEEP_VALUES) this.#open.length = from;
+    else this.#open.fill(0, from, to);
+    return items;
   }
 
   #addNamed(members: Map<string, Value>, value: Value): void {

@@ -1,3 +1,4 @@
+export { internText } from './intern.ts';
 export { type CodecLimits, DEFAULT_CODEC_LIMITS } from './limits.ts';
 export { DECLARATIONS, type Declaration, MESSAGES, type MessageKind, type TypedOf } from './messages.ts';
 export { Outbox } from './outbox.ts';

@@ -284,7 +284,8 @@ export class MessageParser {
     const taken = Math.min(this.#payloadLeft, end - at);
     this.#in.at = at + taken;
     this.#payloadLeft -= taken;
-    this.#sink.onPayload(taken === buf.length ? buf : buf.subarray(at, at + taken));
+    if (this.#sink.onPayloadIn !== undefined) this.#sink.onPayloadIn(buf, at, at + taken);
+    else this.#sink.onPayload(taken === buf.length ? buf : buf.subarray(at, at + taken));
     return this.#payloadLeft > 0 ? S_PAYLOAD : S_CLOSING;
   }
 

@@ -12,6 +12,8 @@ export interface MessageSink {
   onPayloadStart(message: Message, size: number): void;
   /** A view into the chunk that was fed, never empty. All of them together are exactly `size` octets. */
   onPayload(octets: Buffer): void;
+  /** In place of `onPayload`, if it is there: the octets are [from, to) of the chunk, and no view of them is made. */
+  onPayloadIn?(chunk: Buffer, from: number, to: number): void;
   onPayloadEnd(message: Message): void;
   /** Syntax or a limit broke: framing is lost (RFC 4037, section 5: the connection ends). Nothing is told after it. */
   onBad(rule: CodecRule): void;

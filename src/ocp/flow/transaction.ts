@@ -47,6 +47,8 @@ export type OwnMessage = Exclude<TransactionMessage, TypedOf<'DWP'> | TypedOf<'D
 /** The part of a handler both sides have. */
 export interface TransactionHandler {
   onDataOctets(octets: Buffer): void;
+  /** In place of `onDataOctets`, if it is there: the octets are [from, to) of a chunk, and no view of them is made. */
+  onDataIn?(chunk: Buffer, from: number, to: number): void;
   onDataEnd(named: TypedOf<'DUM'>['named']): void;
   onTurn(): void;
   onEnd(end: TransactionEnd): void;
@@ -140,8 +142,11 @@ export abstract class Transaction<H extends TransactionHandler = TransactionHand
     }
   }
 
-  recvOctets(octets: Buffer): void {
-    if (this.#stage === 'live') this.handler?.onDataOctets(octets);
+  recvOctets(chunk: Buffer, from: number, to: number): void {
+    const handler = this.#stage === 'live' ? this.handler : undefined;
+    if (handler === undefined) return;
+    if (handler.onDataIn !== undefined) handler.onDataIn(chunk, from, to);
+    else handler.onDataOctets(chunk.subarray(from, to));
   }
 
   recvDataEnd(message: TypedOf<'DUM'>): void {

@@ -101,8 +101,8 @@ export class Transactions implements TransactionHost {
     }
   }
 
-  recvOctets(octets: Buffer): void {
-    this.#reading?.recvOctets(octets);
+  recvOctets(chunk: Buffer, from: number, to: number): void {
+    this.#reading?.recvOctets(chunk, from, to);
   }
 
   recvDataEnd(): void {

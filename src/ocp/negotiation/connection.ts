@@ -182,7 +182,11 @@ export class Connection implements MessageSink, TransactionLine {
   }
 
   onPayload(octets: Buffer): void {
-    this.transactions.recvOctets(octets);
+    this.onPayloadIn(octets, 0, octets.length);
+  }
+
+  onPayloadIn(chunk: Buffer, from: number, to: number): void {
+    this.transactions.recvOctets(chunk, from, to);
   }
 
   onPayloadEnd(message: Message): void {

@@ -52,6 +52,8 @@ export interface ProcessorTransactionEvents {
   onData(size: number, named: Named): void;
   /** A view into the octets read: copy it if it is to outlive the call for long and memory matters. */
   onDataOctets(octets: Buffer): void;
+  /** In place of `onDataOctets`, if it is there: the octets are [from, to) of a chunk, and no view of them is made. */
+  onDataIn?(chunk: Buffer, from: number, to: number): void;
   onDataEnd(named: Named): void;
   /** DUY: use that range of the original here. It lies in what is kept, is not disposable, and was sent. */
   onUseYours(orgOffset: number, size: number, named: Named): void;
