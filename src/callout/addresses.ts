@@ -16,7 +16,8 @@ export interface AddressPart {
   readonly part: 'MAIL' | 'RCPT';
   /** Where it lies in the original flow. */
   readonly offset: number;
-  readonly octets: Buffer;
+  /** Its octets, one character each. */
+  readonly text: string;
   readonly isAdaptive: boolean;
   readonly allow: Allow;
   /** It was judged in an earlier transaction already. */
@@ -46,9 +47,10 @@ interface Pending {
   readonly subject: AddressPart;
   /** As it is after the services that were asked. */
   address: Address;
-  octets: Buffer;
+  /** As a service wrote it anew. */
+  rewritten: Buffer | undefined;
   /** As each service that was asked leaves it. */
-  readonly seen: Mailbox[];
+  readonly seen: (Mailbox | undefined)[];
   next: number;
   refusal: string | undefined;
   isDone: boolean;
@@ -70,13 +72,20 @@ export class Addresses {
 
   /** A whole MAIL or RCPT part. */
   add(subject: AddressPart): void {
-    const address = readAddress(subject.part, subject.octets);
+    const address = readAddress(subject.part, subject.text);
     if ('error' in address) {
       this.#host.transaction.end(failure('argument'));
       return;
     }
-    const { octets } = subject;
-    const pending: Pending = { subject, address, octets, seen: [], next: 0, refusal: undefined, isDone: false };
+    const pending: Pending = {
+      subject,
+      address,
+      rewritten: undefined,
+      seen: this.#attendances.map(NOT_YET),
+      next: 0,
+      refusal: undefined,
+      isDone: false,
+    };
     this.#pending.push(pending);
     this.#askOn(pending);
   }
@@ -87,8 +96,7 @@ export class Addresses {
       const attendance = this.#attendances[pending.next] as Attendance;
       const handler = handlerOf(pending.subject, attendance.service);
       if (handler !== undefined && !this.#ask(pending, attendance, handler)) return;
-      pending.seen.push(pending.address.mailbox);
-      pending.next++;
+      pending.seen[pending.next++] = pending.address.mailbox;
     }
     pending.isDone = true;
     this.#answer();
@@ -122,8 +130,7 @@ export class Addresses {
       .finally(() => limit.stop())
       .then((verdict) => {
         if (transaction.isEnded || !this.#take(pending, attendance, verdict)) return;
-        pending.seen.push(pending.address.mailbox);
-        pending.next++;
+        pending.seen[pending.next++] = pending.address.mailbox;
         this.#askOn(pending);
       })
       .catch((error: unknown) => this.#failed(attendance, error));
@@ -154,9 +161,9 @@ export class Addresses {
       return allow.smtpError ? undefined : `the processor takes no refusal of ${part}`;
     }
     const octets = rewriteAddress(part, pending.address, verdict.path);
-    const address = octets === undefined ? undefined : readAddress(part, octets);
+    const address = octets === undefined ? undefined : readAddress(part, octets.toString('latin1'));
     if (octets === undefined || address === undefined || 'error' in address) return `not a path: ${verdict.path}`;
-    pending.octets = octets;
+    pending.rewritten = octets;
     pending.address = address;
     return undefined;
   }
@@ -171,26 +178,34 @@ export class Addresses {
     if (this.#pending.length === 0) this.#host.onAnswered();
   }
 
-  #send({ subject, octets, refusal }: Pending): void {
+  #send({ subject, rewritten, refusal }: Pending): void {
     const { transaction } = this.#host;
-    const { part, offset, isAdaptive } = subject;
+    const { part, offset, text, isAdaptive } = subject;
     if (!isAdaptive || transaction.isEnded) return;
     this.#host.startMessage();
-    const size = subject.octets.length;
-    if (refusal !== undefined) transaction.sendData(answerBlock(part, { smtpError: refusal }), [], 0);
-    else if (octets === subject.octets && transaction.canUseYours(offset, size)) transaction.useYours(offset, size);
-    else transaction.sendData(answerBlock(part, {}), [octets], octets.length);
+    if (refusal !== undefined) {
+      transaction.sendData(answerBlock(part, { smtpError: refusal }), [], 0);
+    } else if (rewritten === undefined && transaction.canUseYours(offset, text.length)) {
+      transaction.useYours(offset, text.length);
+    } else {
+      const octets = rewritten ?? Buffer.from(text, 'latin1');
+      transaction.sendData(answerBlock(part, NOTHING_MORE), [octets], octets.length);
+    }
   }
 
   #record({ subject, seen }: Pending): void {
-    for (const [i, attendance] of this.#attendances.entries()) {
+    for (let i = 0; i < seen.length; i++) {
       const mailbox = seen[i];
+      const attendance = this.#attendances[i] as Attendance;
       if (mailbox === undefined) continue;
       if (subject.part === 'RCPT') attendance.recipients.push(mailbox);
       else attendance.session = attendance.session.withSender(mailbox);
     }
   }
 }
+
+const NOT_YET = (): undefined => undefined;
+const NOTHING_MORE = {};
 
 type AddressHandler = NonNullable<Service['recipient']>;
 

@@ -1,5 +1,5 @@
 /** What an `edit` says: fields and ranges of the message, checked when the service says it, so that its author sees. */
-import { isForbiddenName } from '../profile/index.ts';
+import { isFieldName, isForbiddenName } from '../profile/index.ts';
 import type { Field } from './headers.ts';
 
 export interface Changes {
@@ -29,11 +29,8 @@ export interface RangeChange {
 }
 
 /** Throws on what can be seen to be wrong without the message. */
-export function checkChanges({ headers, ranges = [] }: Changes): void {
-  for (const [name, value] of headers?.add ?? []) checkField(name, value);
-  for (const field of headers?.remove ?? []) checkName(typeof field === 'string' ? field : field.name);
-  for (const [field, value] of headers?.replace ?? [])
-    checkField(typeof field === 'string' ? field : field.name, value);
+export function checkChanges({ headers, ranges = NO_RANGES }: Changes): void {
+  if (headers !== undefined) checkHeaders(headers);
   for (const { start, end, data } of ranges) {
     if (!Number.isInteger(start) || !Number.isInteger(end) || start < 0 || end < start) {
       throw new RangeError(`not a range: ${start} to ${end}`);
@@ -43,14 +40,25 @@ export function checkChanges({ headers, ranges = [] }: Changes): void {
   }
 }
 
+const NO_RANGES: readonly RangeChange[] = [];
+
+function checkHeaders({ add, remove, replace }: HeaderChanges): void {
+  if (add !== undefined) for (const [name, value] of add) checkField(name, value);
+  if (remove !== undefined) for (const field of remove) checkName(typeof field === 'string' ? field : field.name);
+  if (replace === undefined) return;
+  for (const [field, value] of replace) checkField(typeof field === 'string' ? field : field.name, value);
+}
+
 function checkField(name: string, value: string): void {
   checkName(name);
   // Folding is ours to do: a line end in a value would start a field of whoever wrote the value.
-  if (/[\r\n\0]/.test(value)) throw new TypeError(`the value of ${name} holds a line end or NUL`);
+  if (value.includes('\n') || value.includes('\r') || value.includes('\0')) {
+    throw new TypeError(`the value of ${name} holds a line end or NUL`);
+  }
 }
 
 function checkName(name: string): void {
-  if (!/^[!-9;-~]+$/.test(name)) throw new TypeError(`not the name of a field: ${name}`);
+  if (!isFieldName(name)) throw new TypeError(`not the name of a field: ${name}`);
   if (isForbiddenName(name)) throw new TypeError(`services may not touch ${name}`);
 }
 

@@ -6,8 +6,26 @@ import { encodeWords } from '../mail/index.ts';
 const LINE_CHARACTERS = 78;
 /** The whole field without its last CRLF. */
 export function writeField(name: string, value: string): string {
-  return fold(name, encodeText(value.trim()));
+  const text = value.trim();
+  if (isPlain(text) && name.length + ': '.length + text.length <= LINE_CHARACTERS) {
+    return text === '' ? `${name}:` : `${name}: ${text}`;
+  }
+  return fold(name, encodeText(text));
 }
+
+/** Whether nothing of `text` needs to be encoded, nor anyone to look closer. */
+function isPlain(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code < SP || code > TILDE || (code === EQUALS && text.charCodeAt(at + 1) === QUESTION)) return false;
+  }
+  return true;
+}
+
+const SP = 0x20;
+const QUESTION = 0x3f;
+const EQUALS = 0x3d;
+const TILDE = 0x7e;
 
 /**
  * Words beyond ASCII as encoded-words, neighbours together with the spaces between them; other words stay readable. A

@@ -1,6 +1,6 @@
 /** An edit as what is done for it: fields the processor adds, and splices of the message. */
 import { checkAddedField, MAX_ADDED_FIELDS } from '../profile/index.ts';
-import type { Changes, NewField } from './changes.ts';
+import type { Changes, HeaderChanges, NewField, RangeChange } from './changes.ts';
 import { writeField } from './field-text.ts';
 import type { Field, Headers } from './headers.ts';
 import { type Splice, sortSplices } from './splice.ts';
@@ -16,27 +16,29 @@ export const NO_PLAN: Plan = { fields: [], splices: [] };
 /** Whether the header has to be known to carry the changes out. */
 export function needsHeader({ headers }: Changes, canAddFields: boolean): boolean {
   if (headers === undefined) return false;
-  return (!canAddFields && (headers.add?.length ?? 0) > 0) || [headers.remove, headers.replace].some(namesField);
+  const { add, remove, replace } = headers;
+  return (!canAddFields && add !== undefined && add.length > 0) || namesField(remove) || namesField(replace);
 }
 
 /** Throws where the changes cannot be carried out: a bug of the service, or a message it did not expect. */
-export function makePlan({ headers, ranges = [] }: Changes, header: Headers | undefined, canAddFields: boolean): Plan {
-  if (header?.isWhole === false && [headers?.remove, headers?.replace].some(namesField)) {
+export function makePlan(changes: Changes, header: Headers | undefined, canAddFields: boolean): Plan {
+  const { add = NO_FIELDS, remove = NO_REMOVALS, replace = NO_REPLACEMENTS } = changes.headers ?? NO_HEADERS;
+  if (header?.isWhole === false && (namesField(remove) || namesField(replace))) {
     throw new RangeError('the header is too large to find fields in');
   }
-  const splices: Splice[] = ranges.map(({ start, end, data }) => ({ start, end, data: asOctets(data) }));
-  const added: NewField[] = [...(headers?.add ?? [])];
-  for (const field of headers?.remove ?? []) {
+  const texts = add.map(([name, value]) => checked(name, value));
+  const splices: Splice[] = [];
+  for (const { start, end, data } of changes.ranges ?? NO_RANGES) splices.push({ start, end, data: asOctets(data) });
+  for (const field of remove) {
     for (const { start, end } of find(field, header)) splices.push({ start, end, data: NOTHING });
   }
-  for (const [field, value] of headers?.replace ?? []) {
+  for (const [field, value] of replace) {
     const [old] = find(field, header);
-    if (old === undefined) added.push([nameOf(field), value]);
+    if (old === undefined) texts.push(checked(nameOf(field), value));
     else splices.push({ start: old.start, end: old.end, data: asOctets(`${checked(old.name, value)}\r\n`) });
   }
-  const texts = added.map(([name, value]) => checked(name, value));
   if (texts.length > MAX_ADDED_FIELDS) throw new RangeError(`more than ${MAX_ADDED_FIELDS} fields to add`);
-  const byProcessor = canAddFields ? texts : [];
+  const byProcessor = canAddFields ? texts : NO_TEXTS;
   if (!canAddFields && texts.length > 0) {
     const at = belowTrace(header);
     splices.unshift({ start: at, end: at, data: asOctets(texts.map((text) => `${text}\r\n`).join('')) });
@@ -47,11 +49,17 @@ export function makePlan({ headers, ranges = [] }: Changes, header: Headers | un
 }
 
 const NOTHING = new Uint8Array(0);
+// Most changes say one thing only: what they do not say is one empty list for all.
+const NO_HEADERS: HeaderChanges = {};
+const NO_FIELDS: readonly NewField[] = [];
+const NO_REPLACEMENTS: NonNullable<HeaderChanges['replace']> = [];
+const NO_REMOVALS: NonNullable<HeaderChanges['remove']> = [];
+const NO_RANGES: readonly RangeChange[] = [];
+const NO_TEXTS: readonly string[] = [];
 
 function namesField(list: readonly (Field | string | readonly [Field | string, string])[] | undefined): boolean {
-  return (
-    list?.some((item) => typeof item === 'string' || (Array.isArray(item) && typeof item[0] === 'string')) === true
-  );
+  if (list === undefined || list.length === 0) return false;
+  return list.some((item) => typeof item === 'string' || (Array.isArray(item) && typeof item[0] === 'string'));
 }
 
 function find(field: Field | string, header: Headers | undefined): readonly Field[] {

@@ -1,14 +1,6 @@
 /** The services of one server towards one connection: what is negotiated for them, and which of them a mail is for. */
 import { type Deadlines, type Log, silentLog } from '../base/index.ts';
-import {
-  type CalloutEvents,
-  type CalloutTransaction,
-  type CalloutTransactionEvents,
-  failure,
-  type Result,
-  type Structure,
-  uriOf,
-} from '../ocp/index.ts';
+import { type CalloutEvents, failure, type Result, type Structure, uriOf } from '../ocp/index.ts';
 import {
   type Part,
   type PartWishes,
@@ -36,6 +28,13 @@ export interface ServicesOptions {
 /** Ten mails of the usual largest size, read whole; see `maxHeldOctets`. */
 const DEFAULT_MAX_HELD_OCTETS = 512 * 1024 * 1024;
 
+/** What the last transaction was about, and what that came to: on most connections it is the same for all. */
+interface Arrangement {
+  readonly features: readonly Structure[];
+  readonly group: readonly Structure[];
+  readonly outcome: { readonly services: readonly Service[]; readonly selection: Selection } | Result;
+}
+
 /** Services by their URI, for any number of connections. */
 export class ServiceSet {
   readonly #byUri = new Map<string, Service>();
@@ -59,27 +58,26 @@ export class ServiceSet {
 
   /** The handler of one connection. */
   connect({ onOutput, onEnd }: Pick<CalloutEvents, 'onOutput' | 'onEnd'>): CalloutEvents {
-    let known: { readonly feature: Structure; readonly selection: Selection } | undefined;
+    let known: Arrangement | undefined;
     return {
       onOffer: (features) => selectParts(features, this.#wishes),
       onTransaction: (transaction, group) => {
-        const feature = transaction.features.findLast(
-          (one) => uriOf(one) === RECEIVER_URI || uriOf(one) === SENDER_URI,
-        );
-        if (feature === undefined) return failure('no-profile');
-        if (known?.feature !== feature) known = { feature, selection: selectionOf(feature) };
-        return this.#start(transaction, group, known.selection);
+        const { features } = transaction;
+        if (known?.features !== features || known.group !== group) {
+          known = { features, group, outcome: this.#arrange(features, group) };
+        }
+        const { outcome } = known;
+        if ('code' in outcome) return outcome;
+        return new ServiceTransaction(transaction, outcome.services, outcome.selection, this.#tools);
       },
       onOutput,
       onEnd,
     };
   }
 
-  #start(
-    transaction: CalloutTransaction,
-    group: readonly Structure[],
-    selection: Selection,
-  ): CalloutTransactionEvents | Result {
+  #arrange(features: readonly Structure[], group: readonly Structure[]): Arrangement['outcome'] {
+    const feature = features.findLast((one) => uriOf(one) === RECEIVER_URI || uriOf(one) === SENDER_URI);
+    if (feature === undefined) return failure('no-profile');
     const services: Service[] = [];
     for (const uri of serviceUris(group)) {
       const service = this.#byUri.get(uri);
@@ -87,7 +85,7 @@ export class ServiceSet {
       services.push(service);
     }
     if (services.length === 0) return failure('no service');
-    return new ServiceTransaction(transaction, services, selection, this.#tools);
+    return { services, selection: selectionOf(feature) };
   }
 }
 

@@ -1,8 +1,8 @@
 /** What the commands of a mail said, as the parts tell it (profile notes, questions 3 and 19). */
-import { type Part, readArgument, rewriteArgument } from '../profile/index.ts';
+import { type Part, readArgumentText, rewriteArgument } from '../profile/index.ts';
 import type { Mailbox, Session } from './mail.ts';
 
-type Argument = Exclude<ReturnType<typeof readArgument>, { readonly error: string }>;
+type Argument = Exclude<ReturnType<typeof readArgumentText>, { readonly error: string }>;
 
 /** A sender or recipient: what handlers see, and what the wire says. */
 export interface Address {
@@ -16,9 +16,10 @@ export class SessionFacts implements Session {
   helo: string | undefined;
   sender: Mailbox | undefined;
 
+  /** `text`: the payload of a command, one character an octet. */
   learn(part: Part, text: string): void {
-    if (part === 'IP') this.ip = text.replace(/^\[(?:IPv6:)?(.*)\]$/i, '$1');
-    else if (part === 'EHLO' || part === 'HELO') this.helo = text;
+    if (part === 'IP') this.ip = withoutBrackets(text);
+    else if (part === 'EHLO' || part === 'HELO') this.helo = unicode(text);
   }
 
   /** The same facts with another sender. */
@@ -31,10 +32,30 @@ export class SessionFacts implements Session {
   }
 }
 
-/** Reads the payload of MAIL or RCPT; the error is the rule it breaks. */
-export function readAddress(part: 'MAIL' | 'RCPT', octets: Buffer): Address | { readonly error: string } {
-  const argument = readArgument(part, octets);
-  return 'error' in argument ? argument : { argument, mailbox: makeMailbox(argument) };
+/** Reads the payload of MAIL or RCPT, one character an octet; the error is the rule it breaks. */
+export function readAddress(part: 'MAIL' | 'RCPT', text: string): Address | { readonly error: string } {
+  const known = recent[part].get(text);
+  // Handlers of another mail had the mailbox that is remembered: each mail gets its own.
+  if (known !== undefined) return { argument: known.argument, mailbox: { ...known.mailbox } };
+  const argument = readArgumentText(part, text);
+  if ('error' in argument) return argument;
+  const address = { argument, mailbox: makeMailbox(argument) };
+  remember(recent[part], text, address);
+  return { argument, mailbox: { ...address.mailbox } };
+}
+
+/**
+ * Addresses seen lately: mails of an hour share senders and recipients, and the grammar is long. Bounded in number and
+ * in size; those with parameters differ from mail to mail.
+ */
+const recent: Readonly<Record<'MAIL' | 'RCPT', Map<string, Address>>> = { MAIL: new Map(), RCPT: new Map() };
+const MAX_RECENT = 1024;
+const MAX_RECENT_CHARACTERS = 128;
+
+function remember(addresses: Map<string, Address>, text: string, address: Address): void {
+  if (text.length > MAX_RECENT_CHARACTERS || address.argument.params.size > 0) return;
+  if (addresses.size === MAX_RECENT) addresses.clear();
+  addresses.set(text, address);
 }
 
 /** The payload with another path; `undefined` where the service's path is none. */
@@ -54,7 +75,16 @@ function makeMailbox({ path, params }: Argument): Mailbox {
   };
 }
 
+/** An address literal (RFC 5321, section 4.1.3) as the address alone. */
+function withoutBrackets(literal: string): string {
+  if (/^\[[0-9.]*\]$/.test(literal)) return literal.slice(1, -1);
+  return unicode(literal).replace(/^\[(?:IPv6:)?(.*)\]$/i, '$1');
+}
+
 /** Internationalised addresses travel as UTF-8 octets (RFC 6531); handlers get characters. */
-function unicode(latin1: string): string {
-  return /[\x80-\xff]/.test(latin1) ? Buffer.from(latin1, 'latin1').toString('utf8') : latin1;
+export function unicode(latin1: string): string {
+  for (let at = 0; at < latin1.length; at++) {
+    if (latin1.charCodeAt(at) > 0x7f) return Buffer.from(latin1, 'latin1').toString('utf8');
+  }
+  return latin1;
 }

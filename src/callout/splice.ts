@@ -16,6 +16,7 @@ export interface SpliceSink {
 
 /** Puts splices in order; those at one place stay in theirs. `undefined` where two overlap. */
 export function sortSplices(splices: readonly Splice[]): readonly Splice[] | undefined {
+  if (splices.length < 2) return splices;
   const sorted = splices.toSorted((a, b) => a.start - b.start || a.end - b.end);
   for (let i = 1; i < sorted.length; i++) {
     if ((sorted[i] as Splice).start < (sorted[i - 1] as Splice).end) return undefined;

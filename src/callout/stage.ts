@@ -42,7 +42,8 @@ export class Stage implements StreamOwner {
   readonly #outlet: Outlet;
   readonly #canAddFields: boolean;
   readonly #context: CallContext;
-  readonly #limit: TimeLimit;
+  /** Made when a handler takes its time: most answer at once. */
+  #limit: TimeLimit | undefined;
   readonly #stream: MailStream | undefined;
   readonly #whole: WholeMessage | undefined;
   #header: HeaderCollector | undefined;
@@ -62,7 +63,6 @@ export class Stage implements StreamOwner {
     this.#host = host;
     this.#outlet = outlet;
     this.#canAddFields = canAddFields;
-    this.#limit = new TimeLimit(host.deadlines, service.timeoutMs, () => this.#expired());
     const { body, whole, headers } = service.wants;
     if (service.message === undefined) return;
     if (body === 'stream') this.#stream = new MailStream(this);
@@ -74,6 +74,16 @@ export class Stage implements StreamOwner {
   begin(facts: MailFacts): void {
     this.#facts = facts;
     this.#askIfReady();
+  }
+
+  /** Whether the octets that come are nothing to it but their number. */
+  get countsOnly(): boolean {
+    return this.#state === 'splicing' && this.#stream === undefined;
+  }
+
+  /** In place of `feed` where `countsOnly` says so. */
+  count(octets: number): void {
+    this.#received += octets;
   }
 
   feed(octets: Buffer): void {
@@ -113,18 +123,18 @@ export class Stage implements StreamOwner {
   /** The mail is over, whatever ended it. */
   over(): void {
     this.#state = 'over';
-    this.#limit.stop();
+    this.#limit?.stop();
     this.#whole?.drop();
     this.#stream?.fail(MAIL_OVER);
     this.#replacement?.stop();
   }
 
   onReaderWaits(): void {
-    this.#limit.stop();
+    this.#limit?.stop();
   }
 
   onReaderFed(): void {
-    if (this.#state === 'asked' || this.#state === 'replacing') this.#limit.start();
+    if (this.#state === 'asked' || this.#state === 'replacing') this.#timeLimit().start();
   }
 
   wantPause(): void {
@@ -177,7 +187,7 @@ export class Stage implements StreamOwner {
   }
 
   #await(answer: Promise<MessageVerdict>): void {
-    this.#limit.start();
+    this.#timeLimit().start();
     answer
       .then((verdict) => {
         if (this.#state === 'asked') this.#decide(verdict);
@@ -186,7 +196,7 @@ export class Stage implements StreamOwner {
   }
 
   #decide(verdict: MessageVerdict): void {
-    this.#limit.stop();
+    this.#limit?.stop();
     if (!isVerdict(verdict, VERDICTS)) {
       this.#threw(new TypeError('not a verdict on a message'));
       return;
@@ -251,7 +261,7 @@ export class Stage implements StreamOwner {
   #replace(content: Content): void {
     this.#state = 'replacing';
     this.#outlet.useNothing();
-    this.#replacement = new Replacement(content, this.#outlet, this.#limit, this.#isWhole);
+    this.#replacement = new Replacement(content, this.#outlet, this.#timeLimit(), this.#isWhole);
     this.#replacement
       .run(() => this.#stream?.leave())
       .then((isMade) => {
@@ -260,6 +270,11 @@ export class Stage implements StreamOwner {
         this.#outlet.finish();
       })
       .catch((error: unknown) => this.#threw(error));
+  }
+
+  #timeLimit(): TimeLimit {
+    this.#limit ??= new TimeLimit(this.#host.deadlines, this.#service.timeoutMs, () => this.#expired());
+    return this.#limit;
   }
 
   #expired(): void {

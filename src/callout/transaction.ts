@@ -7,6 +7,7 @@ import {
   type CalloutTransaction,
   type CalloutTransactionEvents,
   failure,
+  internText,
   isStructure,
   type Named,
   type Result,
@@ -23,7 +24,7 @@ import { Addresses, type Attendance } from './addresses.ts';
 import { CallContext } from './calls.ts';
 import { Held, type HeldBudget } from './held.ts';
 import { Link } from './link.ts';
-import { ORIGINAL, type Source } from './outlet.ts';
+import { ORIGINAL } from './outlet.ts';
 import type { Service } from './service.ts';
 import { SessionFacts } from './session.ts';
 import { Stage } from './stage.ts';
@@ -35,6 +36,9 @@ export interface ServerTools {
   readonly budget: HeldBudget;
 }
 
+const NO_STAGES: readonly Stage[] = [];
+const NO_LINKS: readonly Link[] = [];
+
 /*
  *   commands -- first RAWDATA --> message -- AME, or a verdict that ends it --> over
  */
@@ -43,13 +47,12 @@ export class ServiceTransaction implements CalloutTransactionEvents {
   readonly log: Log;
   readonly deadlines: Deadlines;
   readonly budget: HeldBudget;
-  readonly held: Held;
   readonly isOnly: boolean;
   readonly #selection: Selection;
   readonly #attendances: readonly Attendance[];
   readonly #addresses: Addresses;
-  #stages: Stage[] = [];
-  #links: Link[] = [];
+  #stages: readonly Stage[] = NO_STAGES;
+  #links: readonly Link[] = NO_LINKS;
   #outlet: WireOutlet | undefined;
   #isStarted = false;
   #isOriginalEnded = false;
@@ -57,8 +60,10 @@ export class ServiceTransaction implements CalloutTransactionEvents {
   /** The DUM being received, where it is of a part we know. */
   #data: PartData | undefined;
   #offset = 0;
-  #argument: Buffer[] = [];
+  /** Octets of the command being received, one character each. */
+  #argument = '';
   #base = 0;
+  #held: Held | undefined;
   #isHoldingThis = false;
   #mayHold = true;
   #keptFrom = 0;
@@ -70,7 +75,6 @@ export class ServiceTransaction implements CalloutTransactionEvents {
     this.log = tools.log;
     this.deadlines = tools.deadlines;
     this.budget = tools.budget;
-    this.held = new Held(tools.budget);
     this.isOnly = services.length === 1;
     this.#selection = selection;
     const session = new SessionFacts();
@@ -83,8 +87,13 @@ export class ServiceTransaction implements CalloutTransactionEvents {
     this.#addresses = new Addresses(this, this.#attendances);
   }
 
+  get held(): Held {
+    this.#held ??= new Held(this.budget);
+    return this.#held;
+  }
+
   get isHolding(): boolean {
-    return this.held.octets > 0;
+    return this.#held !== undefined && this.#held.octets > 0;
   }
 
   onOriginalStart(): void {}
@@ -105,19 +114,32 @@ export class ServiceTransaction implements CalloutTransactionEvents {
     else this.#onPart(data, part, offset, size);
   }
 
-  onDataOctets(octets: Buffer): void {
+  onDataIn(chunk: Buffer, from: number, to: number): void {
     const part = this.#data?.part;
     if (part === undefined) return;
     if (part !== 'RAWDATA') {
-      this.#argument.push(octets);
+      const text = internText(chunk, from, to);
+      this.#argument = this.#argument === '' ? text : this.#argument + text;
       return;
     }
-    if (this.#isHoldingThis && this.#mayHold && !this.held.add(this.#offset - this.#base, octets)) {
+    const mustHold = this.#isHoldingThis && this.#mayHold;
+    const first = this.#stages[0];
+    if (!mustHold && first?.countsOnly === true) {
+      this.#offset += to - from;
+      first.count(to - from);
+      return;
+    }
+    const octets = chunk.subarray(from, to);
+    if (mustHold && !this.held.add(this.#offset - this.#base, octets)) {
       this.#end('no-memory');
       return;
     }
     this.#offset += octets.length;
-    this.#stages[0]?.feed(octets);
+    first?.feed(octets);
+  }
+
+  onDataOctets(octets: Buffer): void {
+    this.onDataIn(octets, 0, octets.length);
   }
 
   onDataEnd(): void {
@@ -144,9 +166,9 @@ export class ServiceTransaction implements CalloutTransactionEvents {
     for (const { context } of this.#attendances) context.abort();
     for (const stage of this.#stages) stage.over();
     for (const link of this.#links) link.drop();
-    this.held.clear();
-    this.#stages = [];
-    this.#argument = [];
+    this.#held?.clear();
+    this.#stages = NO_STAGES;
+    this.#argument = '';
   }
 
   startMessage(): void {
@@ -157,7 +179,7 @@ export class ServiceTransaction implements CalloutTransactionEvents {
 
   stopHolding(): void {
     this.#mayHold = false;
-    this.held.clear();
+    this.#held?.clear();
   }
 
   onRoom(): void {
@@ -182,7 +204,7 @@ export class ServiceTransaction implements CalloutTransactionEvents {
     this.#lastPart = part;
     this.#offset = offset;
     if (part !== 'RAWDATA') {
-      this.#argument = [];
+      this.#argument = '';
       return;
     }
     if (isFirst) this.#startStages(data, offset);
@@ -191,16 +213,14 @@ export class ServiceTransaction implements CalloutTransactionEvents {
   }
 
   #onCommand(data: PartData, part: Part): void {
-    const [only] = this.#argument;
-    const octets = only !== undefined && this.#argument.length === 1 ? only : Buffer.concat(this.#argument);
-    this.#argument = [];
+    const text = this.#argument;
+    this.#argument = '';
     if (part === 'MAIL' || part === 'RCPT') {
       const isAdaptive = this.#selection.adaptive.has(part) && !data.replayed;
       const { allow, replayed } = data;
-      this.#addresses.add({ part, offset: this.#offset, octets: Buffer.from(octets), isAdaptive, allow, replayed });
+      this.#addresses.add({ part, offset: this.#offset, text, isAdaptive, allow, replayed });
       return;
     }
-    const text = octets.toString('utf8');
     for (const { session } of this.#attendances) session.learn(part, text);
   }
 
@@ -209,34 +229,32 @@ export class ServiceTransaction implements CalloutTransactionEvents {
     this.#base = base;
     const isAdaptive = this.#selection.adaptive.has('RAWDATA');
     const part = { base, isAdaptive, allow };
-    let source: Source = ORIGINAL;
-    const fails = {
-      refuse: (reply: string) => this.#outlet?.refuse(reply),
-      fail: (reason: string) => this.#outlet?.fail(reason),
-    };
-    for (let i = 1; i < this.#attendances.length; i++) {
-      const link = new Link(source, this.held, this.budget, fails);
-      this.#links.push(link);
-      source = link;
-    }
-    const outlet = new WireOutlet(this, part, source);
+    if (!this.isOnly) this.#makeLinks();
+    const outlet = new WireOutlet(this, part, this.#links.at(-1) ?? ORIGINAL);
     this.#outlet = outlet;
     this.#stages = this.#attendances.map(({ service, context }, i) => {
       const link = this.#links[i];
       return new Stage(service, context, this, link ?? outlet, link === undefined && allow.addHeader && isAdaptive);
     });
-    for (const [i, link] of this.#links.entries()) {
-      const next = this.#stages[i + 1];
-      if (next !== undefined) link.connect(next);
-    }
+    for (let i = 0; i < this.#links.length; i++) this.#links[i]?.connect(this.#stages[i + 1] as Stage);
     if (this.#addresses.isAnswered) this.#begin();
   }
 
-  #begin(): void {
-    for (const [i, stage] of this.#stages.entries()) {
-      const attendance = this.#attendances[i];
-      if (attendance !== undefined) stage.begin(attendance);
+  #makeLinks(): void {
+    const fails = {
+      refuse: (reply: string) => this.#outlet?.refuse(reply),
+      fail: (reason: string) => this.#outlet?.fail(reason),
+    };
+    const links: Link[] = [];
+    for (let i = 1; i < this.#attendances.length; i++) {
+      links.push(new Link(links.at(-1) ?? ORIGINAL, this.held, this.budget, fails));
     }
+    this.#links = links;
+  }
+
+  #begin(): void {
+    const stages = this.#stages;
+    for (let i = 0; i < stages.length; i++) stages[i]?.begin(this.#attendances[i] as Attendance);
   }
 
   /** Commands were all there was. */

@@ -5,7 +5,7 @@
 import { type CalloutTransaction, failure } from '../ocp/index.ts';
 import { answerBlock } from '../profile/index.ts';
 import type { Held } from './held.ts';
-import type { Outlet, Source } from './outlet.ts';
+import { ORIGINAL, type Outlet, type Source } from './outlet.ts';
 
 /** What the processor takes, and where its message begins. */
 export interface MessagePart {
@@ -29,6 +29,8 @@ export interface Wire {
   onRoom(): void;
 }
 
+const NO_FIELDS: readonly string[] = [];
+
 type Item =
   | { readonly kind: 'use'; readonly start: number; end: number }
   /** `heldEnd`: where these octets end in the original, if they were held for it. */
@@ -45,7 +47,7 @@ export class WireOutlet implements Outlet {
   readonly #source: Source;
   #queue: Item[] = [];
   #queued = 0;
-  #fields: readonly string[] = [];
+  #fields: readonly string[] = NO_FIELDS;
   #state: 'open' | 'finishing' | 'over' = 'open';
   #hasAnswered = false;
   #isAsking = false;
@@ -67,6 +69,10 @@ export class WireOutlet implements Outlet {
 
   use(start: number, end: number): void {
     if (this.#state !== 'open' || !this.#part.isAdaptive) return;
+    if (this.#source === ORIGINAL) {
+      this.#useOriginal(start, end);
+      return;
+    }
     this.#source.walk(
       start,
       end,
@@ -173,7 +179,7 @@ export class WireOutlet implements Outlet {
     const fields = this.#fields;
     this.#hasAnswered = true;
     if (fields.length === 0) return part === undefined ? '' : RAWDATA_BLOCK;
-    this.#fields = [];
+    this.#fields = NO_FIELDS;
     return answerBlock(part, { addHeaders: fields });
   }
 

@@ -9,7 +9,11 @@ export const MAX_ARGUMENT_OCTETS = 8192;
 
 /** Reads the argument in `octets`; the error is the rule it breaks. */
 export function readArgument(part: 'MAIL' | 'RCPT', octets: Buffer): MailArgument | { readonly error: string } {
-  const text = octets.toString('latin1');
+  return readArgumentText(part, octets.toString('latin1'));
+}
+
+/** The same, of octets that are text already, one character an octet. */
+export function readArgumentText(part: 'MAIL' | 'RCPT', text: string): MailArgument | { readonly error: string } {
   const step = part === 'MAIL' ? parseMailArgument(text) : parseRcptArgument(text);
   if (step.kind === 'got') return step.value;
   return { error: step.kind === 'bad' ? step.rule : 'argument' };

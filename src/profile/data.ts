@@ -2,8 +2,7 @@
  * What a processor says beside the octets of a part (draft section 3.3): the named lines of its DUM. There are few
  * combinations, so each is rendered once and read into one shared value: neither side sets memory aside per message.
  */
-import { atomText, type Named } from '../ocp/index.ts';
-import { readNames } from './lists.ts';
+import { atomText, isList, type Named } from '../ocp/index.ts';
 import { PARTS, type Part, partByName } from './parts.ts';
 
 /** What the processor takes as an answer to this part. */
@@ -29,6 +28,11 @@ export function dataBlock(part: Part, allow: Allow, flags?: { readonly replayed?
 
 /** Reads the named parameters of a processor's DUM; an error makes the message invalid. */
 export function readData(named: Named): PartData | { readonly error: string } {
+  if (named.size === 1) {
+    const only = named.get('AM-Part');
+    const part = typeof only === 'string' ? partByName(only) : undefined;
+    if (part !== undefined) return DATA[NUMBER[part] * 8] as PartData;
+  }
   if (named.has('SMTP-Error') || named.has('Add-Header')) return { error: 'reply-from-processor' };
   const name = named.get('AM-Part');
   if (name === undefined) return { error: 'am-part-missing' };
@@ -37,10 +41,12 @@ export function readData(named: Named): PartData | { readonly error: string } {
   let addHeader = false;
   const allow = named.get('Allow');
   if (allow !== undefined) {
-    const names = readNames(allow);
-    if (names === undefined) return { error: 'allow-type' };
-    smtpError = names.includes('SMTP-Error');
-    addHeader = names.includes('Add-Header');
+    if (!isList(allow)) return { error: 'allow-type' };
+    for (const name of allow) {
+      if (typeof name === 'object') return { error: 'allow-type' };
+      if (name === 'SMTP-Error') smtpError = true;
+      else if (name === 'Add-Header') addHeader = true;
+    }
   }
   const replayed = named.get('Replayed');
   if (typeof replayed === 'object') return { error: 'replayed-type' };

@@ -1,6 +1,12 @@
-export { checkAddedField, isForbiddenName, MAX_ADDED_FIELD_OCTETS, MAX_ADDED_FIELDS } from './added-field.ts';
+export {
+  checkAddedField,
+  isFieldName,
+  isForbiddenName,
+  MAX_ADDED_FIELD_OCTETS,
+  MAX_ADDED_FIELDS,
+} from './added-field.ts';
 export { type Answer, answerBlock, BROKEN_REFUSAL, readAnswer } from './answer.ts';
-export { MAX_ARGUMENT_OCTETS, readArgument, rewriteArgument } from './argument.ts';
+export { MAX_ARGUMENT_OCTETS, readArgument, readArgumentText, rewriteArgument } from './argument.ts';
 export { ALLOW_NOTHING, type Allow, dataBlock, type PartData, readData } from './data.ts';
 export { makeOffer, type Offered, readSelection, type Selection } from './offer.ts';
 export { canFollow, type DraftPart, PARTS, type Part, partByName, RECEIVER_URI, SENDER_URI } from './parts.ts';
