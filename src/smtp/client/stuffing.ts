@@ -6,8 +6,8 @@
  * hop that takes LF for a line end must not find `LF . LF` and read the rest of a mail as commands.
  */
 import { asBuffer, CR, DOT, LF } from '../../base/index.ts';
+import { scanLines } from '../scan/line-scan.ts';
 
-const LINE_DOT = Buffer.from('\n.');
 const ONE_DOT = Buffer.from('.');
 const END = Buffer.from('.\r\n');
 const LINE_AND_END = Buffer.from('\r\n.\r\n');
@@ -24,15 +24,14 @@ export class DotStuffer {
     if (length === 0) return 0;
     let added = length;
     let from = 0;
-    if (this.#last === LF && chunk[0] === DOT) {
-      out.push(ONE_DOT);
-      added++;
-    }
-    for (let at = chunk.indexOf(LINE_DOT); at >= 0; at = chunk.indexOf(LINE_DOT, at + 1)) {
-      // Up to and with the dot; the dot that begins the next piece is the doubled one.
-      out.push(chunk.subarray(from, at + 2));
-      from = at + 1;
-      added++;
+    for (let at = scanLines(chunk, 0, length, this.#last); at < length; ) {
+      if (chunk[at] === DOT && (at === 0 ? this.#last : chunk[at - 1]) === LF) {
+        // Up to and with the dot; the dot that begins the next piece is the doubled one.
+        out.push(at === 0 ? ONE_DOT : chunk.subarray(from, at + 1));
+        from = at;
+        added++;
+      }
+      at = scanLines(chunk, at + 1, length, chunk[at] as number);
     }
     out.push(from === 0 ? chunk : chunk.subarray(from));
     this.#lastButOne = length > 1 ? (chunk[length - 2] as number) : this.#last;

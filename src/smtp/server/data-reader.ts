@@ -11,9 +11,11 @@
  *        └──────┘ ◀──────────────other──── line ◀─other─── dot    cr ◀─other──┘ (CR becomes content)
  */
 import { CR, DOT, LF } from '../../base/index.ts';
+import { scanLines } from '../scan/line-scan.ts';
 
 export interface RangeSink {
-  take(buf: Buffer, from: number, to: number): void;
+  /** `isClean`: every LF within the range stands behind a CR within it, and every CR but a last one before an LF. */
+  take(buf: Buffer, from: number, to: number, isClean: boolean): void;
 }
 
 type Before =
@@ -34,6 +36,8 @@ const LONE_CR = Buffer.from('\r');
 export class DataReader {
   readonly #sink: RangeSink;
   #before: Before = 'line';
+  /** A bare CR or LF was seen: the sink will refuse the content, and only its end is looked for. */
+  #isBroken = false;
 
   constructor(sink: RangeSink) {
     this.#sink = sink;
@@ -53,7 +57,7 @@ export class DataReader {
           if (chunk[at] !== LF || (at + 1 < end && chunk[at + 1] !== DOT)) {
             this.#before = 'text';
           } else {
-            this.#sink.take(chunk, at, at + 1);
+            this.#sink.take(chunk, at, at + 1, false);
             this.#before = 'line';
             at++;
           }
@@ -68,7 +72,7 @@ export class DataReader {
           break;
         case 'dot-cr':
           if (chunk[at] === LF) return at + 1;
-          this.#sink.take(LONE_CR, 0, 1);
+          this.#sink.take(LONE_CR, 0, 1, false);
           this.#before = 'text';
           break;
       }
@@ -79,15 +83,24 @@ export class DataReader {
   /** Hands on up to the next line that starts with a dot, or all. */
   #onText(chunk: Buffer, at: number): number {
     const end = chunk.length;
-    const found = chunk.indexOf(DOT_LINE, at);
-    if (found >= 0) {
-      this.#sink.take(chunk, at, found + 2);
-      this.#before = 'dot';
-      return found + 3;
+    const found = this.#isBroken ? findDotLine(chunk, at) : scanLines(chunk, at, end, 0);
+    if (found < end && (chunk[found] !== DOT || chunk[found - 1] !== LF)) {
+      this.#isBroken = true;
+      return at;
     }
-    this.#sink.take(chunk, at, end);
+    this.#sink.take(chunk, at, found, !this.#isBroken);
+    if (found < end) {
+      this.#before = 'dot';
+      return found + 1;
+    }
     if (chunk[end - 1] === CR) this.#before = 'cr';
     else if (chunk[end - 1] === LF && end - 2 >= at && chunk[end - 2] === CR) this.#before = 'line';
     return end;
   }
+}
+
+/** Where a dot stands behind CRLF, from `at` on; the length where nowhere. */
+function findDotLine(chunk: Buffer, at: number): number {
+  const found = chunk.indexOf(DOT_LINE, at);
+  return found < 0 ? chunk.length : found + 2;
 }

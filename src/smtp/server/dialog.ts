@@ -302,7 +302,7 @@ export class Dialog {
   onChunk(chunk: state.Chunk, buf: Buffer, from: number, to: number): void {
     chunk.left -= to - from;
     if (!('code' in chunk.fate)) {
-      chunk.fate.take(buf, from, to);
+      chunk.fate.take(buf, from, to, false);
       chunk.fate = this.#resetIfFlawed(chunk.fate) ?? chunk.fate;
     }
     if (chunk.left === 0) this.#onChunkEnd(chunk);

@@ -41,13 +41,15 @@ export class Intake {
     return this.#octets > this.#maxDropped;
   }
 
-  take(buf: Buffer, from: number, to: number): void {
+  /** `isClean`: see `RangeSink`. */
+  take(buf: Buffer, from: number, to: number, isClean: boolean): void {
     this.#octets += to - from;
     if (this.#flaw !== undefined) return;
     // The newlines up to the cap are judged first, so that the refusal does not depend on the chunks.
     const over = Math.max(0, this.#octets - this.#maxSize);
     const end = Math.max(from, to - over);
-    this.#flaw = this.#check.next(buf, from, end) ?? (over > 0 ? 'too-big' : undefined);
+    const flaw = isClean ? this.#check.nextClean(buf, from, end) : this.#check.next(buf, from, end);
+    this.#flaw = flaw ?? (over > 0 ? 'too-big' : undefined);
     if (this.#flaw === undefined) this.#pieces.put(buf, from, to);
   }
 

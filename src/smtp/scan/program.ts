@@ -1,0 +1,67 @@
+/**
+ * The scanner's inner loop as WebAssembly: sixteen octets at a time, which JavaScript cannot do. It is short enough to be
+ * written down as the instructions themselves; `line-scan.test.ts` holds it against a loop over octets.
+ *
+ *     scan(size): memory[0] is the octet before the data, memory[1..size] the data. Returns the first index into the data
+ *     of an LF behind no CR, of no LF behind a CR, or of a dot behind an LF; at least `size` where there is none.
+ *     Reads up to 15 octets past the data.
+ */
+
+/** Pages of 64 KiB: the data, and what is read past it. */
+const PAGES = 2;
+const I32 = 0x7f;
+const V128 = 0x7b;
+
+// Instructions, and the numbers of the parameter and the locals.
+const get = (local: number) => [0x20, local];
+const set = (local: number) => [0x21, local];
+const i32 = (value: number) => [0x41, value];
+const ADD = 0x6a;
+const LESS = 0x49;
+const TRAILING_ZEROS = 0x68;
+const LOOP = [0x03, 0x40];
+const IF = [0x04, 0x40];
+const END = 0x0b;
+const AGAIN = [0x0c, 1];
+const RETURN = 0x0f;
+/** The sixteen octets from the address on the stack, plus `offset`, on. */
+const load = (offset: number) => [0xfd, 0x00, 0, offset];
+const sixteen = (octet: number) => [0xfd, 0x0c, ...Array.from({ length: 16 }, () => octet)];
+const EQUAL = [0xfd, 0x23];
+const AND = [0xfd, 0x4e];
+const OR = [0xfd, 0x50];
+const XOR = [0xfd, 0x51];
+const ANY = [0xfd, 0x53];
+/** One bit for each octet, the first the lowest. */
+const BITS = [0xfd, 0xe4, 0x00];
+const [SIZE, AT, HERE, BEFORE, HITS] = [0, 1, 2, 3, 4];
+const [LF, CR, DOT] = [0x0a, 0x0d, 0x2e];
+
+const instructions = [
+  [LOOP, get(AT), get(SIZE), LESS, IF],
+  [get(AT), load(1), set(HERE), get(AT), load(0), set(BEFORE)],
+  // One of: an LF here, a CR before.
+  [get(HERE), sixteen(LF), EQUAL, get(BEFORE), sixteen(CR), EQUAL, XOR],
+  // Or both: a dot here, an LF before.
+  [get(HERE), sixteen(DOT), EQUAL, get(BEFORE), sixteen(LF), EQUAL, AND, OR, set(HITS)],
+  [get(HITS), ANY, IF, get(AT), get(HITS), BITS, TRAILING_ZEROS, ADD, RETURN, END],
+  [get(AT), i32(16), ADD, set(AT), AGAIN, END, END],
+  [get(SIZE), END],
+].flat(3);
+
+/** An unsigned number below 2^14, as LEB128. */
+const number = (n: number) => (n < 128 ? [n] : [(n & 127) | 128, n >> 7]);
+const sized = (content: readonly number[]) => [...number(content.length), ...content];
+const named = (name: string) => sized([...Buffer.from(name, 'latin1')]);
+const section = (id: number, content: readonly number[]) => [id, ...sized(content)];
+
+export const program = Uint8Array.from(
+  [
+    [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+    section(1, [1, 0x60, 1, I32, 1, I32]),
+    section(3, [1, 0]),
+    section(5, [1, 0x01, PAGES, PAGES]),
+    section(7, [2, ...named('memory'), 2, 0, ...named('scan'), 0, 0]),
+    section(10, [1, ...sized([2, 1, I32, 3, V128, ...instructions])]),
+  ].flat(),
+);
