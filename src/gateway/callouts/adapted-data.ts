@@ -11,13 +11,13 @@ import { Content, type OctetStore } from '../content/index.ts';
 
 export type Edit =
   | { readonly kind: 'copy'; readonly offset: number; readonly size: number }
-  | { readonly kind: 'insert'; readonly size: number };
+  /** `at`: where the octets are in the store of insertions. */
+  | { readonly kind: 'insert'; readonly at: number; readonly size: number };
 
 /** Pieces of one answer beyond which it is an attack, not an edit: a DUY costs its sender twenty octets (design, section 2). */
 export const MAX_EDITS = 20_000;
 
 export class AdaptedData {
-  readonly output = new Content();
   readonly #input: Content;
   readonly #inserted: () => OctetStore;
   readonly #maxOctets: number;
@@ -25,6 +25,7 @@ export class AdaptedData {
   /** Where the input goes on, if the service is copying it. */
   #mirror = 0;
   #octetsInserted = 0;
+  #size = 0;
 
   /** `maxOctets`: the output may not be larger. `inserted` is asked for at the first inserted octet. */
   constructor(input: Content, inserted: () => OctetStore, maxOctets: number) {
@@ -41,20 +42,30 @@ export class AdaptedData {
     return this.#octetsInserted;
   }
 
+  /** The answer as a content, made when it is asked for: most answers are the input, and nobody does. */
+  get output(): Content {
+    const output = new Content();
+    for (const edit of this.#edits) {
+      if (edit.kind === 'copy') output.appendRange(this.#input, edit.offset, edit.size);
+      else output.append(this.#inserted(), edit.at, edit.size);
+    }
+    return output;
+  }
+
   /** The answer is the input, whole. Only to be asked when both are complete. */
   get isUnchanged(): boolean {
-    const only = this.#edits[0];
     if (this.#edits.length === 0) return this.#input.size === 0;
-    return this.#edits.length === 1 && only?.kind === 'copy' && only.offset === 0 && only.size === this.#input.size;
+    const only = this.#edits.length === 1 ? this.#edits[0] : undefined;
+    return only?.kind === 'copy' && only.offset === 0 && only.size === this.#input.size;
   }
 
   /** A DUY: the range must lie inside the input. Returns the cap that broke, if one did. */
   copy(offset: number, size: number): 'adapted-size' | 'adapted-pieces' | undefined {
     if (size === 0) return undefined;
-    if (this.output.size + size > this.#maxOctets) return 'adapted-size';
-    this.output.appendRange(this.#input, offset, size);
+    if (this.#size + size > this.#maxOctets) return 'adapted-size';
+    this.#size += size;
     this.#mirror = offset + size;
-    const last = this.#edits.at(-1);
+    const last = this.#last;
     if (last?.kind === 'copy' && last.offset + last.size === offset) {
       this.#edits[this.#edits.length - 1] = { kind: 'copy', offset: last.offset, size: last.size + size };
       return undefined;
@@ -66,19 +77,24 @@ export class AdaptedData {
   insert(octets: Buffer): 'adapted-size' | 'adapted-pieces' | undefined {
     if (octets.length === 0) return undefined;
     if (this.#isMirrored(octets)) return this.copy(this.#mirror, octets.length);
-    if (this.output.size + octets.length > this.#maxOctets) return 'adapted-size';
+    if (this.#size + octets.length > this.#maxOctets) return 'adapted-size';
+    this.#size += octets.length;
     const store = this.#inserted();
     const at = store.size;
     if (octets.length < 4096) store.appendCopy(octets);
     else store.append(octets);
-    this.output.append(store, at, octets.length);
     this.#octetsInserted += octets.length;
-    const last = this.#edits.at(-1);
+    const last = this.#last;
     if (last?.kind === 'insert') {
-      this.#edits[this.#edits.length - 1] = { kind: 'insert', size: last.size + octets.length };
+      this.#edits[this.#edits.length - 1] = { kind: 'insert', at: last.at, size: last.size + octets.length };
       return undefined;
     }
-    return this.#note({ kind: 'insert', size: octets.length });
+    return this.#note({ kind: 'insert', at, size: octets.length });
+  }
+
+  get #last(): Edit | undefined {
+    const { length } = this.#edits;
+    return length === 0 ? undefined : this.#edits[length - 1];
   }
 
   #note(edit: Edit): 'adapted-pieces' | undefined {

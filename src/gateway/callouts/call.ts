@@ -85,12 +85,8 @@ export class Call {
 
   viaEntry(): ViaEntry | undefined {
     if (this.#outcome === undefined) return undefined;
-    const { uri } = this.planned.step.service.options;
-    return {
-      uri,
-      outcome: this.#outcome,
-      ...(this.#outcome === 'skipped' ? { reason: this.run.failure?.reason } : {}),
-    };
+    const reason = this.#outcome === 'skipped' ? this.run.failure?.reason : undefined;
+    return { uri: this.planned.step.service.options.uri, outcome: this.#outcome, reason };
   }
 
   record(): CallRecord {

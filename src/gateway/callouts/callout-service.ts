@@ -9,6 +9,7 @@ import type { ConnectionEnd, ProcessorAgent, ProcessorEvents, ProcessorOptions, 
 import type { Part, Selection } from '../../profile/index.ts';
 import { makeOffer, readSelection } from '../../profile/index.ts';
 import type { CalloutEndpoint, Permission, ServiceOptions } from '../options.ts';
+import { type PartPlans, planParts } from './part-plan.ts';
 
 /** A connection to a callout server; made by the shell (`ocp/net`), or by a test. */
 export interface OpenedChannel {
@@ -75,7 +76,8 @@ export class CalloutService {
 
   /** The parts the servers selected, as last negotiated; for deciding whether MAIL has to wait for a callout. */
   get lastSelection(): Selection | undefined {
-    return this.#channels.find((channel) => channel.selection !== undefined)?.selection;
+    for (const { selection } of this.#channels) if (selection !== undefined) return selection;
+    return undefined;
   }
 
   /** `avoid`: a channel that was lost with this mail on it; used again only if there is no other. */
@@ -154,6 +156,7 @@ export class CalloutChannel implements ProcessorEvents {
   readonly #rest: Armed;
   #state: ChannelState = { at: 'down' };
   #selection: Selection | undefined;
+  #plans: PartPlans | undefined;
   #failures = 0;
   #readyAtMs = 0;
   #wasUsed = false;
@@ -191,6 +194,11 @@ export class CalloutChannel implements ProcessorEvents {
 
   get selection(): Selection | undefined {
     return this.#selection;
+  }
+
+  /** What is sent here of each part. */
+  get plans(): PartPlans | undefined {
+    return this.#plans;
   }
 
   /** Why the last attempt failed, for the log and the console. */
@@ -238,6 +246,7 @@ export class CalloutChannel implements ProcessorEvents {
     for (const warning of read.warnings)
       this.#world.log.warn('callout.profile', { service: this.#service.name, endpoint: this.name, warning });
     this.#selection = read.selection;
+    this.#plans = planParts(read.selection, this.#service.options.may);
     return undefined;
   }
 

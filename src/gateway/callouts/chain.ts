@@ -50,7 +50,7 @@ const NO_CONTENT = new Content();
 
 export class Chain implements DataWaiter {
   readonly #mail: ChainMail;
-  #calls: Call[];
+  #calls: Call[] = [];
   // The data stage.
   #at = -1;
   #base: Content = NO_CONTENT;
@@ -61,7 +61,7 @@ export class Chain implements DataWaiter {
 
   constructor(mail: ChainMail, calls: readonly PlannedCall[]) {
     this.#mail = mail;
-    this.#calls = calls.map((planned) => new Call(planned, mail));
+    for (let i = 0; i < calls.length; i++) this.#calls.push(new Call(calls[i] as PlannedCall, mail));
   }
 
   /** MAIL was shown to the leading services; now the recipient has decided on all of them. */
@@ -96,8 +96,7 @@ export class Chain implements DataWaiter {
 
   /** `mailArgument` is asked anew for each service: an earlier one may have rewritten it. */
   rcptCommand(argument: string, mailArgument: () => string, done: (verdict: CommandVerdict) => void): void {
-    const calls = this.#calls.filter((call) => !call.planned.isOpen);
-    new Walk(calls, 'RCPT', argument, mailArgument, done).next();
+    new Walk(this.#calls, 'RCPT', argument, mailArgument, done).next();
   }
 
   // --- mail data ----------------------------------------------------------------------------------------------------
@@ -148,11 +147,12 @@ export class Chain implements DataWaiter {
       case 'failed':
         this.#afterFailure(call);
         return;
+      case 'header-added':
+        call.took('header-added');
+        this.#goOn(withAddedFields(outcome.addHeaders, this.#base));
+        return;
       case 'adapted':
-        if (outcome.isSame) {
-          call.took('header-added');
-          this.#goOn(withAddedFields(outcome.addHeaders, this.#base));
-        } else this.#judgeChanges(call, outcome.output, outcome.addHeaders);
+        this.#judgeChanges(call, outcome.output, outcome.addHeaders);
     }
   }
 
@@ -164,7 +164,12 @@ export class Chain implements DataWaiter {
 
   /** What the trace says of each service that was, or should have been, called. */
   via(): ViaEntry[] {
-    return this.#calls.flatMap((call) => call.viaEntry() ?? []);
+    const via: ViaEntry[] = [];
+    for (const call of this.#calls) {
+      const entry = call.viaEntry();
+      if (entry !== undefined) via.push(entry);
+    }
+    return via;
   }
 
   /** For the log line: each service, what came of it and how long it took. */
@@ -334,14 +339,16 @@ class Walk implements CommandWaiter {
   }
 
   next(): void {
-    const call = this.#calls[this.#at];
+    // A service whose rule waits for the message hears of the envelope then.
+    while (this.#at < this.#calls.length && this.#calls[this.#at]?.planned.isOpen === true) this.#at++;
+    const call = this.#at < this.#calls.length ? this.#calls[this.#at] : undefined;
     if (call === undefined) {
       this.#done({ kind: 'pass', argument: this.#argument });
       return;
     }
-    if (this.#part === 'MAIL') call.run.mail(this.#argument, this);
+    if (this.#part === 'MAIL') call.run.tellMail(this.#argument, this);
     else {
-      if (!call.run.hasMail) call.run.mail(this.#mailArgument(), undefined);
+      if (!call.run.hasMail) call.run.tellMail(this.#mailArgument(), undefined);
       call.run.rcpt(this.#argument, this);
     }
   }
@@ -376,7 +383,9 @@ class Walk implements CommandWaiter {
 /** Fields added by a service stand right below our trace block, in the order given (profile notes, question 14). */
 function withAddedFields(fields: readonly string[], base: Content): Content {
   if (fields.length === 0) return base;
-  const octets = new FixedOctets(Buffer.from(fields.map((field) => `${field}\r\n`).join(''), 'latin1'));
+  let text = '';
+  for (const field of fields) text += `${field}\r\n`;
+  const octets = new FixedOctets(Buffer.from(text, 'latin1'));
   const out = new Content();
   out.append(octets, 0, octets.size);
   out.appendRange(base, 0, base.size);

@@ -2,9 +2,10 @@
  * The command parts of one run: sent in the order they came, answered in the same order (profile notes, question 9). They are
  * kept for as long as the run, so that they can be told again to another server when the first one was lost.
  */
-import type { Answer, Part, Selection } from '../../profile/index.ts';
+import type { Answer, Part } from '../../profile/index.ts';
 import type { Reply } from '../../smtp/index.ts';
 import type { Permission } from '../options.ts';
+import type { PartPlans } from './part-plan.ts';
 import { missingForRefusal, missingForRewrite } from './permissions.ts';
 import { refusalReply } from './refusal.ts';
 
@@ -19,14 +20,21 @@ export interface CommandWaiter {
   onAnswer(answer: CommandAnswer): void;
 }
 
-export interface CommandPart {
+export class CommandPart {
   readonly part: Part;
   readonly octets: Buffer;
   waiter: CommandWaiter | undefined;
   /** Its offset in the original flow of the transaction under way. */
-  offset: number;
+  offset = -1;
   /** An answer was taken, or it is told for information only: sent as a replay, without a say. */
   isSettled: boolean;
+
+  constructor(part: Part, text: string, waiter: CommandWaiter | undefined, isSettled: boolean) {
+    this.part = part;
+    this.octets = Buffer.from(text, 'latin1');
+    this.waiter = waiter;
+    this.isSettled = isSettled;
+  }
 }
 
 export const UNCHANGED: CommandAnswer = { kind: 'unchanged' };
@@ -36,10 +44,10 @@ export class CommandParts {
   #sent = 0;
   #awaiting: CommandPart[] = [];
   /** Replays: nothing is owed for them, but a server that does not know the mark may answer them all the same. */
-  #replayed: CommandPart[] = [];
+  #replayed: CommandPart[] | undefined;
 
   add(part: Part, text: string, waiter: CommandWaiter | undefined, isSettled = false): void {
-    this.#parts.push({ part, octets: Buffer.from(text, 'latin1'), waiter, offset: -1, isSettled });
+    this.#parts.push(new CommandPart(part, text, waiter, isSettled));
   }
 
   get isEmpty(): boolean {
@@ -48,26 +56,29 @@ export class CommandParts {
 
   /** The next one to be sent. */
   get next(): CommandPart | undefined {
-    return this.#parts[this.#sent];
+    return this.#sent < this.#parts.length ? this.#parts[this.#sent] : undefined;
   }
 
   /** The oldest one that owes an answer. */
   get oldest(): CommandPart | undefined {
-    return this.#awaiting[0];
+    return this.#awaiting.length === 0 ? undefined : this.#awaiting[0];
   }
 
   sent(part: CommandPart, isAdaptive: boolean): void {
     this.#sent++;
-    if (isAdaptive) (part.isSettled ? this.#replayed : this.#awaiting).push(part);
+    if (!isAdaptive) return;
+    if (!part.isSettled) this.#awaiting.push(part);
+    else if (this.#replayed === undefined) this.#replayed = [part];
+    else this.#replayed.push(part);
   }
 
   /** Whether a DUM for `part`, or a DUY of that range, answers a replay. */
   isReplay(part: string | undefined): boolean {
-    return this.#replayed.some((one) => one.part === part);
+    return this.#replayed?.some((one) => one.part === part) === true;
   }
 
   isReplayRange(offset: number, size: number): boolean {
-    return this.#replayed.some((one) => one.offset === offset && one.octets.length === size);
+    return this.#replayed?.some((one) => one.offset === offset && one.octets.length === size) === true;
   }
 
   answered(): void {
@@ -78,7 +89,7 @@ export class CommandParts {
   restart(): void {
     this.#sent = 0;
     this.#awaiting = [];
-    this.#replayed = [];
+    this.#replayed = undefined;
   }
 
   /** Whoever still waits; they wait no more. */
@@ -90,9 +101,9 @@ export class CommandParts {
     });
   }
 
-  /** The parts that were sent to a server that selected `selection`. */
-  shown(selection: Selection | undefined): Part[] {
-    return this.#parts.slice(0, this.#sent).flatMap(({ part }) => (selection?.sees(part) ? [part] : []));
+  /** The parts that were sent to a server that is sent what `plans` say. */
+  shown(plans: PartPlans): Part[] {
+    return this.#parts.slice(0, this.#sent).flatMap(({ part }) => (plans[part].isSeen ? [part] : []));
   }
 
   /** What a DUM says about the oldest part, or the rule it breaks. */
@@ -103,7 +114,7 @@ export class CommandParts {
       return missing === undefined ? { kind: 'refused', reply } : { kind: 'broken', rule: `no permission: ${missing}` };
     }
     if (octets.equals(oldest.octets)) return UNCHANGED;
-    const replays = this.#replayed.filter((one) => one.part === oldest.part);
+    const replays = this.#replayed?.filter((one) => one.part === oldest.part) ?? [];
     if (replays.some((one) => octets.equals(one.octets))) return { kind: 'replay' };
     // Of a server that answers replays too it cannot be told whose answer this is: one recipient must never get another's.
     if (replays.length > 0) return { kind: 'broken', rule: 'answer-ambiguous-behind-replay' };

@@ -12,12 +12,9 @@ import { refusalReply } from './refusal.ts';
 
 export type DataOutcome =
   | { readonly kind: 'unchanged' }
-  | {
-      readonly kind: 'adapted';
-      readonly output: Content;
-      readonly isSame: boolean;
-      readonly addHeaders: readonly string[];
-    }
+  /** The octets are the input's. */
+  | { readonly kind: 'header-added'; readonly addHeaders: readonly string[] }
+  | { readonly kind: 'adapted'; readonly output: Content; readonly addHeaders: readonly string[] }
   | { readonly kind: 'refused'; readonly reply: Reply }
   /** The run failed; `run.failure` says how. */
   | { readonly kind: 'failed' };
@@ -28,6 +25,14 @@ export type DataStep = 'go-on' | { readonly refused: Reply } | { readonly broken
 /** What one DUM carries at the most (design, section 2: taken in turn with other mails). */
 const PORTION = 64 * 1024;
 
+const NO_FIELDS: readonly string[] = [];
+
+/** What an answer may take up, and where what it inserts is put. */
+export interface AnswerRoom {
+  readonly inserted: OctetStore;
+  readonly maxAdaptedOctets: number;
+}
+
 export class DataExchange {
   /** Where the data begins in the transaction's original flow. */
   readonly start: number;
@@ -35,19 +40,15 @@ export class DataExchange {
   readonly adapted: AdaptedData | undefined;
   readonly #input: Content;
   readonly #reader: ContentReader;
-  readonly #addHeaders: string[] = [];
+  #addHeaders: readonly string[] = NO_FIELDS;
   #isAnswered = false;
 
-  constructor(
-    start: number,
-    input: Content,
-    answer: { readonly inserted: () => OctetStore; readonly maxOctets: number } | undefined,
-    wake: () => void,
-  ) {
+  /** `room`: for the answer; absent where none is taken. */
+  constructor(start: number, input: Content, room: AnswerRoom | undefined, wake: () => void) {
     this.start = start;
     this.#input = input;
     this.#reader = new ContentReader(input, wake);
-    this.adapted = answer === undefined ? undefined : new AdaptedData(input, answer.inserted, answer.maxOctets);
+    this.adapted = room === undefined ? undefined : new AdaptedData(input, () => room.inserted, room.maxAdaptedOctets);
   }
 
   /** Octets of the input as it is now that were not read. */
@@ -84,9 +85,10 @@ export class DataExchange {
       return missing === undefined ? { refused: reply } : { broken: `no permission: ${missing}` };
     }
     this.#isAnswered = true;
+    if (answer.addHeaders.length === 0) return 'go-on';
     const missing = missingForAddedHeaders(may, answer.addHeaders);
     if (missing !== undefined) return { broken: `no permission: ${missing}` };
-    this.#addHeaders.push(...answer.addHeaders);
+    this.#addHeaders = this.#addHeaders.length === 0 ? answer.addHeaders : [...this.#addHeaders, ...answer.addHeaders];
     if (this.#addHeaders.length > MAX_ADDED_FIELDS) return { broken: 'add-header-count' };
     return 'go-on';
   }
@@ -95,8 +97,8 @@ export class DataExchange {
   outcome(): DataOutcome | { readonly kind: 'broken'; readonly rule: string } {
     if (this.adapted === undefined) return { kind: 'unchanged' };
     if (!this.#isAnswered) return { kind: 'broken', rule: 'part-unanswered' };
-    const { output, isUnchanged } = this.adapted;
-    if (isUnchanged && this.#addHeaders.length === 0) return { kind: 'unchanged' };
-    return { kind: 'adapted', output, isSame: isUnchanged, addHeaders: this.#addHeaders };
+    const addHeaders = this.#addHeaders;
+    if (!this.adapted.isUnchanged) return { kind: 'adapted', output: this.adapted.output, addHeaders };
+    return addHeaders.length === 0 ? { kind: 'unchanged' } : { kind: 'header-added', addHeaders };
   }
 }

@@ -1,0 +1,42 @@
+/**
+ * What a callout server is sent of each part, and what is said with it: follows from what it selected and from what the
+ * service may do, so it is settled once for a connection and not for each mail.
+ */
+import { ALLOW_NOTHING, type Allow, dataBlock, type Part, type Selection } from '../../profile/index.ts';
+import type { Permission } from '../options.ts';
+
+export interface PartPlan {
+  readonly isSeen: boolean;
+  /** An answer is owed, and taken. */
+  readonly isAdaptive: boolean;
+  /** The named lines of the part's DUM. */
+  readonly block: string;
+  /** The same for a part that was answered already: told for information, and marked so (D4). */
+  readonly replayBlock: string;
+}
+
+export type PartPlans = Readonly<Record<Part, PartPlan>>;
+
+export function planParts(selection: Selection, may: ReadonlySet<Permission>): PartPlans {
+  const onCommand: Allow = { smtpError: may.has('refuse') || may.has('tempfail'), addHeader: false };
+  const onData: Allow = { ...onCommand, addHeader: may.has('add-header') || may.has('edit-header') };
+  const plan = (part: Part, allow: Allow): PartPlan => {
+    const isAdaptive = selection.adaptive.has(part);
+    return {
+      isSeen: selection.sees(part),
+      isAdaptive,
+      block: dataBlock(part, isAdaptive ? allow : ALLOW_NOTHING),
+      replayBlock: dataBlock(part, ALLOW_NOTHING, { replayed: true }),
+    };
+  };
+  return {
+    IP: plan('IP', onCommand),
+    EHLO: plan('EHLO', onCommand),
+    HELO: plan('HELO', onCommand),
+    MAIL: plan('MAIL', onCommand),
+    RCPT: plan('RCPT', onCommand),
+    VRFY: plan('VRFY', onCommand),
+    EXPN: plan('EXPN', onCommand),
+    RAWDATA: plan('RAWDATA', onData),
+  };
+}
