@@ -195,7 +195,6 @@ test('packages are imported only by the parts that own them', () => {
     yaml: ['config'],
     zod: ['config'],
     commander: ['cli'],
-    pino: ['cli'],
     'prom-client': ['cli'],
     hono: ['console'],
     '@hono/node-server': ['console'],

@@ -1,9 +1,8 @@
 /**
- * Logs on stderr: one JSON object a line (pino), or short lines for a person where stderr is a terminal. A line of `warn`
+ * Logs on stderr: one JSON object a line, or short lines for a person where stderr is a terminal. A line of `warn`
  * or `error` is out at once, others within a moment (`stderr.ts`). No worker thread, so nothing is lost at exit.
  */
 import { styleText } from 'node:util';
-import { pino } from 'pino';
 import type { Log, LogFields } from '../base/index.ts';
 import { LEVELS, type Level } from './levels.ts';
 import { LineWriter } from './stderr.ts';
@@ -19,31 +18,49 @@ export function makeLog(level: Level, isTerminal: boolean): FlushedLog {
   return isTerminal ? terminalLog(level) : jsonLog(level, new LineWriter(STDERR));
 }
 
-export function jsonLog(level: Level, lines: LineWriter): FlushedLog {
-  const logger = pino(
-    {
-      level,
-      base: null,
-      messageKey: 'event',
-      timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-    },
-    lines,
-  );
-  return {
-    debug: (event, fields) => logger.debug(fields ?? {}, event),
-    info: (event, fields) => logger.info(fields ?? {}, event),
-    warn(event, fields) {
-      logger.warn(fields ?? {}, event);
-      lines.flush();
-    },
-    error(event, fields) {
-      logger.error(fields ?? {}, event);
-      lines.flush();
-    },
-    flush: () => lines.flush(),
+export function jsonLog(least: Level, lines: LineWriter): FlushedLog {
+  const from = LEVELS.indexOf(least);
+  const time = new TimeText();
+  const say = (level: Level) => {
+    const head = `{"level":"${level}","time":"`;
+    if (LEVELS.indexOf(level) < from) return ignore;
+    return (event: string, fields?: LogFields): void => {
+      const rest = fields === undefined ? '}' : fieldsText(fields);
+      lines.write(`${head}${time.now()}","event":${JSON.stringify(event)}${rest}\n`);
+      if (level === 'warn' || level === 'error') lines.flush();
+    };
   };
+  return { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error'), flush: () => lines.flush() };
 }
+
+/** What follows the event: the fields that have a value, and the closing brace. */
+function fieldsText(fields: LogFields): string {
+  let text: string;
+  try {
+    text = JSON.stringify(fields);
+  } catch {
+    // A value that JSON cannot say (a cycle, a bigint) is a fault of ours; the line is still wanted.
+    return ',"unwritable":true}';
+  }
+  return text === '{}' ? '}' : `,${text.slice(1)}`;
+}
+
+/** The time of day, made once a millisecond. */
+class TimeText {
+  #ms = 0;
+  #text = '';
+
+  now(): string {
+    const ms = Date.now();
+    if (ms !== this.#ms) {
+      this.#ms = ms;
+      this.#text = new Date(ms).toISOString();
+    }
+    return this.#text;
+  }
+}
+
+function ignore(): void {}
 
 const COLOURS = { debug: 'gray', info: 'green', warn: 'yellow', error: 'red' } as const;
 

@@ -2,8 +2,6 @@
  * Stderr for logs: lines are gathered for a moment and written in one synchronous call, so a line a mail costs no system
  * call of its own. A reader that is slow costs memory up to a cap and then lines, which are counted; one that is gone
  * costs nothing more. Never waits, never throws: a log must not stop mail.
- *
- * (pino's own destination waits for ever in `flushSync` once the reader is gone, and calls fsync each time.)
  */
 import { writeSync } from 'node:fs';
 
