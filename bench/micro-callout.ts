@@ -8,7 +8,7 @@
  */
 import { Deadlines } from '../src/base/index.ts';
 import { ServiceSet } from '../src/callout/server.ts';
-import { CalloutAgent, ProcessorAgent, type ProcessorTransaction } from '../src/ocp/index.ts';
+import { CalloutAgent, ProcessorAgent, type ProcessorTransaction, Scratch } from '../src/ocp/index.ts';
 import { ALLOW_NOTHING, dataBlock, makeOffer, makeService, type Part, readAnswer } from '../src/profile/index.ts';
 import service from './header-service.ts';
 
@@ -91,6 +91,7 @@ class Sender {
   }
 }
 
+const scratch = new Scratch();
 const set = new ServiceSet([service], { deadlines: new Deadlines() });
 
 function openServer(onOutput: () => void): CalloutAgent {
@@ -144,12 +145,20 @@ function record(): Talk {
 
 const { toServer, toProcessor } = record();
 
+/** As a socket does that takes all at once: the octets are counted and gone. */
+function write(agent: ProcessorAgent | CalloutAgent): number {
+  let octets = 0;
+  for (const buffer of agent.outbox.take(scratch)) octets += buffer.length;
+  scratch.giveBack(false);
+  return octets;
+}
+
 function serve(): number {
   const server = openServer(() => undefined);
   let octets = 0;
   for (const read of toServer) {
     server.recv(read);
-    for (const buffer of server.outbox.take()) octets += buffer.length;
+    octets += write(server);
     server.drained();
   }
   server.close();
@@ -162,9 +171,9 @@ function send(): number {
   let octets = 0;
   let at = 0;
   const flush = () => {
-    for (const buffer of agent.outbox.take()) octets += buffer.length;
+    octets += write(agent);
     agent.drained();
-    for (const buffer of agent.outbox.take()) octets += buffer.length;
+    octets += write(agent);
   };
   const recv = () => {
     const read = toProcessor[at++];

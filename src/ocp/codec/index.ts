@@ -5,6 +5,7 @@ export { Outbox } from './outbox.ts';
 export { MessageParser, type ParserOptions } from './parser.ts';
 export { type BrokenMessage, readMessage, type TypedMessage } from './read-message.ts';
 export type { CodecRule, LimitRule, SyntaxRule } from './rules.ts';
+export { Scratch } from './scratch.ts';
 export type { MessageSink } from './sink.ts';
 export { OK, type Range, type Result, uriOf } from './types.ts';
 export {

@@ -1,4 +1,5 @@
 import { asBuffer } from '../../base/index.ts';
+import type { Scratch } from './scratch.ts';
 
 /** A system call costs what copying some hundred KiB costs, so output up to this size leaves as one copied buffer. */
 const COALESCE_OCTETS = 256 * 1024;
@@ -39,8 +40,11 @@ export class Outbox {
     this.#pending += octets.length;
   }
 
-  /** Empties the box into few buffers: one if it is small, else large payloads by reference and copies between them. */
-  take(): Buffer[] {
+  /**
+   * Empties the box into few buffers: one if it is small, else large payloads by reference and copies between them. With
+   * `scratch` copies may be in it, so that they are good until it is given back.
+   */
+  take(scratch?: Scratch): Buffer[] {
     const parts = this.#parts;
     const total = this.#pending;
     if (this.#text !== '') parts.push(this.#text);
@@ -48,12 +52,12 @@ export class Outbox {
     this.#parts = [];
     this.#pending = 0;
     if (total === 0) return [];
-    if (total <= COALESCE_OCTETS) return [copied(parts, 0, parts.length, total)];
-    return split(parts);
+    if (total <= COALESCE_OCTETS) return [copied(parts, 0, parts.length, total, scratch)];
+    return split(parts, scratch);
   }
 }
 
-function split(parts: readonly (string | Uint8Array)[]): Buffer[] {
+function split(parts: readonly (string | Uint8Array)[], scratch: Scratch | undefined): Buffer[] {
   const taken: Buffer[] = [];
   let from = 0;
   let octets = 0;
@@ -61,19 +65,25 @@ function split(parts: readonly (string | Uint8Array)[]): Buffer[] {
     const part = parts[i] as string | Uint8Array;
     const alone = typeof part !== 'string' && part.length >= BY_REFERENCE_OCTETS;
     if (octets > 0 && (alone || octets + part.length > COALESCE_OCTETS)) {
-      taken.push(copied(parts, from, i, octets));
+      taken.push(copied(parts, from, i, octets, scratch));
       octets = 0;
     }
     if (octets === 0) from = i;
     if (alone) taken.push(asBuffer(part));
     else octets += part.length;
   }
-  if (octets > 0) taken.push(copied(parts, from, parts.length, octets));
+  if (octets > 0) taken.push(copied(parts, from, parts.length, octets, scratch));
   return taken;
 }
 
-function copied(parts: readonly (string | Uint8Array)[], from: number, to: number, octets: number): Buffer {
-  const buffer = Buffer.allocUnsafe(octets);
+function copied(
+  parts: readonly (string | Uint8Array)[],
+  from: number,
+  to: number,
+  octets: number,
+  scratch: Scratch | undefined,
+): Buffer {
+  const buffer = scratch?.lend(octets) ?? Buffer.allocUnsafe(octets);
   let at = 0;
   for (let i = from; i < to; i++) {
     const part = parts[i] as string | Uint8Array;

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { Armed, type Deadline, type Deadlines, type Log } from '../../base/index.ts';
-import type { Outbox, Result } from '../codec/index.ts';
+import { type Outbox, type Result, Scratch } from '../codec/index.ts';
 import { type ConnectionEnd, failure } from '../flow/result.ts';
 import type { TimerKind } from '../negotiation/connection.ts';
 import { ticker } from './ticker.ts';
@@ -36,6 +36,9 @@ const MAX_UNREAD_OCTETS = 1024 * 1024;
 
 /** Probes of the operating system on quiet connections find hosts that vanished. */
 const KEEP_ALIVE_MS = 60_000;
+
+/** Writing is over before anything else happens, so that all connections share it. */
+const scratch = new Scratch();
 
 type TimerName = TimerKind | 'connect' | 'write' | 'close';
 
@@ -212,14 +215,15 @@ export class SocketShell {
 
   /** True if the socket wants more. */
   #write(): boolean {
-    const buffers = this.#agent.outbox.take();
-    const [first] = buffers;
-    if (first === undefined) return true;
-    if (buffers.length === 1) return this.#socket.write(first);
+    const buffers = this.#agent.outbox.take(scratch);
+    if (buffers.length === 0) return true;
+    const socket = this.#socket;
     let wantsMore = true;
-    this.#socket.cork();
-    for (const buffer of buffers) wantsMore = this.#socket.write(buffer);
-    this.#socket.uncork();
+    if (buffers.length > 1) socket.cork();
+    for (const buffer of buffers) wantsMore = socket.write(buffer);
+    if (buffers.length > 1) socket.uncork();
+    // Nothing left to write: the system has its copy of all of it, or there is no socket to write it to any more.
+    scratch.giveBack(socket.writableLength > 0);
     return wantsMore;
   }
 
