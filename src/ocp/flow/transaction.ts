@@ -113,6 +113,11 @@ export abstract class Transaction<H extends TransactionHandler = TransactionHand
     return '';
   }
 
+  /** The octets [from, to) of a chunk for a handler: a view of them, or a copy where chunks are read over each other. */
+  protected octetsOf(chunk: Buffer, from: number, to: number): Buffer {
+    return chunk.subarray(from, to);
+  }
+
   recvData(message: TypedOf<'DUM'>): Rule | undefined {
     this.touched = this.host.epoch;
     return this.#stage === 'live' ? this.recvOwnData(message) : undefined;
@@ -146,7 +151,7 @@ export abstract class Transaction<H extends TransactionHandler = TransactionHand
     const handler = this.#stage === 'live' ? this.handler : undefined;
     if (handler === undefined) return;
     if (handler.onDataIn !== undefined) handler.onDataIn(chunk, from, to);
-    else handler.onDataOctets(chunk.subarray(from, to));
+    else handler.onDataOctets(this.octetsOf(chunk, from, to));
   }
 
   recvDataEnd(message: TypedOf<'DUM'>): void {

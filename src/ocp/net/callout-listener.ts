@@ -84,6 +84,7 @@ class Acceptor {
       log: options.log,
       onClosed: () => this.#remove(agent),
     });
+    socket.on('data', (chunk: Buffer) => shell.recv(chunk));
     this.#agents.add(agent);
     if (!isFull) events = this.#makeEvents({ agent, remoteAddress: socket.remoteAddress ?? '' });
     shell.open();

@@ -1,4 +1,4 @@
-import { connect, type Socket } from 'node:net';
+import { connect, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { ProcessorAgent } from '../processor/agent.ts';
 import { isLoopback, isProtected } from './endpoint.ts';
@@ -33,7 +33,7 @@ export class ProcessorChannel {
       },
       onOffer: (features) => events.onOffer?.(features),
     });
-    const socket = openSocket(endpoint);
+    const socket = openSocket(endpoint, (chunk) => this.#shell.recv(chunk));
     this.#shell = new SocketShell(socket, this.agent, {
       flush: 'turn',
       timeouts: options.timeouts,
@@ -60,15 +60,28 @@ export class ProcessorChannel {
   }
 }
 
-function openSocket(endpoint: Endpoint): Socket {
+/**
+ * All plain channels read into one buffer: whatever is kept of a chunk is copied, and nothing is set aside for each read. Reads
+ * are over before the next one begins.
+ */
+const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
+
+function openSocket(endpoint: Endpoint, onChunk: (chunk: Buffer) => void): Socket {
+  const onread: OnReadOpts = {
+    buffer: readBuffer,
+    callback(size) {
+      onChunk(readBuffer.subarray(0, size));
+      return true;
+    },
+  };
   switch (endpoint.kind) {
     case 'unix':
-      return connect({ path: endpoint.path, allowHalfOpen: true });
+      return connect({ path: endpoint.path, allowHalfOpen: true, onread });
     case 'tcp':
-      return connect({ host: endpoint.host, port: endpoint.port, allowHalfOpen: true });
+      return connect({ host: endpoint.host, port: endpoint.port, allowHalfOpen: true, onread });
     case 'tls': {
       const { serverName, ...credentials } = endpoint.tls;
-      return connectTls({
+      const socket = connectTls({
         ...credentials,
         host: endpoint.host,
         port: endpoint.port,
@@ -76,6 +89,8 @@ function openSocket(endpoint: Endpoint): Socket {
         rejectUnauthorized: true,
         ...(serverName === undefined ? {} : { servername: serverName }),
       });
+      socket.on('data', onChunk);
+      return socket;
     }
   }
 }

@@ -86,7 +86,6 @@ export class SocketShell {
     this.#settings = settings;
     this.#timeouts = { ...DEFAULT_TIMEOUTS, ...settings.timeouts };
     this.#deadlines = settings.deadlines ?? ticker.acquire();
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('drain', () => this.#onDrain());
     socket.on('end', () => this.#onPeerClosed());
     socket.on('error', (error: NodeJS.ErrnoException) => this.#lost(error.code ?? error.message));
@@ -173,7 +172,8 @@ export class SocketShell {
     if (this.#state === 'open') this.#arm(kind, againMs);
   }
 
-  #onData(chunk: Buffer): void {
+  /** Octets came in. The chunk is not looked at any more after the call. */
+  recv(chunk: Buffer): void {
     if (this.#state !== 'open') return;
     this.#isReading = true;
     try {

@@ -56,6 +56,7 @@ export class ProcessorAgent {
     this.#connection.start();
   }
 
+  /** `chunk` may be used again after the call: handlers get copies of what they may keep. */
   recv(chunk: Buffer): void {
     this.#connection.recv(chunk);
   }

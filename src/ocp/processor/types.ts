@@ -50,9 +50,9 @@ export interface ProcessorTransactionEvents {
   onAdaptedStart(services: readonly Structure[] | undefined): void;
   /** One DUM begins; its offset was checked. Its octets are tentative until `onDataEnd`. */
   onData(size: number, named: Named): void;
-  /** A view into the octets read: copy it if it is to outlive the call for long and memory matters. */
+  /** Free to keep. */
   onDataOctets(octets: Buffer): void;
-  /** In place of `onDataOctets`, if it is there: the octets are [from, to) of a chunk, and no view of them is made. */
+  /** In place of `onDataOctets`, if it is there: the octets are [from, to) of a chunk that is gone after the call. */
   onDataIn?(chunk: Buffer, from: number, to: number): void;
   onDataEnd(named: Named): void;
   /** DUY: use that range of the original here. It lies in what is kept, is not disposable, and was sent. */
