@@ -50,7 +50,7 @@ const NO_CONTENT = new Content();
 
 export class Chain implements DataWaiter {
   readonly #mail: ChainMail;
-  #calls: Call[] = [];
+  #calls: Call[];
   // The data stage.
   #at = -1;
   #base: Content = NO_CONTENT;
@@ -61,7 +61,7 @@ export class Chain implements DataWaiter {
 
   constructor(mail: ChainMail, calls: readonly PlannedCall[]) {
     this.#mail = mail;
-    for (let i = 0; i < calls.length; i++) this.#calls.push(new Call(calls[i] as PlannedCall, mail));
+    this.#calls = calls.map((planned) => new Call(planned, mail));
   }
 
   /** MAIL was shown to the leading services; now the recipient has decided on all of them. */
@@ -174,7 +174,7 @@ export class Chain implements DataWaiter {
 
   /** For the log line: each service, what came of it and how long it took. */
   summary(): string[] {
-    return this.#calls.map((call) => `${call.name} ${call.finalVerdict} ${call.run.tookMs.toFixed(1)}ms`);
+    return this.#calls.map((call) => `${call.name} ${call.finalVerdict} ${inTenths(call.run.tookMs)}ms`);
   }
 
   callRecords(): CallRecord[] {
@@ -378,6 +378,12 @@ class Walk implements CommandWaiter {
     this.#at++;
     this.next();
   }
+}
+
+/** As `toFixed(1)` has it, by whole numbers: a digit after the point of a fraction is searched for at length. */
+function inTenths(ms: number): string {
+  const tenths = Math.round(ms * 10);
+  return `${Math.floor(tenths / 10)}.${tenths % 10}`;
 }
 
 /** Fields added by a service stand right below our trace block, in the order given (profile notes, question 14). */

@@ -22,16 +22,19 @@ export interface CommandWaiter {
 
 export class CommandPart {
   readonly part: Part;
-  readonly octets: Buffer;
+  /** One character an octet. */
+  readonly text: string;
   waiter: CommandWaiter | undefined;
   /** Its offset in the original flow of the transaction under way. */
   offset = -1;
+  /** It was sent there to be answered. */
+  owesAnswer = false;
   /** An answer was taken, or it is told for information only: sent as a replay, without a say. */
   isSettled: boolean;
 
   constructor(part: Part, text: string, waiter: CommandWaiter | undefined, isSettled: boolean) {
     this.part = part;
-    this.octets = Buffer.from(text, 'latin1');
+    this.text = text;
     this.waiter = waiter;
     this.isSettled = isSettled;
   }
@@ -42,7 +45,8 @@ export const UNCHANGED: CommandAnswer = { kind: 'unchanged' };
 export class CommandParts {
   readonly #parts: CommandPart[] = [];
   #sent = 0;
-  #awaiting: CommandPart[] = [];
+  /** The index of the oldest one that owes an answer; that of the next one to be sent where none does. */
+  #oldest = 0;
   /** Replays: nothing is owed for them, but a server that does not know the mark may answer them all the same. */
   #replayed: CommandPart[] | undefined;
 
@@ -61,15 +65,17 @@ export class CommandParts {
 
   /** The oldest one that owes an answer. */
   get oldest(): CommandPart | undefined {
-    return this.#awaiting.length === 0 ? undefined : this.#awaiting[0];
+    return this.#oldest < this.#sent ? this.#parts[this.#oldest] : undefined;
   }
 
   sent(part: CommandPart, isAdaptive: boolean): void {
+    part.owesAnswer = isAdaptive && !part.isSettled;
+    if (!part.owesAnswer && this.#oldest === this.#sent) this.#oldest++;
     this.#sent++;
-    if (!isAdaptive) return;
-    if (!part.isSettled) this.#awaiting.push(part);
-    else if (this.#replayed === undefined) this.#replayed = [part];
-    else this.#replayed.push(part);
+    if (isAdaptive && part.isSettled) {
+      this.#replayed ??= [];
+      this.#replayed.push(part);
+    }
   }
 
   /** Whether a DUM for `part`, or a DUY of that range, answers a replay. */
@@ -78,17 +84,18 @@ export class CommandParts {
   }
 
   isReplayRange(offset: number, size: number): boolean {
-    return this.#replayed?.some((one) => one.offset === offset && one.octets.length === size) === true;
+    return this.#replayed?.some((one) => one.offset === offset && one.text.length === size) === true;
   }
 
   answered(): void {
-    this.#awaiting.shift();
+    do this.#oldest++;
+    while (this.#oldest < this.#sent && this.#parts[this.#oldest]?.owesAnswer === false);
   }
 
   /** All of them are to be sent anew, in another transaction. */
   restart(): void {
     this.#sent = 0;
-    this.#awaiting = [];
+    this.#oldest = 0;
     this.#replayed = undefined;
   }
 
@@ -107,21 +114,21 @@ export class CommandParts {
   }
 
   /** What a DUM says about the oldest part, or the rule it breaks. */
-  judge(oldest: CommandPart, answer: Answer, octets: Buffer, may: ReadonlySet<Permission>): CommandJudgement {
+  judge(oldest: CommandPart, answer: Answer, text: string, may: ReadonlySet<Permission>): CommandJudgement {
     if (answer.refusal !== undefined) {
       const reply = refusalReply(answer.refusal);
       const missing = missingForRefusal(may, reply.code);
       return missing === undefined ? { kind: 'refused', reply } : { kind: 'broken', rule: `no permission: ${missing}` };
     }
-    if (octets.equals(oldest.octets)) return UNCHANGED;
+    if (text === oldest.text) return UNCHANGED;
     const replays = this.#replayed?.filter((one) => one.part === oldest.part) ?? [];
-    if (replays.some((one) => octets.equals(one.octets))) return { kind: 'replay' };
+    if (replays.some((one) => text === one.text)) return { kind: 'replay' };
     // Of a server that answers replays too it cannot be told whose answer this is: one recipient must never get another's.
     if (replays.length > 0) return { kind: 'broken', rule: 'answer-ambiguous-behind-replay' };
     if (oldest.part !== 'MAIL' && oldest.part !== 'RCPT') return { kind: 'broken', rule: 'part-not-adaptive' };
     const missing = missingForRewrite(may, oldest.part);
     if (missing !== undefined) return { kind: 'broken', rule: `no permission: ${missing}` };
-    return { kind: 'rewritten', argument: octets.toString('latin1') };
+    return { kind: 'rewritten', argument: text };
   }
 }
 

@@ -56,7 +56,7 @@ export class DumReader {
   }
 
   /** The argument of the DUM that ended last. */
-  get argument(): Buffer {
-    return Buffer.concat(this.#octets);
+  get argument(): string {
+    return Buffer.concat(this.#octets).toString('latin1');
   }
 }

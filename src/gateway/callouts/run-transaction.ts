@@ -85,7 +85,7 @@ export class RunTransaction implements ProcessorTransactionEvents {
     this.#run.commands.sent(part, isAdaptive);
     // Told for information: a server that knows the mark answers nothing (D4).
     const block = part.isSettled ? plan.replayBlock : plan.block;
-    this.#send(tx, block, [part.octets], part.octets.length, isAdaptive);
+    this.#send(tx, block, [Buffer.from(part.text, 'latin1')], part.text.length, isAdaptive);
     if (isAdaptive) this.#watch();
     else this.#run.settle(part, UNCHANGED);
   }
@@ -253,7 +253,7 @@ export class RunTransaction implements ProcessorTransactionEvents {
     if ('error' in answer) this.#broken(answer.error);
     else if (commands.isReplayRange(orgOffset, size)) return;
     else if (oldest !== undefined) {
-      if (orgOffset === oldest.offset && size === oldest.octets.length) this.#answered(oldest, UNCHANGED);
+      if (orgOffset === oldest.offset && size === oldest.text.length) this.#answered(oldest, UNCHANGED);
       else this.#broken('duy-not-the-part');
     } else {
       const rule = this.#data === undefined ? 'duy-outside-the-part' : this.#data.useYours(orgOffset, size);

@@ -141,7 +141,7 @@ export class ServiceRun implements ChannelWaiter, Deadline {
   }
 
   #addFacts(): void {
-    for (const [part, text] of this.mail.facts) this.commands.add(part, text, undefined);
+    for (const fact of this.mail.facts) this.commands.add(fact[0], fact[1], undefined);
   }
 
   #command(part: Part, argument: string, waiter: CommandWaiter | undefined): void {
