@@ -82,9 +82,12 @@ export class SessionRig implements ServerHandler, ServerOut {
     return rig;
   }
 
+  /** In memory that is used again as soon as it was read, as a socket's is. */
   send(octets: string | Uint8Array): this {
-    if (!this.isClosed)
-      this.session.recv(typeof octets === 'string' ? Buffer.from(octets, 'latin1') : asBuffer(octets));
+    if (this.isClosed) return this;
+    const chunk = typeof octets === 'string' ? Buffer.from(octets, 'latin1') : Buffer.from(asBuffer(octets));
+    this.session.recv(chunk);
+    chunk.fill('#');
     return this;
   }
 

@@ -15,6 +15,7 @@ import type { ServerOptions } from '../server/options.ts';
 import { ServerSession, type WaitsFor } from '../server/session.ts';
 import { plainAddress } from './peer-counts.ts';
 import { RateFloor } from './rate-floor.ts';
+import { readShared } from './shared-reads.ts';
 
 /** What all connections of a listener share. */
 export interface ConnectionOwner {
@@ -60,15 +61,15 @@ export class SmtpConnection implements ServerOut, Deadline {
   /** Octets read after our last word. */
   #lingered = 0;
 
-  /** `makeHandler` is called before there is a session; the handler may use it from its first event on. */
+  /** `socket` is paused (`pauseOnConnect`). `makeHandler` is called before there is a session; the handler may use it from its first event on. */
   constructor(socket: Socket, owner: ConnectionOwner, makeHandler: (connection: SmtpConnection) => ServerHandler) {
-    this.#socket = socket;
     this.#owner = owner;
     this.remoteAddress = plainAddress(socket.remoteAddress ?? '');
     this.remotePort = socket.remotePort ?? 0;
     this.localPort = socket.localPort ?? 0;
     this.session = new ServerSession(owner.options, makeHandler(this), this);
-    this.#listen(socket);
+    this.#socket = readShared(socket, (octets) => this.#onData(octets));
+    this.#listen(this.#socket);
     this.#isInTurn = false;
   }
 
@@ -240,13 +241,13 @@ export class SmtpConnection implements ServerOut, Deadline {
   // The socket
 
   #listen(socket: Socket): void {
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('drain', () => this.#resume(BY_OUTPUT));
     socket.on('end', () => this.#guard(() => this.session.ended()));
     socket.on('error', ignore);
     socket.on('close', () => this.#onClose());
   }
 
+  /** The chunk's memory is the next read's again. */
   #onData(chunk: Buffer): void {
     this.#floor?.came(chunk.length);
     if (this.#watched === 'nothing') {
@@ -312,6 +313,7 @@ export class SmtpConnection implements ServerOut, Deadline {
     plain.removeAllListeners('close');
     const secure = new TLSSocket(plain, { isServer: true, secureContext });
     this.#socket = secure;
+    secure.on('data', (chunk: Buffer) => this.#onData(chunk));
     this.#listen(secure);
     secure.once('secure', () => {
       this.#tls = { protocol: secure.getProtocol() ?? '', cipher: secure.getCipher().name };

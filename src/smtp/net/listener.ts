@@ -70,7 +70,7 @@ export class SmtpListener {
       flushLater: (connection) => this.#flushLater(connection),
       onClosed: (connection) => this.#onClosed(connection),
     };
-    this.#server = createServer({ noDelay: true }, (socket) => this.#onSocket(socket));
+    this.#server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => this.#onSocket(socket));
   }
 
   /** Resolves when it listens; rejects with the system's error where it cannot. */

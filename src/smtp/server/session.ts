@@ -38,6 +38,8 @@ export class ServerSession {
   /** What came and was not read yet starts at `#at`. */
   #buf: Buffer = EMPTY;
   #at = 0;
+  /** What `recv` was given, while it is read. */
+  #chunk: Buffer = EMPTY;
   #isReading = false;
   #isPaused = false;
 
@@ -72,9 +74,11 @@ export class ServerSession {
     this.#read();
   }
 
+  /** Keeps nothing of `chunk` by reference: its memory may be the next read's. */
   recv(chunk: Buffer): void {
     const rest = this.#buf.length - this.#at;
     this.#buf = rest === 0 ? chunk : Buffer.concat([this.#buf.subarray(this.#at), chunk]);
+    this.#chunk = chunk;
     this.#at = 0;
     this.#read();
   }
@@ -185,12 +189,14 @@ export class ServerSession {
     this.#dialog.onChunk(chunk, this.#buf, from, this.#at);
   }
 
-  /** What is left stays, not much larger than it is; beyond a cap the peer has to wait. */
+  /** What is left stays as a copy, not much larger than it is; beyond a cap the peer has to wait. */
   #keepRest(): void {
     const rest = this.#buf.length - this.#at;
     if (rest === 0) this.#buf = EMPTY;
-    else if (rest * 4 < this.#buf.length) this.#buf = Buffer.from(this.#buf.subarray(this.#at));
+    else if (this.#buf === this.#chunk || rest * 4 < this.#buf.length)
+      this.#buf = Buffer.from(this.#buf.subarray(this.#at));
     else this.#buf = this.#buf.subarray(this.#at);
+    this.#chunk = EMPTY;
     this.#at = 0;
     if (rest > this.#options.limits.held === this.#isPaused) return;
     this.#isPaused = !this.#isPaused;
