@@ -2,6 +2,7 @@
  * Puts a message together out of its tokens. It knows what is open (the message, and the lists and structures inside each
  * other), where a value belongs, and the caps on depth and number of values (RFC 4037, section 13).
  */
+import type { KnownBlock } from './known-blocks.ts';
 import type { CodecLimits } from './limits.ts';
 import type { CodecRule } from './rules.ts';
 import { type Message, NO_NAMED, type Value } from './values.ts';
@@ -23,6 +24,8 @@ class Frame {
   from = 0;
   /** Set once a named block is open; no anonymous value can follow then. */
   members: Map<string, Value> | undefined = undefined;
+  /** Named parameters that other messages have too: copied before more are added. */
+  shared: ReadonlyMap<string, Value> | undefined = undefined;
   /** The named parameter whose value comes next. */
   key = '';
 }
@@ -57,7 +60,7 @@ export class MessageBuilder {
 
   /** Is a named block open in it? */
   get hasBlock(): boolean {
-    return this.#frame.members !== undefined;
+    return this.#frame.members !== undefined || this.#frame.shared !== undefined;
   }
 
   start(name: string): void {
@@ -70,7 +73,33 @@ export class MessageBuilder {
   key(key: string): void {
     const frame = this.#frame;
     frame.key = key;
-    if (frame.members === undefined) frame.members = new Map();
+    if (frame.members !== undefined) return;
+    frame.members = new Map();
+    if (frame.shared !== undefined) for (const [name, value] of frame.shared) frame.members.set(name, value);
+    frame.shared = undefined;
+  }
+
+  /** Opens the block of the message with lines that were read before. False: too many values. */
+  use({ named, values }: KnownBlock): boolean {
+    if (this.#values + values > this.#limits.maxValues) return false;
+    this.#values += values;
+    this.#frame.shared = named;
+    this.#pairFirst = -1;
+    return true;
+  }
+
+  /** Values so far. */
+  get values(): number {
+    return this.#values;
+  }
+
+  /** The block of the message as it is now, for others to share; nothing where a rule is broken. */
+  share(): ReadonlyMap<string, Value> | undefined {
+    const frame = this.#frame;
+    if (this.#broken !== undefined || frame.members === undefined) return undefined;
+    frame.shared = frame.members;
+    frame.members = undefined;
+    return frame.shared;
   }
 
   /** Is one more value within the cap? Asked before any of it is read. */
@@ -120,20 +149,32 @@ export class MessageBuilder {
 
   /** The head is complete. */
   message(payloadSize: number | undefined): Message {
-    const { members } = this.#frame;
+    const { members, shared } = this.#frame;
     const anonymous = this.#takeItems(0);
     this.#frame.members = undefined;
-    return { name: this.#name, anonymous, named: members ?? NO_NAMED, payloadSize, broken: this.#broken };
+    this.#frame.shared = undefined;
+    return { name: this.#name, anonymous, named: members ?? shared ?? NO_NAMED, payloadSize, broken: this.#broken };
   }
 
   /** What was added since `from`. Nothing of it stays here, so that a quiet connection holds on to nothing. */
   #takeItems(from: number): readonly Value[] {
     const to = this.#openCount;
     if (from === to) return NO_ITEMS;
-    const items = this.#open.slice(from, to);
+    const open = this.#open;
+    const count = to - from;
+    const first = open[from] as Value;
+    // Messages of OCP Core have up to three: a literal is made faster than a copy of a range.
+    const items =
+      count === 1
+        ? [first]
+        : count === 2
+          ? [first, open[from + 1] as Value]
+          : count === 3
+            ? [first, open[from + 1] as Value, open[from + 2] as Value]
+            : open.slice(from, to);
     this.#openCount = from;
-    if (to > KEEP_VALUES) this.#open.length = from;
-    else this.#open.fill(0, from, to);
+    if (to > KEEP_VALUES) open.length = from;
+    else for (let i = from; i < to; i++) open[i] = 0;
     return items;
   }
 

@@ -13,6 +13,7 @@
  */
 import { COLON, CR, DQUOTE, LF, SEMICOLON, SP } from '../../base/index.ts';
 import { LIST, MESSAGE, MessageBuilder, STRUCTURE } from './builder.ts';
+import { KnownBlocks } from './known-blocks.ts';
 import { type CodecLimits, DEFAULT_CODEC_LIMITS } from './limits.ts';
 import { ALPHA, CLASSES, DIGIT, SAFE } from './octet-classes.ts';
 import type { CodecRule } from './rules.ts';
@@ -70,6 +71,12 @@ export class MessageParser {
   #payloadLeft = 0;
   /** Octets of `CLOSE` seen. */
   #closed = 0;
+  readonly #known = new KnownBlocks();
+  /** Where in the chunk the block at hand began, while it may be worth remembering; else -1. */
+  #blockFrom = -1;
+  /** Where what was known of it ended. */
+  #knownTo = 0;
+  #valuesBefore = 0;
 
   constructor(sink: MessageSink, { limits = DEFAULT_CODEC_LIMITS, kept }: ParserOptions) {
     this.#sink = sink;
@@ -82,6 +89,7 @@ export class MessageParser {
   feed(chunk: Uint8Array): void {
     if (this.#state === S_DEAD) return;
     this.#in.load(chunk);
+    this.#blockFrom = -1;
     let isDone = false;
     try {
       this.#run();
@@ -197,7 +205,8 @@ export class MessageParser {
     const { kind, hasBlock } = this.#builder;
     const octet = this.#next();
     const octetClass = this.#classOfNext();
-    if ((octetClass & ALPHA) !== 0) return this.#key();
+    if ((octetClass & ALPHA) !== 0) return kind === MESSAGE && !hasBlock ? this.#block() : this.#key();
+    if (kind === MESSAGE) this.#remember(this.#in.at);
     if (kind === STRUCTURE) {
       if (octet === BRACE_CLOSE && hasBlock) return this.#close();
     } else if (hasBlock) {
@@ -209,9 +218,36 @@ export class MessageParser {
     return this.#bad('line-start');
   }
 
+  /** At the first line of the message's block. */
+  #block(): number {
+    const input = this.#in;
+    const from = input.at;
+    this.#valuesBefore = this.#builder.values;
+    const block = this.#known.find(input.buf, from, input.end);
+    this.#blockFrom = from;
+    this.#knownTo = from;
+    if (block === undefined || !input.mayPass(block.octets.length) || !this.#builder.use(block)) return this.#key();
+    input.at = from + block.octets.length;
+    this.#knownTo = input.at;
+    return S_LINE;
+  }
+
+  /** The lines of the block up to `to` may come again. */
+  #remember(to: number): void {
+    const from = this.#blockFrom;
+    this.#blockFrom = -1;
+    if (from < 0 || this.#knownTo === to) return;
+    const lines = this.#in.buf.subarray(from, to);
+    const named = this.#builder.share();
+    if (named !== undefined) this.#known.learn(lines, named, this.#builder.values - this.#valuesBefore);
+  }
+
   #key(): number {
+    const lineStart = this.#in.at;
     const key = this.#in.name();
     if (key === undefined) return this.#unfinished(S_KEY);
+    // What is kept is another range with each message.
+    if (key === 'Kept' && this.#builder.kind === MESSAGE) this.#remember(lineStart);
     this.#builder.key(key);
     const { buf, at } = this.#in;
     return buf[at] === COLON && buf[at + 1] === SP ? this.#nextValue(2) : S_COLON;
@@ -228,6 +264,7 @@ export class MessageParser {
     if ((this.#classOfNext() & SAFE) !== 0) return this.#atom(S_BARE, this.#in.bare());
     switch (this.#next()) {
       case DQUOTE:
+        this.#blockFrom = -1; // quoted text is rarely seen twice
         return this.#pass(S_QUOTED);
       case BRACE_OPEN:
         return this.#builder.open(STRUCTURE) ? this.#pass(S_STRUCTURE) : this.#bad('depth-limit');

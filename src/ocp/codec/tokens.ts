@@ -58,6 +58,11 @@ export class TokenReader {
     this.#headBase = -this.at;
   }
 
+  /** Whether the next `octets` are within the cap on heads. */
+  mayPass(octets: number): boolean {
+    return this.#headBase + this.at + octets <= this.#limits.maxHeadOctets;
+  }
+
   /** The rest of a name, whose first octet the caller has looked at; an octet that is not part of it comes next. */
   name(): string | undefined {
     const from = this.at;
