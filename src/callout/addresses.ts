@@ -43,8 +43,7 @@ export interface AddressHost {
 
 const VERDICTS: readonly AddressVerdict['kind'][] = ['keep', 'refuse', 'rewrite'];
 
-interface Pending {
-  readonly subject: AddressPart;
+interface Pending extends AddressPart {
   /** As it is after the services that were asked. */
   address: Address;
   /** As a service wrote it anew. */
@@ -71,14 +70,19 @@ export class Addresses {
   }
 
   /** A whole MAIL or RCPT part. */
-  add(subject: AddressPart): void {
-    const address = readAddress(subject.part, subject.text);
+  add({ part, offset, text, isAdaptive, allow, replayed }: AddressPart): void {
+    const address = readAddress(part, text);
     if ('error' in address) {
       this.#host.transaction.end(failure('argument'));
       return;
     }
     const pending: Pending = {
-      subject,
+      part,
+      offset,
+      text,
+      isAdaptive,
+      allow,
+      replayed,
       address,
       rewritten: undefined,
       seen: this.#attendances.map(NOT_YET),
@@ -94,7 +98,7 @@ export class Addresses {
   #askOn(pending: Pending): void {
     while (pending.next < this.#attendances.length && pending.refusal === undefined) {
       const attendance = this.#attendances[pending.next] as Attendance;
-      const handler = handlerOf(pending.subject, attendance.service);
+      const handler = handlerOf(pending, attendance.service);
       if (handler !== undefined && !this.#ask(pending, attendance, handler)) return;
       pending.seen[pending.next++] = pending.address.mailbox;
     }
@@ -107,7 +111,7 @@ export class Addresses {
     const { session, context } = attendance;
     const { mailbox } = pending.address;
     try {
-      const facts = pending.subject.part === 'MAIL' ? session.withSender(mailbox) : session;
+      const facts = pending.part === 'MAIL' ? session.withSender(mailbox) : session;
       const answer = handler(mailbox, facts, context);
       if (!isPromise(answer)) return this.#take(pending, attendance, answer);
       this.#await(pending, attendance, answer);
@@ -152,7 +156,7 @@ export class Addresses {
 
   /** What is wrong with the verdict, if anything. */
   #carryOut(pending: Pending, verdict: AddressVerdict): string | undefined {
-    const { part, isAdaptive, allow } = pending.subject;
+    const { part, isAdaptive, allow } = pending;
     if (!isVerdict(verdict, VERDICTS)) return 'not a verdict on an address';
     if (verdict.kind === 'keep') return undefined;
     if (!isAdaptive) return `the processor takes no changes of ${part}`;
@@ -178,9 +182,8 @@ export class Addresses {
     if (this.#pending.length === 0) this.#host.onAnswered();
   }
 
-  #send({ subject, rewritten, refusal }: Pending): void {
+  #send({ part, offset, text, isAdaptive, rewritten, refusal }: Pending): void {
     const { transaction } = this.#host;
-    const { part, offset, text, isAdaptive } = subject;
     if (!isAdaptive || transaction.isEnded) return;
     this.#host.startMessage();
     if (refusal !== undefined) {
@@ -193,12 +196,12 @@ export class Addresses {
     }
   }
 
-  #record({ subject, seen }: Pending): void {
+  #record({ part, seen }: Pending): void {
     for (let i = 0; i < seen.length; i++) {
       const mailbox = seen[i];
       const attendance = this.#attendances[i] as Attendance;
       if (mailbox === undefined) continue;
-      if (subject.part === 'RCPT') attendance.recipients.push(mailbox);
+      if (part === 'RCPT') attendance.recipients.push(mailbox);
       else attendance.session = attendance.session.withSender(mailbox);
     }
   }

@@ -19,12 +19,16 @@ const MAX_LINE_OCTETS = 998;
  * checkAddedField('Received: from nowhere'); // 'add-header-forbidden'
  */
 export function checkAddedField(field: string): string | undefined {
+  if (field === lastGood) return undefined;
   if (field.length > MAX_ADDED_FIELD_OCTETS) return 'add-header-size';
   const colon = field.indexOf(':');
   if (colon <= 0 || countPrintable(field, 0, false) < colon) return 'add-header-name';
   if (isForbiddenName(field.slice(0, colon))) return 'add-header-forbidden';
-  // Nearly all fields are one short line of ASCII, and are judged twice for each mail: no pattern is needed to see that.
-  if (field.length <= MAX_LINE_OCTETS && countPrintable(field, colon, true) === field.length - colon) return undefined;
+  // Nearly all fields are one short line of ASCII: no pattern is needed to see that.
+  if (field.length <= MAX_LINE_OCTETS && countPrintable(field, colon, true) === field.length - colon) {
+    lastGood = field;
+    return undefined;
+  }
   if (/[^\t\r\n -~]/.test(field)) return 'add-header-octets';
   for (const [i, line] of field.split('\r\n').entries()) {
     if (line.length > MAX_LINE_OCTETS) return 'add-header-size';
@@ -34,6 +38,9 @@ export function checkAddedField(field: string): string | undefined {
   }
   return undefined;
 }
+
+/** A field is judged where it is made and where it is written, and many are the same from mail to mail. */
+let lastGood: string | undefined;
 
 /** Whether `name` is the name of a field (RFC 5322, section 2.2): printable ASCII without a colon. */
 export function isFieldName(name: string): boolean {

@@ -1,3 +1,4 @@
+import { ALPHA, CLASSES } from './octet-classes.ts';
 import type { Value } from './values.ts';
 
 /** Lines of named parameters that were read before, and what they say. */
@@ -21,16 +22,22 @@ const MAX_OCTETS = 128;
 export class KnownBlocks {
   readonly #blocks: KnownBlock[] = [];
   #oldest = 0;
+  /** The one behind the last that was found: what a peer says of each mail it says in one order. */
+  #likely = 0;
 
-  /** The longest known one that `buf[at, end)` begins with. */
+  /** One that `buf[at, end)` begins with, and that is not followed by a line it could as well have had. */
   find(buf: Uint8Array, at: number, end: number): KnownBlock | undefined {
-    let longest: KnownBlock | undefined;
-    for (let i = 0; i < this.#blocks.length; i++) {
-      const block = this.#blocks[i] as KnownBlock;
-      const isLonger = longest === undefined || block.octets.length > longest.octets.length;
-      if (isLonger && at + block.octets.length <= end && isAt(block.octets, buf, at)) longest = block;
+    const blocks = this.#blocks;
+    const count = blocks.length;
+    for (let left = count, i = this.#likely; left > 0; left--, i++) {
+      if (i >= count) i = 0;
+      const block = blocks[i] as KnownBlock;
+      const to = at + block.octets.length;
+      if (to > end || !isAt(block.octets, buf, at) || goesOn(buf[to])) continue;
+      this.#likely = i + 1;
+      return block;
     }
-    return longest;
+    return undefined;
   }
 
   learn(lines: Uint8Array, named: ReadonlyMap<string, Value>, values: number): void {
@@ -44,6 +51,13 @@ export class KnownBlocks {
     }
   }
 }
+
+/** Whether a line begins with `octet` that is none of Kept, which blocks are known without. */
+function goesOn(octet: number | undefined): boolean {
+  return octet !== undefined && octet !== LETTER_K && ((CLASSES[octet] as number) & ALPHA) !== 0;
+}
+
+const LETTER_K = 0x4b;
 
 function isAt(octets: Uint8Array, buf: Uint8Array, at: number): boolean {
   for (let i = 0; i < octets.length; i++) {

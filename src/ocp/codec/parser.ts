@@ -327,13 +327,15 @@ export class MessageParser {
   }
 
   #closing(): number {
-    const input = this.#in;
-    while (input.at < input.end) {
-      if (input.buf[input.at] !== CLOSE[this.#closed]) return this.#bad('message-end');
-      input.at++;
-      if (++this.#closed === CLOSE.length) return this.#endMessage();
+    const { buf, end } = this.#in;
+    let at = this.#in.at;
+    let closed = this.#closed;
+    while (at < end && closed < CLOSE.length) {
+      if (buf[at++] !== CLOSE[closed++]) return this.#bad('message-end');
     }
-    return S_CLOSING;
+    this.#in.at = at;
+    this.#closed = closed;
+    return closed === CLOSE.length ? this.#endMessage() : S_CLOSING;
   }
 
   #endMessage(): number {
