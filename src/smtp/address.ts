@@ -7,6 +7,7 @@
 import { isUtf8 } from 'node:buffer';
 import { bad, got, type Step } from '../base/index.ts';
 import { MAX_DOMAIN, MAX_LOCAL_PART, MAX_PATH } from './limits.ts';
+import { skipDomain, skipLocalPart, skipRoute } from './path-grammar.ts';
 
 export interface Address {
   /** As sent, quotes and case included: only the final host may judge it. */
@@ -32,16 +33,6 @@ export function writePath(path: Address | null): string {
   return path === null ? '<>' : `<${path.text}>`;
 }
 
-const ATEXT = "[A-Za-z0-9!#$%&'*+\\-/=?^_`{|}~\\x80-\\xff]";
-const DOT_STRING = `${ATEXT}+(?:\\.${ATEXT}+)*`;
-const QUOTED_STRING = '"(?:[\\x20\\x21\\x23-\\x5b\\x5d-\\x7e\\x80-\\xff]|\\\\[\\x20-\\x7e])*"';
-const LABEL = '[A-Za-z0-9_\\x80-\\xff](?:[A-Za-z0-9_\\-\\x80-\\xff]{0,61}[A-Za-z0-9_\\x80-\\xff])?';
-const DOMAIN = `${LABEL}(?:\\.${LABEL})*`;
-const LITERAL = '\\[[\\x21-\\x5a\\x5e-\\x7e]{1,64}\\]';
-
-const ROUTE = new RegExp(`@(?:${DOMAIN}|${LITERAL})(?:,@(?:${DOMAIN}|${LITERAL}))*:`, 'y');
-const LOCAL_PART = new RegExp(`${DOT_STRING}|${QUOTED_STRING}`, 'y');
-const DOMAIN_PART = new RegExp(`${DOMAIN}|${LITERAL}`, 'y');
 const IPV4 = /^\[(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}\]$/;
 const TAGGED = /^\[[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?:[\x21-\x5a\x5e-\x7e]+\]$/;
 
@@ -53,11 +44,11 @@ const TAGGED = /^\[[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?:[\x21-\x5a\x5e-\x7e]
 export function parsePath(text: string, at: number, allow: { readonly empty: boolean }): Step<Address | null> {
   if (text[at] !== '<') return bad('path-bracket', at);
   if (text[at + 1] === '>') return allow.empty ? got(null, 2) : bad('path-empty', at);
-  const start = at + 1 + span(ROUTE, text, at + 1);
-  const localEnd = start + span(LOCAL_PART, text, start);
+  const start = skipRoute(text, at + 1);
+  const localEnd = skipLocalPart(text, start);
   if (localEnd === start) return bad('local-part', start);
   const local = text.slice(start, localEnd);
-  const domainEnd = text[localEnd] === '@' ? localEnd + 1 + span(DOMAIN_PART, text, localEnd + 1) : localEnd;
+  const domainEnd = text[localEnd] === '@' ? skipDomain(text, localEnd + 1) : localEnd;
   const domain = text.slice(localEnd + 1, domainEnd);
   if (domain === '' && (text[localEnd] === '@' || local.toLowerCase() !== 'postmaster')) return bad('domain', localEnd);
   if (text[domainEnd] !== '>') return bad('path-bracket', domainEnd);
@@ -86,10 +77,4 @@ export function isUtf8Text(text: string): boolean {
 /** `toLowerCase` would change octets of UTF-8 seen as latin1. */
 function lowerAscii(text: string): string {
   return /[A-Z]/.test(text) ? text.replace(/[A-Z]+/g, (upper) => upper.toLowerCase()) : text;
-}
-
-/** How many characters the sticky `pattern` takes at `at`. */
-function span(pattern: RegExp, text: string, at: number): number {
-  pattern.lastIndex = at;
-  return pattern.test(text) ? pattern.lastIndex - at : 0;
 }

@@ -2,7 +2,7 @@
  * Every reply text of ours, in one table. The peer gets what the protocol needs and nothing about our inside: detail
  * goes to the log. Codes: RFC 5321, 4.2.3; enhanced codes: RFC 3463 and the IANA registry.
  */
-import { type Reply, reply } from './reply.ts';
+import { keepWritten, type Reply, reply } from './reply.ts';
 
 export const replies = {
   // done
@@ -64,6 +64,8 @@ export const replies = {
   tooSlow: reply(421, '4.4.2', 'Data comes too slowly, closing connection'),
   shuttingDown: reply(421, '4.3.2', 'Service shutting down, closing connection'),
 } as const satisfies Readonly<Record<string, Reply>>;
+
+keepWritten(Object.values(replies));
 
 /** RFC 5321, 4.2: the greeting; what stands behind the host name says that we speak ESMTP, and nothing of versions. */
 export function greeting(hostname: string): Reply {

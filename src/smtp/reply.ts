@@ -41,6 +41,18 @@ export function withEnhanced(r: Reply): Reply {
 
 /** The reply as it goes on the wire, CRLF at the end. */
 export function writeReply(r: Reply): string {
+  return written.get(r) ?? makeText(r);
+}
+
+/** Replies that are said again and again, by identity. */
+const written = new Map<Reply, string>();
+
+/** For constants: the text of each is made once. */
+export function keepWritten(all: readonly Reply[]): void {
+  for (const r of all) written.set(r, makeText(r));
+}
+
+function makeText(r: Reply): string {
   const prefix = r.enhanced === undefined ? '' : `${r.enhanced} `;
   const room = MAX_REPLY_LINE - 2 - 4 - prefix.length;
   const [only = ''] = r.text;
@@ -73,7 +85,6 @@ function fold(line: string, room: number): string[] {
 }
 
 const LINE = /^([2-5][0-5][0-9])(?:([ -])([^\r\n]*))?$/s;
-const ENHANCED = /^([245])\.[0-9]{1,3}\.[0-9]{1,3}(?: |$)/;
 
 export interface ReplyLine {
   readonly code: number;
@@ -90,14 +101,43 @@ export function parseReplyLine(line: string): ReplyLine | undefined {
 
 /** Makes the reply of its lines' texts; an enhanced code of the right class at their start is taken off. */
 export function joinReply(code: number, texts: readonly string[]): Reply {
-  const found = ENHANCED.exec(texts[0] ?? '');
-  if (found === null || Number(found[1]) !== Math.trunc(code / 100)) return reply(code, undefined, ...texts);
-  const enhanced = found[0].trimEnd();
+  const first = texts[0] ?? '';
+  const size = enhancedSize(first);
+  if (size === 0 || first.charCodeAt(0) - DIGIT_0 !== Math.trunc(code / 100))
+    return texts.length === 0 ? reply(code, undefined) : { code, enhanced: undefined, text: texts };
+  const enhanced = first.slice(0, size);
+  if (texts.length === 1) return { code, enhanced, text: [first.slice(size + 1)] };
   const bare = texts.map((text) => {
     if (text === enhanced) return '';
-    return text.startsWith(`${enhanced} `) ? text.slice(enhanced.length + 1) : text;
+    return text.startsWith(`${enhanced} `) ? text.slice(size + 1) : text;
   });
-  return reply(code, enhanced, ...bare);
+  return { code, enhanced, text: bare };
+}
+
+const DIGIT_0 = 0x30;
+
+/**
+ * The length of the enhanced code that `text` begins with (RFC 3463, 2: `("2" / "4" / "5") "." 1*3DIGIT "." 1*3DIGIT`, then a
+ * space or the end), or 0. By hand: each reply of each next hop comes here.
+ */
+function enhancedSize(text: string): number {
+  const first = text.charCodeAt(0) - DIGIT_0;
+  if (first !== 2 && first !== 4 && first !== 5) return 0;
+  const second = digitsBehindDot(text, 1);
+  const end = second === 0 ? 0 : digitsBehindDot(text, second);
+  return end > 0 && (end === text.length || text[end] === ' ') ? end : 0;
+}
+
+/** The offset behind a dot at `at` and one to three digits, or 0 where they do not stand there. */
+function digitsBehindDot(text: string, at: number): number {
+  if (text[at] !== '.') return 0;
+  let end = at + 1;
+  while (end < at + 4 && isDigit(text.charCodeAt(end))) end++;
+  return end > at + 1 ? end : 0;
+}
+
+function isDigit(char: number): boolean {
+  return char >= DIGIT_0 && char <= DIGIT_0 + 9;
 }
 
 /**

@@ -12,17 +12,16 @@ export function takeLine(buf: Buffer, at: number, max: number): Step<string> {
   const first = buf[at];
   if (first === undefined) return MORE;
   if (first < 0x20 && first !== CR && first !== LF) return bad('not-smtp', at);
-  const lf = buf.indexOf(LF, at);
-  let cr = buf.indexOf(CR, at);
-  if (cr > lf && lf >= 0) cr = -1;
-  const stop = cr >= 0 ? cr : lf;
+  const limit = Math.min(buf.length, at + max - 1);
+  let stop = at;
+  while (stop < limit && buf[stop] !== CR && buf[stop] !== LF) stop++;
   // The length is judged up to the first CR or LF, so that the answer does not depend on how the octets came.
-  if ((stop < 0 ? buf.length : stop) - at > max - 2) return bad('line-too-long', at);
-  if (stop < 0) return MORE;
-  if (cr < 0) return bad('bare-newline', stop);
-  if (cr + 1 === buf.length) return MORE;
-  if (lf !== cr + 1) return bad('bare-newline', stop);
-  return got(buf.toString('latin1', at, cr), lf + 1 - at);
+  if (stop - at > max - 2) return bad('line-too-long', at);
+  if (stop === buf.length) return MORE;
+  if (buf[stop] === LF) return bad('bare-newline', stop);
+  if (stop + 1 === buf.length) return MORE;
+  if (buf[stop + 1] !== LF) return bad('bare-newline', stop);
+  return got(buf.toString('latin1', at, stop), stop + 2 - at);
 }
 
 export interface CommandLine {
