@@ -6,6 +6,7 @@ import type { Deadlines, Log } from '../base/index.ts';
 import { type CalloutTransaction, failure } from '../ocp/index.ts';
 import { type Allow, answerBlock } from '../profile/index.ts';
 import { type CallContext, isPromise, isVerdict, logFailure } from './calls.ts';
+import { dropFirst } from './drop-first.ts';
 import type { Mailbox } from './mail.ts';
 import type { Service } from './service.ts';
 import { type Address, readAddress, rewriteAddress, type SessionFacts } from './session.ts';
@@ -85,7 +86,7 @@ export class Addresses {
       replayed,
       address,
       rewritten: undefined,
-      seen: this.#attendances.map(NOT_YET),
+      seen: this.#attendances.length === 1 ? [undefined] : this.#attendances.map(NOT_YET),
       next: 0,
       refusal: undefined,
       isDone: false,
@@ -175,7 +176,7 @@ export class Addresses {
   /** Answers what is due, in order. */
   #answer(): void {
     for (let first = this.#pending[0]; first?.isDone === true; first = this.#pending[0]) {
-      this.#pending.shift();
+      dropFirst(this.#pending);
       this.#send(first);
       if (first.refusal === undefined) this.#record(first);
     }

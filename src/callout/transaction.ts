@@ -39,6 +39,10 @@ export interface ServerTools {
 const NO_STAGES: readonly Stage[] = [];
 const NO_LINKS: readonly Link[] = [];
 
+function attend(service: Service, session: SessionFacts, log: Log): Attendance {
+  return { service, context: new CallContext(log), session, recipients: [] };
+}
+
 /*
  *   commands -- first RAWDATA --> message -- AME, or a verdict that ends it --> over
  */
@@ -78,12 +82,11 @@ export class ServiceTransaction implements CalloutTransactionEvents {
     this.isOnly = services.length === 1;
     this.#selection = selection;
     const session = new SessionFacts();
-    this.#attendances = services.map((service) => ({
-      service,
-      context: new CallContext(tools.log),
-      session,
-      recipients: [],
-    }));
+    const [only] = services;
+    this.#attendances =
+      this.isOnly && only !== undefined
+        ? [attend(only, session, tools.log)]
+        : services.map((service) => attend(service, session, tools.log));
     this.#addresses = new Addresses(this, this.#attendances);
   }
 
@@ -232,10 +235,13 @@ export class ServiceTransaction implements CalloutTransactionEvents {
     if (!this.isOnly) this.#makeLinks();
     const outlet = new WireOutlet(this, part, this.#links.at(-1) ?? ORIGINAL);
     this.#outlet = outlet;
-    this.#stages = this.#attendances.map(({ service, context }, i) => {
-      const link = this.#links[i];
-      return new Stage(service, context, this, link ?? outlet, link === undefined && allow.addHeader && isAdaptive);
-    });
+    const stages: Stage[] = [];
+    for (const { service, context } of this.#attendances) {
+      const link = this.#links[stages.length];
+      const canAddFields = link === undefined && allow.addHeader && isAdaptive;
+      stages.push(new Stage(service, context, this, link ?? outlet, canAddFields));
+    }
+    this.#stages = stages;
     for (let i = 0; i < this.#links.length; i++) this.#links[i]?.connect(this.#stages[i + 1] as Stage);
     if (this.#addresses.isAnswered) this.#begin();
   }

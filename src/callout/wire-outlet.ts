@@ -4,6 +4,7 @@
  */
 import { type CalloutTransaction, failure } from '../ocp/index.ts';
 import { answerBlock } from '../profile/index.ts';
+import { dropFirst } from './drop-first.ts';
 import type { Held } from './held.ts';
 import { ORIGINAL, type Outlet, type Source } from './outlet.ts';
 
@@ -100,7 +101,7 @@ export class WireOutlet implements Outlet {
         this.#wire.transaction.requestTurn();
         return;
       }
-      this.#queue.shift();
+      dropFirst(this.#queue);
       this.#sendUse(item.start, item.end);
     }
     if (this.#state === 'finishing') this.#end();
@@ -140,7 +141,7 @@ export class WireOutlet implements Outlet {
       const octets = item.octets.subarray(0, DUM_OCTETS - size);
       payload.push(octets);
       size += octets.length;
-      if (octets.length === item.octets.length) this.#queue.shift();
+      if (octets.length === item.octets.length) dropFirst(this.#queue);
       else this.#queue[0] = { ...item, octets: item.octets.subarray(octets.length) };
       if (octets.length === item.octets.length && item.heldEnd !== undefined) this.#wire.held.release(item.heldEnd);
     }

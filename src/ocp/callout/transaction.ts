@@ -38,7 +38,7 @@ export class CalloutTx extends Transaction<CalloutTransactionEvents> implements 
     if (!this.canUseYours(orgOffset, size)) throw new RangeError('these octets of the original cannot be used');
     if (this.claim(size) === undefined) return;
     this.#reusable.sendUseYours();
-    if (this.sent.mustWait) this.sent.wait(() => this.#writeUseYours(orgOffset, size, block));
+    if (this.sent.mustWait) this.#useYoursLater(orgOffset, size, block);
     else this.#writeUseYours(orgOffset, size, block);
   }
 
@@ -91,6 +91,10 @@ export class CalloutTx extends Transaction<CalloutTransactionEvents> implements 
     const rule = this.received.recvEnd(result);
     if (rule === undefined) this.handler?.onOriginalEnd(result);
     return rule;
+  }
+
+  #useYoursLater(orgOffset: number, size: number, block: string): void {
+    this.sent.wait(() => this.#writeUseYours(orgOffset, size, block));
   }
 
   #writeUseYours(orgOffset: number, size: number, block: string): void {

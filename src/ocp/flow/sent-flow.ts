@@ -18,7 +18,8 @@ export class SentFlow {
   /** Octets at which the peer wants silence: the smallest of its pending DWP. */
   #stopAt = Number.POSITIVE_INFINITY;
   #isPaused = false;
-  #waiting: (() => void)[] = [];
+  /** Hardly any peer asks for silence: there is no list before something waits. */
+  #waiting: (() => void)[] | undefined;
 
   get state(): FlowState {
     return this.#state;
@@ -29,7 +30,7 @@ export class SentFlow {
   }
 
   get mustWait(): boolean {
-    return this.#isPaused || this.#waiting.length > 0;
+    return this.#isPaused || this.#waiting !== undefined;
   }
 
   /** Octets sent of a message in progress, as PA and PR report them (section 11.23). */
@@ -79,19 +80,20 @@ export class SentFlow {
     this.#stopAt = Number.POSITIVE_INFINITY;
     this.#isPaused = false;
     const waiting = this.#waiting;
-    if (waiting.length === 0) return;
-    this.#waiting = [];
+    if (waiting === undefined) return;
+    this.#waiting = undefined;
     for (const step of waiting) step();
   }
 
   wait(step: () => void): void {
+    this.#waiting ??= [];
     this.#waiting.push(step);
   }
 
   /** The transaction is over. */
   drop(): void {
     this.#state = 'ended';
-    this.#waiting = [];
+    this.#waiting = undefined;
   }
 
   #stopIfReached(): boolean {

@@ -201,7 +201,7 @@ export abstract class Transaction<H extends TransactionHandler = TransactionHand
   endMessage(result?: Result): void {
     if (this.#stage !== 'live') return;
     this.sent.sendEnd(result !== undefined && isFailure(result, 'AME'));
-    if (this.sent.mustWait) this.sent.wait(() => this.#writeEnd(result));
+    if (this.sent.mustWait) this.#endMessageLater(result);
     else this.#writeEnd(result);
   }
 
@@ -209,11 +209,7 @@ export abstract class Transaction<H extends TransactionHandler = TransactionHand
     if (this.#stage !== 'live') return;
     const isClean = result === undefined || !isFailure(result, 'TE');
     if (isClean && this.sent.mustWait && this.sent.state === 'ended') {
-      this.#stage = 'ending';
-      this.sent.wait(() => {
-        this.#writeTransactionEnd(result);
-        this.host.settle();
-      });
+      this.#endLater(result);
     } else {
       this.#writeTransactionEnd(result);
     }
@@ -237,7 +233,7 @@ export abstract class Transaction<H extends TransactionHandler = TransactionHand
     if (size > MAX_DUM_OCTETS) throw new RangeError('more than 64 KiB in one data message');
     const offset = this.claim(size);
     if (offset === undefined) return;
-    if (this.sent.mustWait) this.sent.wait(() => this.#writeData(offset, block, payload, size, kept));
+    if (this.sent.mustWait) this.#sendLater(offset, block, payload, size, kept);
     else this.#writeData(offset, block, payload, size, kept);
   }
 
@@ -252,6 +248,30 @@ export abstract class Transaction<H extends TransactionHandler = TransactionHand
   protected wroteData(size: number): void {
     this.touched = this.host.epoch;
     if (this.sent.sendData(size)) writeDpm(this.host.flowOut, this.xid);
+  }
+
+  // What has to wait is apart: a function that makes closures sets memory aside at each call, made or not.
+
+  #endMessageLater(result: Result | undefined): void {
+    this.sent.wait(() => this.#writeEnd(result));
+  }
+
+  #endLater(result: Result | undefined): void {
+    this.#stage = 'ending';
+    this.sent.wait(() => {
+      this.#writeTransactionEnd(result);
+      this.host.settle();
+    });
+  }
+
+  #sendLater(
+    offset: number,
+    block: string,
+    payload: readonly Uint8Array[],
+    size: number,
+    kept: Range | undefined,
+  ): void {
+    this.sent.wait(() => this.#writeData(offset, block, payload, size, kept));
   }
 
   #writeData(
