@@ -111,6 +111,27 @@ test('a header map is made once for a message, however many rules and recipients
   assert.equal(rule(text).judge({ message: { ...message } }), false);
 });
 
+test('a verdict is remembered for the facts it was given on, and for no others', () => {
+  const asks = rule("sender.address == '' && client.tls");
+  const nobody = { address: '', local: '', domain: '' };
+  const client = { ip: '192.0.2.7', name: '', tls: true };
+  assert.equal(asks.judge({ sender: nobody, client }), true);
+  assert.equal(asks.judge({ sender: nobody, client: { ...client, tls: false } }), false);
+  assert.equal(asks.judge({ sender: nobody, client }), true);
+  client.tls = false;
+  assert.equal(asks.judge({ sender: nobody, client }), true, 'facts do not change');
+  assert.deepEqual(asks.judge({ sender: nobody }), { error: 'client is not known at this stage' });
+  assert.deepEqual(asks.judge({ client }), { error: 'sender is not known at this stage' });
+  const inside = rule("inNetwork(client.ip, ['10.0.0.0/8', '192.0.2.0/24'])");
+  for (const [ip, is] of [
+    ['192.0.2.7', true],
+    ['192.0.3.7', false],
+    ['', false],
+    ['192.0.2.7', true],
+  ] as const)
+    assert.equal(inside.judge({ client: { ip, name: '', tls: false } }), is, ip);
+});
+
 test('no text breaks the compiler, and no header breaks a rule', () => {
   const word = fc.constantFrom(
     ...'client . ip == && || ! ( ) [ ] { } , : ? \' " message headers size exists matches in 1 2.0 x "a" '.split(' '),

@@ -14,8 +14,10 @@ export interface Rule {
   /** Which facts the rule looks at: with `message` it runs at the data stage, with `recipient` for each recipient. */
   readonly reads: ReadonlySet<FactName>;
   /** The answer, or why there is none (a fact that is not known yet, a number that does not fit). */
-  judge(facts: RuleFacts): boolean | { readonly error: string };
+  judge(facts: RuleFacts): Verdict;
 }
+
+export type Verdict = boolean | { readonly error: string };
 
 export type CompiledRule = { readonly ok: Rule } | { readonly error: RuleProblem };
 
@@ -63,20 +65,46 @@ function named(type: string | undefined): string {
   return type === undefined || type === 'dyn' ? 'not sure to be one' : `of type ${type}`;
 }
 
+/** Facts that several judgements share, the shortest-lived first: a recipient or a message is judged on once. */
+const SHARED: readonly FactName[] = ['sender', 'session', 'client', 'listener'];
+
+interface Known {
+  readonly verdict: Verdict;
+  /** The facts it was judged on, in the order of the rule's names. */
+  readonly on: readonly (object | undefined)[];
+}
+
 class CelRule implements Rule {
   readonly text: string;
   readonly reads: ReadonlySet<FactName>;
+  readonly #names: readonly FactName[];
   readonly #run: (context: Record<string, unknown>) => unknown;
+  /** The fact that verdicts are remembered by, where they may be: a rule is asked at MAIL and at each RCPT. */
+  readonly #keyName: FactName | undefined;
+  readonly #known = new WeakMap<object, Known>();
 
   constructor(text: string, reads: ReadonlySet<FactName>, run: (context: Record<string, unknown>) => unknown) {
     this.text = text;
     this.reads = reads;
+    this.#names = [...reads];
     this.#run = run;
+    const isShared = this.#names.every((name) => SHARED.includes(name));
+    this.#keyName = isShared ? SHARED.find((name) => reads.has(name)) : undefined;
   }
 
-  judge(facts: RuleFacts): boolean | { readonly error: string } {
+  judge(facts: RuleFacts): Verdict {
+    const key = this.#keyName === undefined ? undefined : facts[this.#keyName];
+    if (key === undefined) return this.#judge(facts);
+    const known = this.#known.get(key);
+    if (known !== undefined && this.#names.every((name, i) => facts[name] === known.on[i])) return known.verdict;
+    const verdict = this.#judge(facts);
+    this.#known.set(key, { on: this.#names.map((name) => facts[name]), verdict });
+    return verdict;
+  }
+
+  #judge(facts: RuleFacts): Verdict {
     const context: Record<string, unknown> = {};
-    for (const name of this.reads) {
+    for (const name of this.#names) {
       const wrapper = wrapped(name, facts);
       if (wrapper === undefined) return { error: `${name} is not known at this stage` };
       context[name] = wrapper;

@@ -16,10 +16,16 @@ export function parseNetwork(text: string): Network | undefined {
 
 /** Whether the address is in the network. An IPv4 address in IPv6 clothes counts as IPv4; what is no address is in none. */
 export function isInNetwork(address: string, [network, bits]: Network): boolean {
-  if (!isAddress(address)) return false;
-  const parsed = ipaddr.process(address);
-  return parsed.kind() === network.kind() && parsed.match(network, bits);
+  if (address !== lastText) {
+    lastText = address;
+    lastAddress = isAddress(address) ? ipaddr.process(address) : undefined;
+  }
+  return lastAddress !== undefined && lastAddress.kind() === network.kind() && lastAddress.match(network, bits);
 }
+
+// Asked of one address for each network of a list: to read it costs far more than to compare it.
+let lastText = '';
+let lastAddress: Address | undefined;
 
 function isAddress(text: string): boolean {
   return text.includes(':') ? ipaddr.IPv6.isValid(text) : ipaddr.IPv4.isValidFourPartDecimal(text);
