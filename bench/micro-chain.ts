@@ -14,7 +14,13 @@ import type { MailWorld } from '../src/gateway/dialog/world.ts';
 import { Dispatcher } from '../src/gateway/dispatch/dispatcher.ts';
 import type { ListenerOptions, PipelineEntry, ServiceOptions } from '../src/gateway/options.ts';
 import { mailLimits } from '../src/mail/index.ts';
-import { CalloutAgent, ProcessorAgent, type ProcessorEvents, type ProcessorOptions } from '../src/ocp/index.ts';
+import {
+  CalloutAgent,
+  ProcessorAgent,
+  type ProcessorEvents,
+  type ProcessorOptions,
+  Scratch,
+} from '../src/ocp/index.ts';
 import { makeServerOptions, ServerSession } from '../src/smtp/index.ts';
 import headerService from './header-service.ts';
 
@@ -62,8 +68,10 @@ function openChannel(peerOf: (agent: ProcessorAgent) => Peer): OpenChannel {
       },
     );
     const peer = peerOf(agent);
+    const scratch = new Scratch();
     const flush = (): void => {
-      for (const octets of agent.outbox.take()) peer.recv(octets);
+      for (const octets of agent.outbox.take(scratch)) peer.recv(octets);
+      scratch.giveBack(false);
       agent.drained();
     };
     queueMicrotask(() => agent.start());
