@@ -12,7 +12,7 @@ import { noMetrics, silentLog } from '../src/base/index.ts';
 import { defineService, edit, keep, refuse, rewrite, type Service } from '../src/callout/index.ts';
 import { ServiceSet } from '../src/callout/server.ts';
 import { type CalloutWorld, offeredParts } from '../src/gateway/callouts/callout-service.ts';
-import { clientParts } from '../src/gateway/dialog/mail-facts.ts';
+import { clientParts } from '../src/gateway/dialog/session-view.ts';
 import type { Permission } from '../src/gateway/options.ts';
 import { makeTraceBlock, type ViaEntry } from '../src/gateway/trace/index.ts';
 import { CalloutAgent, type Outbox, ProcessorAgent } from '../src/ocp/index.ts';

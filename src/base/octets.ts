@@ -34,10 +34,12 @@ export function asBuffer(octets: Uint8Array): Buffer {
   return Buffer.isBuffer(octets) ? octets : Buffer.from(octets.buffer, octets.byteOffset, octets.byteLength);
 }
 
+const CONTROL = /[\x00-\x1f\x7f-\x9f]/;
+
 /**
  * Text from outside as it may stand in a reply, a header or a log: controls become `?`, and at most `max` characters stay.
  */
 export function printable(text: string, max = 200): string {
   const cut = text.length > max ? `${text.slice(0, max)}...` : text;
-  return cut.replace(/[\x00-\x1f\x7f-\x9f]/g, '?');
+  return CONTROL.test(cut) ? cut.replace(/[\x00-\x1f\x7f-\x9f]/g, '?') : cut;
 }

@@ -3,8 +3,8 @@ import { type Log, noMetrics, silentLog } from '../../src/base/index.ts';
 import { CalloutService } from '../../src/gateway/callouts/callout-service.ts';
 import { MemoryBudget } from '../../src/gateway/content/index.ts';
 import { Mail } from '../../src/gateway/dialog/mail.ts';
-import { clientParts } from '../../src/gateway/dialog/mail-facts.ts';
-import type { MailPeer, MailWorld, SessionView } from '../../src/gateway/dialog/world.ts';
+import { makeSessionView, type SessionView } from '../../src/gateway/dialog/session-view.ts';
+import type { MailPeer, MailWorld } from '../../src/gateway/dialog/world.ts';
 import { Dispatcher } from '../../src/gateway/dispatch/dispatcher.ts';
 import type {
   FailureAction,
@@ -245,17 +245,11 @@ export class RigMail implements MailPeer {
   }
 }
 
-const SESSION: SessionView = {
+const SESSION: SessionView = makeSessionView('mx.example.com', {
   id: 'session',
   listener: LISTENER,
   clientAddress: '192.0.2.1',
   verb: 'EHLO',
   helo: 'client.example',
   tls: false,
-  facts: {
-    client: { ip: '192.0.2.1', name: '', tls: false },
-    session: { helo: 'client.example', authenticated: false, user: '' },
-    listener: { name: 'mx', side: 'recipient' },
-  },
-  parts: clientParts('192.0.2.1', 'EHLO', 'client.example'),
-};
+});

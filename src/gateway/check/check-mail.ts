@@ -4,8 +4,9 @@
  */
 import { isPositive, parseMailArgument, parseRcptArgument, type Reply, replies, reply } from '../../smtp/index.ts';
 import { Mail } from '../dialog/mail.ts';
-import { addressFacts, clientParts, mailFacts } from '../dialog/mail-facts.ts';
-import type { MailPeer, MailWorld, SessionView } from '../dialog/world.ts';
+import { addressFacts, mailFacts } from '../dialog/mail-facts.ts';
+import { makeSessionView } from '../dialog/session-view.ts';
+import type { MailPeer, MailWorld } from '../dialog/world.ts';
 import type { CheckReport, CheckRequest, DecisionRecord, ListenerOptions, MailRecord } from '../options.ts';
 import { AcceptingRelay } from './accepting-relay.ts';
 
@@ -45,7 +46,14 @@ export async function checkMail(
   const listener =
     request.listener === undefined ? listeners[0] : listeners.find(({ name }) => name === request.listener);
   if (listener === undefined) throw new Error(`there is no listener '${request.listener}'`);
-  const session = checkSession(listener, request);
+  const session = makeSessionView(world.hostname, {
+    id: 'check',
+    listener,
+    clientAddress: request.client,
+    verb: 'EHLO',
+    helo: request.helo,
+    tls: false,
+  });
   let record: MailRecord | undefined;
   const checked: MailWorld = { ...world, relay: new AcceptingRelay(), keep: (kept) => (record = kept) };
   const decision: DecisionRecord[] = [];
@@ -89,21 +97,4 @@ function asReply(from: {
   readonly text: readonly string[];
 }): Reply {
   return reply(from.code, from.enhanced, ...from.text);
-}
-
-function checkSession(listener: ListenerOptions, request: CheckRequest): SessionView {
-  return {
-    id: 'check',
-    listener,
-    clientAddress: request.client,
-    verb: 'EHLO',
-    helo: request.helo,
-    tls: false,
-    facts: {
-      client: { ip: request.client, name: '', tls: false },
-      session: { helo: request.helo, authenticated: false, user: '' },
-      listener: { name: listener.name, side: listener.side },
-    },
-    parts: clientParts(request.client, 'EHLO', request.helo),
-  };
 }

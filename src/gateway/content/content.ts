@@ -73,10 +73,15 @@ export class Content {
 
   /** The octets of the range as views, or `undefined` where some are not in memory. */
   view(offset: number, size: number): Buffer[] | undefined {
-    const out: Buffer[] = [];
     let at = offset;
     const end = offset + size;
-    for (let i = this.indexAt(offset); at < end; i++) {
+    const first = this.indexAt(offset);
+    const only = this.#pieces[first];
+    // Mostly it is one piece, whose views are the answer.
+    if (size > 0 && only !== undefined && only.start + only.size >= end)
+      return only.source.view(only.offset + offset - only.start, size);
+    const out: Buffer[] = [];
+    for (let i = first; at < end; i++) {
       const piece = this.#pieces[i];
       if (piece === undefined) return undefined;
       const from = at - piece.start;

@@ -120,10 +120,14 @@ export class OctetStore implements Source {
   }
 
   view(offset: number, size: number): Buffer[] | undefined {
-    const out: Buffer[] = [];
     let at = offset;
     const end = offset + size;
-    for (let i = this.#find(offset); at < end; i++) {
+    const first = this.#find(offset);
+    const only = this.#chunks[first];
+    if (size > 0 && only?.octets !== undefined && only.offset + only.size >= end)
+      return [part(only, only.octets, at, end)];
+    const out: Buffer[] = [];
+    for (let i = first; at < end; i++) {
       const chunk = this.#chunks[i];
       if (chunk?.octets === undefined) return undefined;
       out.push(part(chunk, chunk.octets, at, end));

@@ -13,8 +13,8 @@ import {
 } from '../../smtp/index.ts';
 import type { ListenerOptions } from '../options.ts';
 import { Mail } from './mail.ts';
-import { clientParts } from './mail-facts.ts';
-import type { MailPeer, MailWorld, SessionView } from './world.ts';
+import { makeSessionView, type SessionView } from './session-view.ts';
+import type { MailPeer, MailWorld } from './world.ts';
 
 /** The connection and the session engine behind it; made by `smtp/net`, or by a test. */
 export interface DialogConnection {
@@ -92,20 +92,8 @@ export class Dialog implements ServerHandler {
   }
 
   #view(verb: 'EHLO' | 'HELO', helo: string): SessionView {
-    const { remoteAddress, isSecure } = this.#connection;
-    return {
-      id: this.#id,
-      listener: this.#listener,
-      clientAddress: remoteAddress,
-      verb,
-      helo,
-      tls: isSecure,
-      facts: {
-        client: { ip: remoteAddress, name: '', tls: isSecure },
-        session: { helo, authenticated: false, user: '' },
-        listener: { name: this.#listener.name, side: this.#listener.side },
-      },
-      parts: clientParts(remoteAddress, verb, helo),
-    };
+    const { remoteAddress: clientAddress, isSecure: tls } = this.#connection;
+    const origin = { id: this.#id, listener: this.#listener, clientAddress, verb, helo, tls };
+    return makeSessionView(this.#world.hostname, origin);
   }
 }

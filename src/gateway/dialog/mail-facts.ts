@@ -1,10 +1,9 @@
-/** Facts for rules and the `IP`, `EHLO`, `HELO` parts, from the session and the commands. */
+/** Facts for rules, from the session, the commands and the message. */
 import { MimeScanner, recognise } from '../../mail/index.ts';
-import type { Part } from '../../profile/index.ts';
 import type { Address } from '../../smtp/index.ts';
 import type { MailFacts } from '../dispatch/facts.ts';
 import type { MessageFacts, SenderFacts } from '../rules/index.ts';
-import type { SessionView } from './world.ts';
+import type { SessionView } from './session-view.ts';
 
 const NULL_PATH: SenderFacts = { address: '', local: '', domain: '' };
 
@@ -25,21 +24,4 @@ export function messageFacts(size: number, header: Buffer): MessageFacts {
   scanner.feed(header);
   const { encrypted, signed } = recognise(scanner.end());
   return { size, header, encrypted: encrypted !== undefined, signed: signed !== undefined };
-}
-
-/** An address literal (RFC 5321 section 4.1.3): the form of the `IP` part (profile notes, question 3). */
-export function addressLiteral(address: string): string {
-  return address.includes(':') ? `[IPv6:${address}]` : `[${address}]`;
-}
-
-/** What services are told of the client, in the order of the dialog. */
-export function clientParts(
-  clientAddress: string,
-  verb: 'EHLO' | 'HELO',
-  helo: string,
-): readonly (readonly [Part, string])[] {
-  return [
-    ['IP', addressLiteral(clientAddress)],
-    [verb, helo],
-  ];
 }

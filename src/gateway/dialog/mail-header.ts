@@ -7,12 +7,13 @@ import { HeaderScanner, type MailLimits } from '../../mail/index.ts';
 import {
   countReceived,
   hasForeignVia,
-  makeReceived,
   makeTraceBlock,
   olderTrace,
   type ViaEntry,
+  writeReceived,
 } from '../trace/index.ts';
-import type { MailWorld, SessionView } from './world.ts';
+import type { SessionView } from './session-view.ts';
+import type { MailWorld } from './world.ts';
 
 export class MailHeader {
   readonly #scanner: HeaderScanner;
@@ -78,10 +79,7 @@ export class MailHeader {
     isUtf8: boolean,
     recipient: string | undefined,
   ): void {
-    this.#received = makeReceived({
-      hostname: world.hostname,
-      helo: session.helo,
-      clientAddress: session.clientAddress,
+    this.#received = writeReceived(session.received, {
       protocol: protocolOf(session, isUtf8),
       id: mailId,
       recipient,

@@ -3,8 +3,13 @@ import { printable } from '../../base/index.ts';
 import type { Reply } from '../../smtp/index.ts';
 import type { Content, Source } from '../content/index.ts';
 import type { MailOutcome, MailRecord, ReplyRecord } from '../options.ts';
+import type { MailRecipient } from './envelope.ts';
 import type { Mail } from './mail.ts';
 import type { MailWorld } from './world.ts';
+
+function toText(one: MailRecipient): string {
+  return `${printable(one.command.forwardPath.text, 400)} ${one.reply?.code ?? '-'}`;
+}
 
 /** The operator's one line a mail (design, section 9). */
 export function summarise(
@@ -22,11 +27,11 @@ export function summarise(
   world.log.info('mail', {
     mail: mail.id,
     client: session.clientAddress,
-    helo: printable(session.helo),
+    helo: session.printableHelo,
     listener: session.listener.name,
     from: printable(envelope.command.reversePath?.text ?? '<>', 400),
     relayedFrom: relayedSender === undefined ? undefined : printable(relayedSender, 400),
-    to: envelope.recipients.map((one) => `${printable(one.command.forwardPath.text, 400)} ${one.reply?.code ?? '-'}`),
+    to: envelope.recipients.map(toText),
     moreRecipients: envelope.unlisted === 0 ? undefined : envelope.unlisted,
     size: mail.original?.size ?? 0,
     relayedSize: mail.released?.size ?? 0,

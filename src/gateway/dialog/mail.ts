@@ -26,7 +26,8 @@ import { MailHeader } from './mail-header.ts';
 import { makeRecord, summarise } from './mail-record.ts';
 import { MailStores, type MailStoresEvents } from './mail-stores.ts';
 import { gatewayReplies } from './replies.ts';
-import type { MailPeer, MailWorld, SessionView } from './world.ts';
+import type { SessionView } from './session-view.ts';
+import type { MailPeer, MailWorld } from './world.ts';
 
 type State = 'envelope' | 'content' | 'adapting' | 'relaying' | 'over';
 

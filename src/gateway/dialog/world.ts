@@ -1,12 +1,10 @@
 /** What all mails of a gateway share. Made once, by `gateway.ts` or by a test. */
 import type { Deadlines, Log, Metrics, MonotonicClock } from '../../base/index.ts';
 import type { MailLimits } from '../../mail/index.ts';
-import type { Part } from '../../profile/index.ts';
 import type { Reply } from '../../smtp/index.ts';
 import type { MemoryBudget, SpillSpace } from '../content/index.ts';
 import type { Dispatcher } from '../dispatch/dispatcher.ts';
-import type { MailFacts } from '../dispatch/facts.ts';
-import type { GatewayLimits, ListenerOptions, MailRecord, SystemOptions } from '../options.ts';
+import type { GatewayLimits, MailRecord, SystemOptions } from '../options.ts';
 import type { OpenRelay } from '../relay/open-relay.ts';
 
 export interface MailWorld {
@@ -31,20 +29,6 @@ export interface MailWorld {
   readonly keep: ((record: MailRecord) => void) | undefined;
   /** Of each mail kept, how many octets of it before and after. */
   readonly keepOctets: number;
-}
-
-/** What is known of one SMTP session. */
-export interface SessionView {
-  /** Unguessable; a mail's id is `<session>.<n>`. */
-  readonly id: string;
-  readonly listener: ListenerOptions;
-  readonly clientAddress: string;
-  readonly verb: 'EHLO' | 'HELO';
-  readonly helo: string;
-  readonly tls: boolean;
-  readonly facts: Pick<MailFacts, 'client' | 'session' | 'listener'>;
-  /** What services are told of the client, in the order of the dialog. */
-  readonly parts: readonly (readonly [Part, string])[];
 }
 
 /** The SMTP side of a mail: where its replies go, and the tap of its content. */

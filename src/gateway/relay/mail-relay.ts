@@ -6,6 +6,7 @@
  * Once the final dot has left, a lost connection is never tried again here: the hop may have the mail, and the client,
  * told 451, is the one to ask again.
  */
+import { CR, LF } from '../../base/index.ts';
 import type { Outbound, OutboundEvents, OutboundFailure, Parameters, Reply } from '../../smtp/index.ts';
 import { replyToFailure } from '../../smtp/index.ts';
 import { type Content, ContentReader } from '../content/index.ts';
@@ -136,9 +137,12 @@ function endsWithCrlf(content: Content, done: (error: Error | undefined, ends: b
     done(undefined, isCrlf(views));
     return;
   }
-  content.load(content.size - 2, 2, (error, octets) => done(error, isCrlf(octets)));
+  content.load(content.size - 2, 2, (error, octets) => done(error, error === undefined && isCrlf(octets)));
 }
 
+/** The two octets may lie in two buffers. */
 function isCrlf(octets: readonly Buffer[]): boolean {
-  return Buffer.concat(octets).toString('latin1') === '\r\n';
+  const last = octets.at(-1) as Buffer;
+  const before = last.length > 1 ? last[last.length - 2] : octets.at(-2)?.at(-1);
+  return before === CR && last[last.length - 1] === LF;
 }

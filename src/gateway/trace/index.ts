@@ -34,6 +34,13 @@ export {
   type TraceExpectation,
   verifyTrace,
 } from './protect.ts';
-export { makeReceived, type ReceivedProtocol, type Reception } from './received.ts';
+export {
+  makeReceived,
+  type ReceivedProtocol,
+  type Reception,
+  type SessionClauses,
+  sessionClauses,
+  writeReceived,
+} from './received.ts';
 export { addTraceToReply, traceReplyLine } from './reply.ts';
 export { checkAgentUri, encodeUri, mailUri } from './uri.ts';

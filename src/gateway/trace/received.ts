@@ -30,18 +30,31 @@ export interface Reception {
   readonly date: Date;
 }
 
+/** The clauses that are the same for all mails of a session. */
+export type SessionClauses = readonly [from: string, by: string];
+
+export function sessionClauses(
+  of: Pick<Reception, 'hostname' | 'helo' | 'clientAddress' | 'clientName'>,
+): SessionClauses {
+  const address = literal(of.clientAddress);
+  const tcpInfo = of.clientName === undefined ? `(${address})` : `(${clean(of.clientName)} ${address})`;
+  return [`from ${clean(of.helo) || 'unknown'} ${tcpInfo}`, `by ${clean(of.hostname)}`];
+}
+
 /** One field with its closing CRLF, folded at 78 octets where its words allow it. */
 export function makeReceived(from: Reception): string {
-  const address = literal(from.clientAddress);
-  const tcpInfo = from.clientName === undefined ? `(${address})` : `(${clean(from.clientName)} ${address})`;
-  const clauses = [
-    `from ${clean(from.helo) || 'unknown'} ${tcpInfo}`,
-    `by ${clean(from.hostname)}`,
-    `with ${from.protocol} id ${clean(from.id)}`,
-  ];
-  const recipient = from.recipient === undefined ? undefined : forClause(from.recipient);
-  if (recipient !== undefined) clauses.push(`for ${recipient}`);
-  return `${fold('Received:', clauses)};\r\n${dateLine(from.date)}`;
+  return writeReceived(sessionClauses(from), from);
+}
+
+/** The same, with the clauses of the session made before. */
+export function writeReceived(
+  [from, by]: SessionClauses,
+  { protocol, id, recipient, date }: Pick<Reception, 'protocol' | 'id' | 'recipient' | 'date'>,
+): string {
+  const clauses = [from, by, `with ${protocol} id ${clean(id)}`];
+  const forRecipient = recipient === undefined ? undefined : forClause(recipient);
+  if (forRecipient !== undefined) clauses.push(`for ${forRecipient}`);
+  return `${fold('Received:', clauses)};\r\n${dateLine(date)}`;
 }
 
 /** Folds before a clause where it does not fit, and inside one only if it is longer than a line. */
@@ -49,10 +62,12 @@ function fold(start: string, clauses: readonly string[]): string {
   let out = '';
   let line = start;
   for (const clause of clauses) {
-    const words =
-      line.length + 1 + clause.length < FOLD_OCTETS || clause.length < FOLD_OCTETS - 1 ? [clause] : clause.split(' ');
-    for (const word of words) {
-      // One octet less than the line has: the semicolon of the last clause.
+    // One octet less than the line has: the semicolon of the last clause.
+    if (line.length + 1 + clause.length < FOLD_OCTETS) {
+      line += ` ${clause}`;
+      continue;
+    }
+    for (const word of clause.length < FOLD_OCTETS - 1 ? [clause] : clause.split(' ')) {
       if (line.length + 1 + word.length < FOLD_OCTETS) {
         line += ` ${word}`;
       } else {
@@ -85,10 +100,11 @@ function literal(address: string): string {
 
 /** Names and addresses keep their letters, digits and few signs; everything else becomes `?`. */
 function clean(text: string): string {
-  return text.slice(0, MAX_NAME_OCTETS).replace(/[^A-Za-z0-9.:_[\]-]/g, '?');
+  const cut = text.length > MAX_NAME_OCTETS ? text.slice(0, MAX_NAME_OCTETS) : text;
+  return cut.replace(/[^A-Za-z0-9.:_[\]-]/g, '?');
 }
 
 /** A path that is not plain printable ASCII is left out: the clause is optional, and a header must not carry it raw. */
 function forClause(recipient: string): string | undefined {
-  return /^[\x21-\x7e]{1,320}$/.test(recipient) && !/[<>()\\]/.test(recipient) ? `<${recipient}>` : undefined;
+  return /^[!-'*-;=?-[\]-~]{1,320}$/.test(recipient) ? `<${recipient}>` : undefined; // printable, and none of <>()\
 }

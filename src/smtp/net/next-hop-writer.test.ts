@@ -9,11 +9,23 @@ class FakeSocket implements WritableSocket {
   readonly calls: Buffer[] = [];
   /** What was given, as it was given. */
   readonly given: Uint8Array[] = [];
+  /** The system takes nothing before `take`: until then what was written is the socket's, and may not change. */
+  isSlow = false;
   #corked: Buffer[] | undefined;
   #done: (() => void)[] = [];
+  #held: Uint8Array[] = [];
+  #heldAs: Buffer[] = [];
+
+  get writableLength(): number {
+    return this.#held.reduce((sum, octets) => sum + octets.length, 0);
+  }
 
   write(chunk: string | Uint8Array, second?: 'latin1' | (() => void)): boolean {
     const octets = typeof chunk === 'string' ? Buffer.from(chunk, 'latin1') : Buffer.from(chunk);
+    if (this.isSlow && typeof chunk !== 'string') {
+      this.#held.push(chunk);
+      this.#heldAs.push(octets);
+    }
     if (typeof chunk !== 'string') this.given.push(chunk);
     if (typeof second === 'function') this.#done.push(second);
     if (this.#corked === undefined) this.calls.push(octets);
@@ -29,6 +41,12 @@ class FakeSocket implements WritableSocket {
   }
   /** The system took what was written. */
   take(): void {
+    assert.deepEqual(
+      this.#held.map((chunk) => Buffer.from(chunk)),
+      this.#heldAs,
+    );
+    this.#held = [];
+    this.#heldAs = [];
     const done = this.#done;
     this.#done = [];
     for (const call of done) call();
@@ -160,4 +178,16 @@ test('whatever is given and however the system takes it, the octets are the same
     }),
     { numRuns: 60 },
   );
+});
+
+test('what a slow system has not taken stays as it was, whatever other hops are written', async () => {
+  const slow = make();
+  slow.socket.isSlow = true;
+  const other = make();
+  slow.writer.content([Buffer.from('first '), Buffer.from('mail')], 10);
+  await turn();
+  other.writer.content([Buffer.from('another'), Buffer.from(' one')], 11);
+  await turn();
+  slow.socket.take(); // compares
+  assert.deepEqual([...slow.socket.calls, ...other.socket.calls].map(String), ['first mail', 'another one']);
 });

@@ -12,12 +12,16 @@ const BATCH_OCTETS = 256 * 1024;
  * memory that V8 counts and collects for, and collecting cost far more than the copy.
  */
 const COPY_OCTETS = 32 * 1024;
+/** Where parts are copied together: as the system mostly takes a write at once, one for all hops. */
+let joined = Buffer.allocUnsafeSlow(COPY_OCTETS);
 /** Parts of one writev beyond which a copy is cheaper. */
 const BATCH_PARTS = 64;
 
 /** What is used of a `net.Socket`. */
 export interface WritableSocket {
   readonly destroyed: boolean;
+  /** Octets that the system has not taken yet. */
+  readonly writableLength: number;
   write(octets: Uint8Array, done?: () => void): boolean;
   write(text: string, encoding: 'latin1'): boolean;
   cork(): void;
@@ -111,7 +115,9 @@ export class NextHopWriter {
     const [only] = parts;
     if (parts.length === 1 && only !== undefined) {
       this.#socket.write(only, this.#done);
-    } else if (octets <= COPY_OCTETS || parts.length > BATCH_PARTS) {
+    } else if (octets <= COPY_OCTETS) {
+      this.#writeJoined(parts);
+    } else if (parts.length > BATCH_PARTS) {
       this.#socket.write(Buffer.concat(parts, octets), this.#done);
     } else {
       this.#socket.cork();
@@ -121,6 +127,17 @@ export class NextHopWriter {
       this.#socket.uncork();
     }
     this.#events.onWriting(octets);
+  }
+
+  #writeJoined(parts: readonly Uint8Array[]): void {
+    let end = 0;
+    for (const part of parts) {
+      joined.set(part, end);
+      end += part.length;
+    }
+    this.#socket.write(joined.subarray(0, end), this.#done);
+    // What the system did not take is the socket's until it did.
+    if (this.#socket.writableLength > 0) joined = Buffer.allocUnsafeSlow(COPY_OCTETS);
   }
 
   /** Takes up to `BATCH_OCTETS` from what waits. */

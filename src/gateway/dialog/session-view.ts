@@ -1,0 +1,66 @@
+/** What is known of one SMTP session, and what each of its mails says of it, made once. */
+import { printable } from '../../base/index.ts';
+import type { Part } from '../../profile/index.ts';
+import type { MailFacts } from '../dispatch/facts.ts';
+import type { ListenerOptions } from '../options.ts';
+import { type SessionClauses, sessionClauses } from '../trace/index.ts';
+
+/** What the client said and where it came from. */
+export interface SessionOrigin {
+  /** Unguessable; a mail's id is `<session>.<n>`. */
+  readonly id: string;
+  readonly listener: ListenerOptions;
+  readonly clientAddress: string;
+  readonly verb: 'EHLO' | 'HELO';
+  /** The name in it, as sent. */
+  readonly helo: string;
+  readonly tls: boolean;
+}
+
+export interface SessionView extends SessionOrigin {
+  readonly facts: Pick<MailFacts, 'client' | 'session' | 'listener'>;
+  /** What services are told of the client, in the order of the dialog. */
+  readonly parts: readonly (readonly [Part, string])[];
+  /** What `Received` says of the session. */
+  readonly received: SessionClauses;
+  /** `helo` for log lines. */
+  readonly printableHelo: string;
+}
+
+/** `hostname`: our own name. */
+export function makeSessionView(hostname: string, origin: SessionOrigin): SessionView {
+  const { id, listener, clientAddress, verb, helo, tls } = origin;
+  return {
+    id,
+    listener,
+    clientAddress,
+    verb,
+    helo,
+    tls,
+    facts: {
+      client: { ip: clientAddress, name: '', tls },
+      session: { helo, authenticated: false, user: '' },
+      listener: { name: listener.name, side: listener.side },
+    },
+    parts: clientParts(clientAddress, verb, helo),
+    received: sessionClauses({ hostname, helo, clientAddress }),
+    printableHelo: printable(helo),
+  };
+}
+
+/** An address literal (RFC 5321 section 4.1.3): the form of the `IP` part (profile notes, question 3). */
+export function addressLiteral(address: string): string {
+  return address.includes(':') ? `[IPv6:${address}]` : `[${address}]`;
+}
+
+/** What services are told of the client, in the order of the dialog. */
+export function clientParts(
+  clientAddress: string,
+  verb: 'EHLO' | 'HELO',
+  helo: string,
+): readonly (readonly [Part, string])[] {
+  return [
+    ['IP', addressLiteral(clientAddress)],
+    [verb, helo],
+  ];
+}
