@@ -97,9 +97,19 @@ export class HeaderScanner {
     if (this.#state === 'open') this.#state = 'ended';
   }
 
-  /** The section, once it is not open any more. */
+  /** Whether the section passed the cap and was cut there. */
+  get isCut(): boolean {
+    return this.#state === 'cut';
+  }
+
+  /** The section with its empty line, once it is not open any more: a copy, free to keep. */
+  get octets(): Buffer {
+    return this.#kept.subarray(0, this.octetCount);
+  }
+
+  /** The section and its fields, once it is not open any more. */
   header(): KeptHeader {
-    const octets = this.#kept.subarray(0, this.octetCount);
+    const { octets } = this;
     const scanned = scanHeader(octets, this.#limits);
     const broken: HeaderFault | undefined = this.#state === 'cut' ? 'header-size' : scanned.broken;
     const { fields, end, whole } = scanned;

@@ -75,8 +75,13 @@ export class Envelope {
 
   /** The one accepted recipient, where there is exactly one: only then may a trace name it. */
   get onlyRecipient(): string | undefined {
-    const { accepted } = this;
-    return accepted.length === 1 ? accepted[0]?.command.forwardPath.text : undefined;
+    let only: MailRecipient | undefined;
+    for (const recipient of this.relayed) {
+      if (recipient.reply === undefined || !isPositive(recipient.reply)) continue;
+      if (only !== undefined) return undefined;
+      only = recipient;
+    }
+    return only?.command.forwardPath.text;
   }
 
   add(command: RcptCommand, ticket: number): MailRecipient {

@@ -12,7 +12,8 @@ export function addressFacts(address: Address | null): SenderFacts {
 }
 
 export function mailFacts(session: SessionView, sender: Address | null): MailFacts {
-  return { ...session.facts, sender: addressFacts(sender) };
+  const { client, session: said, listener } = session.facts;
+  return { client, session: said, listener, sender: addressFacts(sender) };
 }
 
 /**

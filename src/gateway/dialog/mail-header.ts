@@ -5,10 +5,10 @@
 import { EMPTY } from '../../base/index.ts';
 import { HeaderScanner, type MailLimits } from '../../mail/index.ts';
 import {
-  countReceived,
-  hasForeignVia,
   makeTraceBlock,
   olderTrace,
+  type TraceFacts,
+  traceFacts,
   type ViaEntry,
   writeReceived,
 } from '../trace/index.ts';
@@ -19,7 +19,7 @@ export class MailHeader {
   readonly #scanner: HeaderScanner;
   #header: Buffer | undefined;
   #isTooLarge = false;
-  #hasForeignVia = false;
+  #trace: TraceFacts = { hops: 0, hasForeignVia: false };
   #older: Buffer | undefined;
   #received = '';
 
@@ -41,7 +41,7 @@ export class MailHeader {
   }
 
   get hops(): number {
-    return countReceived(this.octets);
+    return this.#trace.hops;
   }
 
   get olderTrace(): Buffer {
@@ -64,10 +64,9 @@ export class MailHeader {
   }
 
   #take(): true {
-    const { octets, broken } = this.#scanner.header();
-    this.#header = octets;
-    this.#hasForeignVia = hasForeignVia(octets);
-    this.#isTooLarge = broken === 'header-size';
+    this.#header = this.#scanner.octets;
+    this.#trace = traceFacts(this.#header);
+    this.#isTooLarge = this.#scanner.isCut;
     return true;
   }
 
@@ -93,7 +92,7 @@ export class MailHeader {
       system: world.system,
       mailId,
       via,
-      foreignViaPresent: this.#hasForeignVia,
+      foreignViaPresent: this.#trace.hasForeignVia,
     });
   }
 }

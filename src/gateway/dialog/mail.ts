@@ -141,12 +141,17 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
     else if (this.#lost !== undefined) this.#answerRcpt(recipient, this.#lost);
     else {
       if (this.#plan === undefined) this.#usePlan(plan);
-      this.chain.rcptCommand(
-        command.argument,
-        () => this.envelope.mailArgument,
-        (verdict) => this.#passed(recipient, plan, verdict),
-      );
+      if (this.chain.isEmpty) this.#passed(recipient, plan, { kind: 'pass', argument: command.argument });
+      else this.#askServices(recipient, plan, command);
     }
+  }
+
+  #askServices(recipient: MailRecipient, plan: Plan, command: RcptCommand): void {
+    this.chain.rcptCommand(
+      command.argument,
+      () => this.envelope.mailArgument,
+      (verdict) => this.#passed(recipient, plan, verdict),
+    );
   }
 
   /** DATA or the first BDAT. */

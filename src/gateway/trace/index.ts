@@ -6,7 +6,7 @@
  *   makeTraceBlock({ received, system, mailId, via, foreignViaPresent }): Buffer
  *   parseTraceField(octets): TraceField | undefined               OPES-System and OPES-Via, caps inside
  *   protectedFields(header): readonly { start, end }[]            what nobody may touch
- *   olderTrace(header): Buffer   hasForeignVia(header): boolean   countReceived(header): number
+ *   olderTrace(header): Buffer   traceFacts(header): { hops, hasForeignVia }
  *   beginsFolded(mail): boolean                                   then an empty line goes between block and mail
  *   verifyTrace({ block, older }, outputHeader): { intact, repaired?, foreign?, missing? }
  *   traceReplyLine(systemUri, mailId): string   addTraceToReply(reply, line): reply
@@ -25,13 +25,13 @@ export {
 export { parseTraceField, type TraceEntry, type TraceField } from './parse.ts';
 export {
   beginsFolded,
-  countReceived,
-  hasForeignVia,
   type OctetRange,
   olderTrace,
   protectedFields,
   type TraceCheck,
   type TraceExpectation,
+  type TraceFacts,
+  traceFacts,
   verifyTrace,
 } from './protect.ts';
 export {

@@ -67,18 +67,23 @@ export function olderTrace(header: Buffer): Buffer {
   return Buffer.concat(protectedFields(header).map(({ start, end }) => header.subarray(start, end)));
 }
 
-/** Whether a mail came with an `OPES-Via` of somebody else (REQ-007). */
-export function hasForeignVia(header: Buffer): boolean {
-  return protectedFields(header).some(({ start, end }) =>
-    isNamed(header, makeFieldRange(header, start, end, MAX_NAME_OCTETS), 'opes-via'),
-  );
+/** What the trace fields that a mail came with say. */
+export interface TraceFacts {
+  /** How many hops it made: the loop guard's count (RFC 5321 section 6.3). */
+  readonly hops: number;
+  /** It came with an `OPES-Via` of somebody else (REQ-007). */
+  readonly hasForeignVia: boolean;
 }
 
-/** How many hops the mail says it made: the loop guard's count (RFC 5321 section 6.3). */
-export function countReceived(header: Buffer): number {
-  return protectedFields(header).filter(({ start, end }) =>
-    isNamed(header, makeFieldRange(header, start, end, MAX_NAME_OCTETS), 'received'),
-  ).length;
+export function traceFacts(header: Buffer): TraceFacts {
+  let hops = 0;
+  let hasForeignVia = false;
+  for (const { start, end } of protectedFields(header)) {
+    const field = makeFieldRange(header, start, end, MAX_NAME_OCTETS);
+    if (isNamed(header, field, 'received')) hops++;
+    else if (isNamed(header, field, 'opes-via')) hasForeignVia = true;
+  }
+  return { hops, hasForeignVia };
 }
 
 /** Judges the header section that came out of the services; octets behind its empty line are kept as they are. */

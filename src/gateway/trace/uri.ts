@@ -34,8 +34,16 @@ export function checkAgentUri(uri: string): string | undefined {
 
 /** The System's URI for one mail: `id` goes into the query, behind a query that is there already. */
 export function mailUri(systemUri: string, mailId: string): string {
-  return `${agentUri(systemUri)}${systemUri.includes('?') ? '&' : '?'}id=${encodeId(mailId)}`;
+  if (systemUri !== lastSystem) {
+    lastStart = `${agentUri(systemUri)}${systemUri.includes('?') ? '&' : '?'}id=`;
+    lastSystem = systemUri;
+  }
+  return lastStart + encodeId(mailId);
 }
+
+/** A gateway has one System, and each of its mails asks. */
+let lastSystem: string | undefined;
+let lastStart = '';
 
 /** The encoded URI of an agent. One that `checkAgentUri` refuses never came from a checked configuration: that is a bug. */
 export function agentUri(uri: string): string {
