@@ -5,6 +5,8 @@
  * short segments, each a connection of its own.
  *
  *     node -C opes-source bench/micro-callout.ts [SEGMENTS] [server|processor]
+ *
+ * What is set aside can be told only where nothing is collected meanwhile: `node --min-semi-space-size=128 ...`.
  */
 import { Deadlines } from '../src/base/index.ts';
 import { ServiceSet } from '../src/callout/server.ts';
@@ -221,7 +223,7 @@ for (const [name, run] of Object.entries(runs)) {
     buffers.push(garbage.buffers);
   }
   const us = (total: number) => (total / MAILS).toFixed(1).padStart(6);
-  // Segments in which memory was collected show less than they set aside, or less than nothing: the largest shows most.
+  // Segments in which memory was collected show less than they set aside, or less than nothing.
   const most = (all: readonly number[]) => (Math.max(...all) / MAILS / 1024).toFixed(1);
   console.log(
     `${name.padEnd(10)} ${us(best)} us a mail (user ${us(user)}), sets aside ${most(heaps)} KiB, buffers ${most(buffers)} KiB`,
