@@ -112,7 +112,8 @@ export class MessageParser {
   #run(): void {
     const input = this.#in;
     let state = this.#state;
-    while (input.at < input.end) state = this.#step(state);
+    // Most steps come behind a value: those need not be looked up among all.
+    while (input.at < input.end) state = state === S_AFTER ? this.#after() : this.#step(state);
     // Whoever stops the parser from within also ends the chunk.
     if (this.#state !== S_DEAD) this.#state = state;
   }
