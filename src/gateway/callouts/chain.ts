@@ -16,17 +16,14 @@ import type { PlannedCall } from '../dispatch/dispatcher.ts';
 import type { CallRecord, EditRecord } from '../options.ts';
 import { type ViaEntry, verifyTrace } from '../trace/index.ts';
 import { Call } from './call.ts';
-import type { CommandAnswer, CommandWaiter } from './command-parts.ts';
+import { type CommandVerdict, CommandWalk } from './command-walk.ts';
 import type { DataOutcome } from './data-exchange.ts';
 import { failureReply } from './failure.ts';
 import { missingForChanges } from './permissions.ts';
 import type { RunMail } from './run-mail.ts';
 import type { DataWaiter, ServiceRun } from './service-run.ts';
 
-/** What the chain says of a command. A refusal is caused by OPES processing: our trace belongs into the reply. */
-export type CommandVerdict =
-  | { readonly kind: 'pass'; readonly argument: string }
-  | { readonly kind: 'refused'; readonly reply: Reply };
+export type { CommandVerdict } from './command-walk.ts';
 
 export type DataVerdict =
   /** `base` is the message without our trace block. */
@@ -86,7 +83,7 @@ export class Chain implements DataWaiter {
   // --- commands -----------------------------------------------------------------------------------------------------
 
   mailCommand(argument: string, done: (verdict: CommandVerdict) => void): void {
-    new Walk(this.#calls, 'MAIL', argument, () => argument, done).next();
+    new CommandWalk(this.#calls, 'MAIL', argument, () => argument, done).next();
   }
 
   /** MAIL was rewritten by an answer that came with the first RCPT. */
@@ -96,7 +93,7 @@ export class Chain implements DataWaiter {
 
   /** `mailArgument` is asked anew for each service: an earlier one may have rewritten it. */
   rcptCommand(argument: string, mailArgument: () => string, done: (verdict: CommandVerdict) => void): void {
-    new Walk(this.#calls, 'RCPT', argument, mailArgument, done).next();
+    new CommandWalk(this.#calls, 'RCPT', argument, mailArgument, done).next();
   }
 
   // --- mail data ----------------------------------------------------------------------------------------------------
@@ -312,71 +309,6 @@ export class Chain implements DataWaiter {
   #finish(verdict: DataVerdict): void {
     this.#released = true;
     this.#mail.onData(verdict);
-  }
-}
-
-/** One command on its way through the services. */
-class Walk implements CommandWaiter {
-  readonly #calls: readonly Call[];
-  readonly #part: 'MAIL' | 'RCPT';
-  readonly #mailArgument: () => string;
-  readonly #done: (verdict: CommandVerdict) => void;
-  #argument: string;
-  #at = 0;
-
-  constructor(
-    calls: readonly Call[],
-    part: 'MAIL' | 'RCPT',
-    argument: string,
-    mailArgument: () => string,
-    done: (verdict: CommandVerdict) => void,
-  ) {
-    this.#calls = calls;
-    this.#part = part;
-    this.#argument = argument;
-    this.#mailArgument = mailArgument;
-    this.#done = done;
-  }
-
-  next(): void {
-    // A service whose rule waits for the message hears of the envelope then.
-    while (this.#at < this.#calls.length && this.#calls[this.#at]?.planned.isOpen === true) this.#at++;
-    const call = this.#at < this.#calls.length ? this.#calls[this.#at] : undefined;
-    if (call === undefined) {
-      this.#done({ kind: 'pass', argument: this.#argument });
-      return;
-    }
-    if (this.#part === 'MAIL') call.run.tellMail(this.#argument, this);
-    else {
-      if (!call.run.hasMail) call.run.tellMail(this.#mailArgument(), undefined);
-      call.run.rcpt(this.#argument, this);
-    }
-  }
-
-  onAnswer(answer: CommandAnswer): void {
-    const call = this.#calls[this.#at] as Call;
-    switch (answer.kind) {
-      case 'unchanged':
-        break;
-      case 'rewritten':
-        call.rewrote(this.#part, this.#argument, answer.argument);
-        this.#argument = answer.argument;
-        break;
-      case 'refused':
-        call.refused(answer.reply);
-        this.#done({ kind: 'refused', reply: answer.reply });
-        return;
-      case 'failed': {
-        const action = call.failureAction;
-        if (action !== undefined && action !== 'skip') {
-          this.#done({ kind: 'refused', reply: failureReply(action) });
-          return;
-        }
-        call.skipped();
-      }
-    }
-    this.#at++;
-    this.next();
   }
 }
 
