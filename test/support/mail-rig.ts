@@ -215,7 +215,7 @@ export class RigMail implements MailPeer {
       this.#mail.content(octets.subarray(at, at + step));
       if (pieces > 1) await new Promise(setImmediate);
     }
-    return this.#ask((ticket) => this.#mail.contentEnd(ticket));
+    return this.#ask((ticket) => this.#mail.contentEnd(ticket, false));
   }
 
   reset(): void {

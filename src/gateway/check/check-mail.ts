@@ -83,7 +83,7 @@ export async function checkMail(
     const go = await peer.ask((ticket) => mail.data(ticket));
     if (go.code === 354) {
       mail.content(Buffer.from(content.buffer, content.byteOffset, content.byteLength));
-      await peer.ask((ticket) => mail.contentEnd(ticket));
+      await peer.ask((ticket) => mail.contentEnd(ticket, false));
     }
   }
   mail.reset('checked');

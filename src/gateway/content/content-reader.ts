@@ -5,7 +5,13 @@
 import type { Content } from './content.ts';
 
 export type Portion =
-  | { readonly kind: 'octets'; readonly octets: readonly Buffer[]; readonly size: number }
+  | {
+      readonly kind: 'octets';
+      readonly octets: readonly Buffer[];
+      readonly size: number;
+      /** Whether it is known that no dot stands behind an LF in them. */
+      readonly isDotFree: boolean;
+    }
   /** Being fetched, or not there yet: `wake` will be called. */
   | { readonly kind: 'wait' }
   | { readonly kind: 'failed'; readonly error: Error };
@@ -19,6 +25,7 @@ export class ContentReader {
   #loading = false;
   #loaded: readonly Buffer[] | undefined;
   #loadedSize = 0;
+  #isLoadedDotFree = false;
   #error: Error | undefined;
 
   /** `wake` is called when a `wait` may be over, at the latest when loaded octets are there. */
@@ -34,20 +41,31 @@ export class ContentReader {
 
   /** The next `max` octets at the most. To be called only while `left` is over 0. */
   next(max: number): Portion {
+    return this.#next(max, false);
+  }
+
+  /** The same, but dot-free octets come apart from others. */
+  nextAlike(max: number): Portion {
+    const { size, isDotFree } = this.#content.alikeFrom(this.#at, max);
+    return this.#next(size, isDotFree);
+  }
+
+  #next(max: number, isDotFree: boolean): Portion {
     if (this.#error !== undefined) return { kind: 'failed', error: this.#error };
     if (this.#loading) return WAIT;
     const loaded = this.#loaded;
     if (loaded !== undefined) {
       this.#loaded = undefined;
       this.#at += this.#loadedSize;
-      return { kind: 'octets', octets: loaded, size: this.#loadedSize };
+      return { kind: 'octets', octets: loaded, size: this.#loadedSize, isDotFree: this.#isLoadedDotFree };
     }
     const size = Math.min(max, this.left);
     const views = this.#content.view(this.#at, size);
     if (views !== undefined) {
       this.#at += size;
-      return { kind: 'octets', octets: views, size };
+      return { kind: 'octets', octets: views, size, isDotFree };
     }
+    this.#isLoadedDotFree = isDotFree;
     this.#load(size);
     return WAIT;
   }

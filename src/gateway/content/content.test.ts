@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
 import { afterAll, test } from 'vitest';
+import { DotStuffer } from '../../smtp/client/stuffing.ts';
 import { SpillDirectory } from '../fs/spill-files.ts';
 import { compareContents, cutHeader, loadHeader } from './compare.ts';
 import { Content, ContentReader, FixedOctets, MemoryBudget, OctetStore, type SpillSpace } from './index.ts';
@@ -170,6 +171,41 @@ test('a reader gets every octet once, in portions, from memory and from the disk
   });
   assert.ok(Buffer.concat(read).equals(all));
   store.dispose();
+});
+
+test('dot-free octets are read apart, so that stuffing looks at the start of each piece only', () => {
+  const piece = fc.record({
+    isDotFree: fc.boolean(),
+    text: fc.array(fc.constantFrom('a', '.', '\r\n', 'word', '..'), { maxLength: 6 }).map((parts) => parts.join('')),
+    from: fc.nat(5),
+    to: fc.nat(5),
+  });
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 8 }), fc.integer({ min: 1, max: 20 }), (pieces, max) => {
+      const content = new Content();
+      for (const { isDotFree, text, from, to } of pieces) {
+        const octets = Buffer.from(isDotFree ? text.replace(/^\.+|(?<=\n)\.+/g, '') : text);
+        const store = new OctetStore(new MemoryBudget(), space, quiet);
+        store.append(octets);
+        store.isDotFree = isDotFree;
+        const start = Math.min(from, octets.length);
+        content.append(store, start, Math.max(0, octets.length - to - start));
+      }
+      const reader = new ContentReader(content, assert.fail);
+      const [knowing, looking] = [new DotStuffer(), new DotStuffer()];
+      const [known, looked]: [Uint8Array[], Uint8Array[]] = [[], []];
+      while (reader.left > 0) {
+        const portion = reader.nextAlike(max);
+        assert.ok(portion.kind === 'octets' && portion.size > 0 && portion.size <= max);
+        for (const octets of portion.octets) {
+          knowing.push(octets, known, portion.isDotFree);
+          looking.push(octets, looked);
+        }
+      }
+      assert.equal(Buffer.concat(known).toString(), Buffer.concat(looked).toString());
+    }),
+    { numRuns: 1000 },
+  );
 });
 
 test('a header section ends with its empty line; a message may be all header or have none', () => {

@@ -71,6 +71,21 @@ export class Content {
     return low;
   }
 
+  /** How many octets from `offset` on, `max` at the most, lie in sources that are all dot-free, or all not. */
+  alikeFrom(offset: number, max: number): { readonly size: number; readonly isDotFree: boolean } {
+    let i = this.indexAt(offset);
+    const isDotFree = this.#pieces[i]?.source.isDotFree === true;
+    const limit = Math.min(offset + max, this.#size);
+    let end = offset;
+    for (let piece = this.#pieces[i]; piece !== undefined && end < limit; piece = this.#pieces[++i]) {
+      if (piece.source.isDotFree !== isDotFree) break;
+      // A piece may begin with a dot behind another's LF: the reader looks at the first octet of what it is given.
+      if (isDotFree && end > offset) break;
+      end = piece.start + piece.size;
+    }
+    return { size: Math.min(end, limit) - offset, isDotFree };
+  }
+
   /** The octets of the range as views, or `undefined` where some are not in memory. */
   view(offset: number, size: number): Buffer[] | undefined {
     let at = offset;
@@ -140,6 +155,7 @@ export class Content {
 
 /** A few octets that are in memory for good, such as the trace block, as a source. */
 export class FixedOctets implements Source {
+  readonly isDotFree = false;
   readonly octets: Buffer;
 
   constructor(octets: Buffer) {

@@ -22,6 +22,8 @@ interface Chunk {
 /** Something the octets of a piece come from. */
 export interface Source {
   readonly size: number;
+  /** Whether it is known that no dot stands behind an LF in it. */
+  readonly isDotFree: boolean;
   /** The octets `[offset, offset + size)` as views, or `undefined` where some of them are not in memory. */
   view(offset: number, size: number): Buffer[] | undefined;
   /** The same octets, wherever they are. `done` is called exactly once, never from within `load`. */
@@ -44,6 +46,8 @@ const CHUNK_COST = 256;
 const TAIL_OCTETS = 4096;
 
 export class OctetStore implements Source {
+  /** Set by whoever looked at all that was appended. */
+  isDotFree = false;
   readonly #budget: MemoryBudget;
   readonly #space: SpillSpace;
   readonly #events: StoreEvents;

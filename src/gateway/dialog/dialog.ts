@@ -74,8 +74,8 @@ export class Dialog implements ServerHandler {
     this.#mail?.content(octets);
   }
 
-  onContentEnd(ticket: Ticket): void {
-    this.#mail?.contentEnd(ticket);
+  onContentEnd(ticket: Ticket, isDotFree: boolean): void {
+    this.#mail?.contentEnd(ticket, isDotFree);
   }
 
   /** Who exists here is not told (RFC 5321 section 7.3). */

@@ -51,6 +51,11 @@ export class MailStores {
     this.base.append(this.#original, at, octets.length);
   }
 
+  /** All of the original is there. */
+  ended(isDotFree: boolean): void {
+    if (this.#original !== undefined) this.#original.isDotFree = isDotFree;
+  }
+
   whenInsertedCaughtUp(then: () => void): void {
     this.#whenCaughtUp.push(then);
   }

@@ -218,7 +218,8 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
     if (this.#stores.isBehind || this.chain.backlog > MAX_BACKLOG) this.#holdClient();
   }
 
-  contentEnd(ticket: number): void {
+  contentEnd(ticket: number, isDotFree: boolean): void {
+    this.#stores.ended(isDotFree);
     this.#finalTicket = ticket;
     this.#state = 'adapting';
     if (this.#header.end()) this.#headerKnown();

@@ -110,7 +110,7 @@ export class MailRelay implements OutboundEvents {
         this.#reader = undefined;
         return;
       }
-      const portion = reader.next(PORTION);
+      const portion = reader.nextAlike(PORTION);
       if (portion.kind === 'wait') return;
       if (portion.kind === 'failed') {
         this.#isOver = true;
@@ -120,7 +120,7 @@ export class MailRelay implements OutboundEvents {
       }
       const isLast = reader.left === 0;
       if (isLast) this.#reader = undefined;
-      this.#hasRoom = this.#outbound.content(portion.octets, isLast);
+      this.#hasRoom = this.#outbound.content(portion.octets, isLast, portion.isDotFree);
       if (isLast) return;
     }
   }

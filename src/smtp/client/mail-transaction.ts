@@ -111,7 +111,8 @@ export class MailTransaction {
     return 'asked';
   }
 
-  content(chunks: readonly Uint8Array[], last: boolean): void {
+  /** `isDotFree`: see `Outbound`. */
+  content(chunks: readonly Uint8Array[], last: boolean, isDotFree: boolean): void {
     if (this.#phase !== 'content') return;
     const parts: Uint8Array[] = [];
     let octets = 0;
@@ -123,7 +124,7 @@ export class MailTransaction {
       octets += head.length;
       this.#owed++;
     } else {
-      for (const chunk of chunks) octets += this.#stuffer.push(chunk, parts);
+      for (const chunk of chunks) octets += this.#stuffer.push(chunk, parts, isDotFree);
       if (last) octets += parts[parts.push(this.#stuffer.end()) - 1]?.length ?? 0;
       if (octets === 0) return;
     }

@@ -76,9 +76,10 @@ export interface Outbound {
   data(options?: DataOptions): void;
   /**
    * Content as it is, without dots stuffed; after `onDataReply` said 354. The chunks are kept by reference until they are
-   * written: do not reuse them. False: wait for `onDrain` before the next call.
+   * written: do not reuse them. `isDotFree` where it is known that no dot stands behind an LF in them. False: wait for
+   * `onDrain` before the next call.
    */
-  content(chunks: readonly Uint8Array[], last: boolean): boolean;
+  content(chunks: readonly Uint8Array[], last: boolean, isDotFree?: boolean): boolean;
   /** The mail is given up: RSET or an end of the connection, as the state demands. No event comes any more. */
   abort(): void;
 }

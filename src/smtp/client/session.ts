@@ -143,8 +143,8 @@ export class ClientSession {
     return this.#mail?.data(exact) ?? 'asked';
   }
 
-  content(chunks: readonly Uint8Array[], last: boolean): void {
-    this.#mail?.content(chunks, last);
+  content(chunks: readonly Uint8Array[], last: boolean, isDotFree = false): void {
+    this.#mail?.content(chunks, last, isDotFree);
   }
 
   /** Gives up the mail: by RSET where the hop would understand it, else the connection ends. */

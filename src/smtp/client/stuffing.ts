@@ -17,21 +17,25 @@ export class DotStuffer {
   #last = LF;
   #lastButOne = CR;
 
-  /** Appends `octets`, stuffed, to `out`, and says how many octets were appended. */
-  push(octets: Uint8Array, out: Uint8Array[]): number {
+  /**
+   * Appends `octets`, stuffed, to `out`, and says how many octets were appended. `isDotFree`: a dot behind an LF is known
+   * not to be among them; at their start it is looked for all the same.
+   */
+  push(octets: Uint8Array, out: Uint8Array[], isDotFree = false): number {
     const chunk = asBuffer(octets);
     const { length } = chunk;
     if (length === 0) return 0;
     let added = length;
     let from = 0;
-    for (let at = scanLines(chunk, 0, length, this.#last); at < length; ) {
+    const scanned = isDotFree ? 1 : length;
+    for (let at = scanLines(chunk, 0, scanned, this.#last); at < scanned; ) {
       if (chunk[at] === DOT && (at === 0 ? this.#last : chunk[at - 1]) === LF) {
         // Up to and with the dot; the dot that begins the next piece is the doubled one.
         out.push(at === 0 ? ONE_DOT : chunk.subarray(from, at + 1));
         from = at;
         added++;
       }
-      at = scanLines(chunk, at + 1, length, chunk[at] as number);
+      at = scanLines(chunk, at + 1, scanned, chunk[at] as number);
     }
     out.push(from === 0 ? chunk : chunk.subarray(from));
     this.#lastButOne = length > 1 ? (chunk[length - 2] as number) : this.#last;

@@ -100,7 +100,7 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
     else this.#sendData();
   }
 
-  content(chunks: readonly Uint8Array[], last: boolean): boolean {
+  content(chunks: readonly Uint8Array[], last: boolean, isDotFree = false): boolean {
     if (this.#isOver) return true;
     if (!this.#isGo || this.#isLastGiven) throw new Error('content() before 354, or behind the last');
     this.#isLastGiven = last;
@@ -113,7 +113,7 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
       return hasRoom;
     }
     if (last) this.#kept = undefined;
-    this.#connection?.session.content(chunks, last);
+    this.#connection?.session.content(chunks, last, isDotFree);
     return this.#connection?.hasRoom() ?? true;
   }
 

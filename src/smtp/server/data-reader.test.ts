@@ -20,6 +20,8 @@ function read(chunks: readonly Buffer[]): ReadContent {
   });
   for (const [i, chunk] of chunks.entries()) {
     const end = reader.next(chunk, 0);
+    // The next hop's stuffing relies on it (bare newlines are refused anyway).
+    if (!/\r(?!\n)|(?<!\r)\n/.test(content)) assert.equal(reader.hasDotLine, /^\.|\n\./.test(content), 'dot line');
     if (end >= 0)
       return { content, behind: Buffer.concat([chunk.subarray(end), ...chunks.slice(i + 1)]).toString('latin1') };
   }

@@ -38,9 +38,15 @@ export class DataReader {
   #before: Before = 'line';
   /** A bare CR or LF was seen: the sink will refuse the content, and only its end is looked for. */
   #isBroken = false;
+  #hasDotLine = false;
 
   constructor(sink: RangeSink) {
     this.#sink = sink;
+  }
+
+  /** Whether a line of the content itself begins with a dot: whoever sends it on has to stuff it. */
+  get hasDotLine(): boolean {
+    return this.#hasDotLine;
   }
 
   /** Reads `chunk` from `from` on. Returns the offset behind the final dot line, or -1 where the content goes on. */
@@ -50,11 +56,14 @@ export class DataReader {
     while (at < end) {
       switch (this.#before) {
         case 'text':
-          at = this.#onText(chunk, at);
+          at = this.#onText(chunk, at, 0);
           break;
         case 'cr':
           // "\n." cannot be found by a search for "\r\n.", whose CR was in the chunk before.
-          if (chunk[at] !== LF || (at + 1 < end && chunk[at + 1] !== DOT)) {
+          if (!this.#isBroken) {
+            this.#before = 'text';
+            at = this.#onText(chunk, at, CR);
+          } else if (chunk[at] !== LF || (at + 1 < end && chunk[at + 1] !== DOT)) {
             this.#before = 'text';
           } else {
             this.#sink.take(chunk, at, at + 1, false);
@@ -67,6 +76,7 @@ export class DataReader {
           if (this.#before === 'dot') at++;
           break;
         case 'dot':
+          if (chunk[at] === DOT) this.#hasDotLine = true;
           this.#before = chunk[at] === CR ? 'dot-cr' : 'text';
           if (this.#before === 'dot-cr') at++;
           break;
@@ -80,12 +90,13 @@ export class DataReader {
     return -1;
   }
 
-  /** Hands on up to the next line that starts with a dot, or all. */
-  #onText(chunk: Buffer, at: number): number {
+  /** Hands on up to the next line that starts with a dot, or all. `last` is the octet before `at`, if a CR. */
+  #onText(chunk: Buffer, at: number, last: number): number {
     const end = chunk.length;
-    const found = this.#isBroken ? findDotLine(chunk, at) : scanLines(chunk, at, end, 0);
+    const found = this.#isBroken ? findDotLine(chunk, at) : scanLines(chunk, at, end, last);
     if (found < end && (chunk[found] !== DOT || chunk[found - 1] !== LF)) {
       this.#isBroken = true;
+      if (last === CR) this.#before = 'cr';
       return at;
     }
     this.#sink.take(chunk, at, found, !this.#isBroken);
@@ -94,7 +105,7 @@ export class DataReader {
       return found + 1;
     }
     if (chunk[end - 1] === CR) this.#before = 'cr';
-    else if (chunk[end - 1] === LF && end - 2 >= at && chunk[end - 2] === CR) this.#before = 'line';
+    else if (chunk[end - 1] === LF && (end - 2 >= at ? chunk[end - 2] : last) === CR) this.#before = 'line';
     return end;
   }
 }

@@ -284,12 +284,12 @@ export class Dialog {
   }
 
   /** The final dot was read. */
-  onContentEnd(intake: Intake): void {
+  onContentEnd(intake: Intake, isDotFree: boolean): void {
     intake.end();
     const refusal = this.#resetIfFlawed(intake);
     this.#input = state.COMMANDS;
     if (refusal !== undefined) this.#refuse(refusal);
-    else this.#askForEnd(this.#replies.take('end'));
+    else this.#askForEnd(this.#replies.take('end'), isDotFree);
   }
 
   #startChunk(chunk: state.Chunk): void {
@@ -313,16 +313,16 @@ export class Dialog {
     if (isLast && !('code' in fate)) fate.end();
     const refusal = 'code' in fate ? fate : this.#resetIfFlawed(fate);
     if (refusal !== undefined) this.#settle(place, refusal);
-    else if (isLast) this.#askForEnd(place);
+    else if (isLast) this.#askForEnd(place, false);
     else this.#settle(place, replies.chunkOk);
   }
 
-  #askForEnd(place: Place): void {
+  #askForEnd(place: Place, isDotFree: boolean): void {
     this.#steps++;
     place.asked = 'end';
     this.#transaction = state.ENDED;
     this.#input = state.WAITING;
-    this.#handler.onContentEnd(place.ticket);
+    this.#handler.onContentEnd(place.ticket, isDotFree);
   }
 
   /** The handler need not keep what will be refused, even if the rest of it takes an hour to come. */

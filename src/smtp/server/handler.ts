@@ -37,12 +37,14 @@ export interface ServerHandler {
   /** DATA or the first BDAT, with at least one accepted recipient: `session.go(ticket)`, or a refusal, which ends the transaction. */
   onData(ticket: Ticket): void;
   /**
-   * Content: dots unstuffed, final dot line gone. Views into what the socket read, for the handler to keep; never tiny
-   * pieces in number. It holds no bare CR or LF; with DATA it is empty or ends with CRLF, with BDAT it may end in a line.
+   * Content: dots unstuffed, final dot line gone. The octets are the handler's to keep; never tiny pieces in number. It holds no bare CR or LF; with DATA it is empty or ends with CRLF, with BDAT it may end in a line.
    */
   onContent(octets: Buffer): void;
-  /** All content came and is clean. The answer ends the transaction, whatever it is. (One BDAT LAST alone has the ticket it had in `onData`.) */
-  onContentEnd(ticket: Ticket): void;
+  /**
+   * All content came and is clean. The answer ends the transaction, whatever it is. (One BDAT LAST alone has the ticket it
+   * had in `onData`.) `isDotFree`: it is known that no line begins with a dot.
+   */
+  onContentEnd(ticket: Ticket, isDotFree: boolean): void;
   onVerify(verb: 'VRFY' | 'EXPN', argument: string, ticket: Ticket): void;
   /** The transaction in progress is over. Only called if one was open, that is from `onMail` to the answer that ends it. */
   onReset(cause: ResetCause): void;

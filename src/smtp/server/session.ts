@@ -180,7 +180,7 @@ export class ServerSession {
     const end = reader.next(this.#buf, this.#at);
     this.#at = end < 0 ? this.#buf.length : end;
     if (end < 0) this.#dialog.onContent(intake);
-    else this.#dialog.onContentEnd(intake);
+    else this.#dialog.onContentEnd(intake, !reader.hasDotLine);
   }
 
   #readChunk(chunk: Chunk): void {
