@@ -7,15 +7,13 @@
  * pass it on (docs/decisions/0013-one-read-buffer.md). Where they are missing, the accepted socket is used as it is.
  */
 import { Socket, type SocketConstructorOpts } from 'node:net';
-
-/** As much as Node reads at once. */
-const READ_OCTETS = 65_536;
+import { readMemory } from '../scan/line-scan.ts';
 
 /** The octets are there until the function returns: whoever keeps some copies them. */
 export type OnOctets = (octets: Buffer) => void;
 
 /** Filled by a read and emptied by its callback, before the next read of any socket. */
-const buffer = Buffer.allocUnsafeSlow(READ_OCTETS);
+const buffer = readMemory;
 
 interface Holder {
   _handle?: object | null;

@@ -2,13 +2,13 @@
  * The scanner's inner loop as WebAssembly: sixteen octets at a time, which JavaScript cannot do. It is short enough to be
  * written down as the instructions themselves; `line-scan.test.ts` holds it against a loop over octets.
  *
- *     scan(size): memory[0] is the octet before the data, memory[1..size] the data. Returns the first index into the data
- *     of an LF behind no CR, of no LF behind a CR, or of a dot behind an LF; at least `size` where there is none.
- *     Reads up to 15 octets past the data.
+ *     scan(at, end): the first address from `at` on, below `end`, behind which is an LF and no CR on it, or no LF and a CR
+ *     on it, or a dot and an LF on it; `end` or more where there is none. Reads up to 16 octets past `end`.
  */
 
-/** Pages of 64 KiB: the data, and what is read past it. */
-const PAGES = 2;
+/** What is scanned lies below this; one more page of 64 KiB is read past it. */
+export const DATA_OCTETS = 3 * 65_536;
+const PAGES = 4;
 const I32 = 0x7f;
 const V128 = 0x7b;
 
@@ -34,11 +34,11 @@ const XOR = [0xfd, 0x51];
 const ANY = [0xfd, 0x53];
 /** One bit for each octet, the first the lowest. */
 const BITS = [0xfd, 0xe4, 0x00];
-const [SIZE, AT, HERE, BEFORE, HITS] = [0, 1, 2, 3, 4];
+const [AT, LIMIT, HERE, BEFORE, HITS] = [0, 1, 2, 3, 4];
 const [LF, CR, DOT] = [0x0a, 0x0d, 0x2e];
 
 const instructions = [
-  [LOOP, get(AT), get(SIZE), LESS, IF],
+  [LOOP, get(AT), get(LIMIT), LESS, IF],
   [get(AT), load(1), set(HERE), get(AT), load(0), set(BEFORE)],
   // One of: an LF here, a CR before.
   [get(HERE), sixteen(LF), EQUAL, get(BEFORE), sixteen(CR), EQUAL, XOR],
@@ -46,7 +46,7 @@ const instructions = [
   [get(HERE), sixteen(DOT), EQUAL, get(BEFORE), sixteen(LF), EQUAL, AND, OR, set(HITS)],
   [get(HITS), ANY, IF, get(AT), get(HITS), BITS, TRAILING_ZEROS, ADD, RETURN, END],
   [get(AT), i32(16), ADD, set(AT), AGAIN, END, END],
-  [get(SIZE), END],
+  [get(LIMIT), END],
 ].flat(3);
 
 /** An unsigned number below 2^14, as LEB128. */
@@ -58,10 +58,10 @@ const section = (id: number, content: readonly number[]) => [id, ...sized(conten
 export const program = Uint8Array.from(
   [
     [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-    section(1, [1, 0x60, 1, I32, 1, I32]),
+    section(1, [1, 0x60, 2, I32, I32, 1, I32]),
     section(3, [1, 0]),
     section(5, [1, 0x01, PAGES, PAGES]),
     section(7, [2, ...named('memory'), 2, 0, ...named('scan'), 0, 0]),
-    section(10, [1, ...sized([2, 1, I32, 3, V128, ...instructions])]),
+    section(10, [1, ...sized([1, 3, V128, ...instructions])]),
   ].flat(),
 );

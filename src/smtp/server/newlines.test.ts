@@ -84,3 +84,9 @@ test('any content, anywhere in a larger buffer, in any chunks: as an octet at a 
     { numRuns: 2000 },
   );
 });
+
+test('a CR that ended a range is bare, whatever stood in the buffer before the next', () => {
+  const newlines = new NewlineCheck(100);
+  assert.equal(newlines.next(Buffer.from('a\r'), 0, 2), undefined);
+  assert.equal(newlines.next(Buffer.from('BDAT 2\r\n.x'), 8, 10), 'bare-newline');
+});

@@ -26,7 +26,7 @@ export class NewlineCheck {
   /** The first flaw in `buf[from, to)` seen as what follows the ranges before. After one nothing more may be given. */
   next(buf: Buffer, from: number, to: number): Flaw | undefined {
     let at = scanLines(buf, from, to, this.#isAfterCr ? CR : 0);
-    while (at < to && buf[at] === DOT && buf[at - 1] === LF) at = scanLines(buf, at + 1, to, DOT);
+    while (at > from && at < to && buf[at] === DOT && buf[at - 1] === LF) at = scanLines(buf, at + 1, to, DOT);
     if (at === to) return this.#measure(buf, from, to) ? 'line-too-long' : undefined;
     // The line's length is judged first, so that the answer does not depend on where the ranges were cut.
     const newline = buf[at] === LF ? at : at - 1;
