@@ -43,6 +43,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
 
 /** Doors beside `index.ts`: the socket shells of the engines, the test kit of the SDK, and the gateway's plain data. */
 const DOORS: Readonly<Record<string, readonly string[]>> = {
+  base: ['net/index.ts'],
   ocp: ['net/index.ts'],
   smtp: ['net/index.ts'],
   callout: ['testing.ts'],

@@ -7,15 +7,16 @@
 import type { Socket } from 'node:net';
 import { type SecureContext, TLSSocket } from 'node:tls';
 import { Armed, type Deadline, type Deadlines, type Log } from '../../base/index.ts';
+import { readShared } from '../../base/net/index.ts';
 import { type ConnectionLimits, connectionLimits } from '../limits.ts';
 import { replies } from '../replies.ts';
 import type { Reply } from '../reply.ts';
+import { readMemory } from '../scan/line-scan.ts';
 import type { ServerHandler, ServerOut, Ticket } from '../server/handler.ts';
 import type { ServerOptions } from '../server/options.ts';
 import { ServerSession, type WaitsFor } from '../server/session.ts';
 import { plainAddress } from './peer-counts.ts';
 import { RateFloor } from './rate-floor.ts';
-import { readShared } from './shared-reads.ts';
 
 /** What all connections of a listener share. */
 export interface ConnectionOwner {
@@ -68,7 +69,7 @@ export class SmtpConnection implements ServerOut, Deadline {
     this.remotePort = socket.remotePort ?? 0;
     this.localPort = socket.localPort ?? 0;
     this.session = new ServerSession(owner.options, makeHandler(this), this);
-    this.#socket = readShared(socket, (octets) => this.#onData(octets));
+    this.#socket = readShared(socket, readMemory, (octets) => this.#onData(octets));
     this.#listen(this.#socket);
     this.#isInTurn = false;
   }

@@ -1,0 +1,2 @@
+/** What the socket shells of both engines share. */
+export * from './shared-reads.ts';
