@@ -85,7 +85,7 @@ export class RunTransaction implements ProcessorTransactionEvents {
     this.#run.commands.sent(part, isAdaptive);
     // Told for information: a server that knows the mark answers nothing (D4).
     const block = part.isSettled ? plan.replayBlock : plan.block;
-    this.#send(tx, block, [Buffer.from(part.text, 'latin1')], part.text.length, isAdaptive);
+    this.#send(tx, block, part.text, part.text.length, isAdaptive);
     if (isAdaptive) this.#watch();
     else this.#run.settle(part, UNCHANGED);
   }
@@ -184,7 +184,13 @@ export class RunTransaction implements ProcessorTransactionEvents {
   }
 
   /** What is kept begins with the first part that may be answered, and grows: any answer may be by reference (D4). */
-  #send(tx: ProcessorTransaction, block: string, octets: readonly Buffer[], size: number, isAdaptive: boolean): void {
+  #send(
+    tx: ProcessorTransaction,
+    block: string,
+    octets: string | readonly Buffer[],
+    size: number,
+    isAdaptive: boolean,
+  ): void {
     const offset = tx.orgOffset;
     if (isAdaptive && this.#keptFrom < 0) this.#keptFrom = offset;
     const from = this.#keptFrom;

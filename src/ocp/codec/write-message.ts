@@ -28,13 +28,16 @@ export function writeMessage(
   else writePayload(out, head, block, [payload], payload.length);
 }
 
-/** `block`: named parameters as lines that each end with CRLF, or ''. The pieces of `payload` are `size` octets. */
+/** Octets of a data message: pieces by reference, or a short text, one character an octet, that goes with the head. */
+export type Payload = string | readonly Uint8Array[];
+
+/** `block`: named parameters as lines that each end with CRLF, or ''. `payload` is of `size` octets. */
 export function writeDum(
   out: Outbox,
   xid: number,
   offset: number,
   block: string,
-  payload: readonly Uint8Array[],
+  payload: Payload,
   size: number,
 ): void {
   writePayload(out, `DUM ${xid} ${offset}`, block, payload, size);
@@ -169,12 +172,18 @@ function closed(head: string, block: string): string {
 }
 
 /** One CRLF opens a payload; behind a named block there is another, which closes the block. */
-function writePayload(out: Outbox, head: string, block: string, payload: readonly Uint8Array[], size: number): void {
-  let octets = 0;
-  for (let i = 0; i < payload.length; i++) octets += (payload[i] as Uint8Array).length;
+function writePayload(out: Outbox, head: string, block: string, payload: Payload, size: number): void {
+  const start = block === '' ? `${head}\r\n${size}:` : `${head}\r\n${block}\r\n${size}:`;
+  const isText = typeof payload === 'string';
+  let octets = isText ? payload.length : 0;
+  if (!isText) for (let i = 0; i < payload.length; i++) octets += (payload[i] as Uint8Array).length;
   // Everything behind a payload of another size would be read as something else: a bug of ours must not get out.
   if (octets !== size) throw new RangeError('payload is not of the size announced');
-  out.head(block === '' ? `${head}\r\n${size}:` : `${head}\r\n${block}\r\n${size}:`);
+  if (isText) {
+    out.head(start + payload + PAYLOAD_END);
+    return;
+  }
+  out.head(start);
   for (let i = 0; i < payload.length; i++) out.octets(payload[i] as Uint8Array);
   out.head(PAYLOAD_END);
 }

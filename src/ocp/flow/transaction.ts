@@ -1,6 +1,7 @@
 import {
   OK,
   type Outbox,
+  type Payload,
   type Range,
   type Result,
   type Structure,
@@ -228,7 +229,7 @@ export abstract class Transaction<H extends TransactionHandler = TransactionHand
   }
 
   /** DUM, now or when a pause is over; only then what it commits us to is known. */
-  protected send(block: string, payload: readonly Uint8Array[], size: number, kept: Range | undefined): void {
+  protected send(block: string, payload: Payload, size: number, kept: Range | undefined): void {
     if (this.#stage !== 'live') return;
     if (size > MAX_DUM_OCTETS) throw new RangeError('more than 64 KiB in one data message');
     const offset = this.claim(size);
@@ -264,23 +265,11 @@ export abstract class Transaction<H extends TransactionHandler = TransactionHand
     });
   }
 
-  #sendLater(
-    offset: number,
-    block: string,
-    payload: readonly Uint8Array[],
-    size: number,
-    kept: Range | undefined,
-  ): void {
+  #sendLater(offset: number, block: string, payload: Payload, size: number, kept: Range | undefined): void {
     this.sent.wait(() => this.#writeData(offset, block, payload, size, kept));
   }
 
-  #writeData(
-    offset: number,
-    block: string,
-    payload: readonly Uint8Array[],
-    size: number,
-    kept: Range | undefined,
-  ): void {
+  #writeData(offset: number, block: string, payload: Payload, size: number, kept: Range | undefined): void {
     const lines = kept === undefined ? block : block + this.keptLine(kept, offset + size);
     writeDum(this.host.flowOut, this.xid, offset, lines, payload, size);
     this.wroteData(size);

@@ -1,4 +1,4 @@
-import type { Range, Result, Structure, TypedOf } from '../codec/index.ts';
+import type { Payload, Range, Result, Structure, TypedOf } from '../codec/index.ts';
 import { writeAms } from '../codec/index.ts';
 import { Commitment } from '../flow/preservation.ts';
 import type { Rule } from '../flow/rules.ts';
@@ -38,7 +38,7 @@ export class ProcessorTx extends Transaction<ProcessorTransactionEvents> impleme
     writeAms(this.host.flowOut, this.xid);
   }
 
-  sendData(block: string, payload: readonly Uint8Array[], size: number, kept?: Range): void {
+  sendData(block: string, payload: Payload, size: number, kept?: Range): void {
     this.send(block, payload, size, this.#kept === 'off' ? undefined : kept);
   }
 

@@ -1,4 +1,4 @@
-import type { CodecLimits, Named, Result, Structure } from '../codec/index.ts';
+import type { CodecLimits, Named, Payload, Result, Structure } from '../codec/index.ts';
 import type { ConnectionEnd, TransactionEnd } from '../flow/result.ts';
 import type { AgentLimits } from '../negotiation/limits.ts';
 
@@ -78,13 +78,13 @@ export interface ProcessorTransaction {
   readonly isEnded: boolean;
   startMessage(): void;
   /**
-   * DUM at `orgOffset`: `size` octets in `payload`, at most 64 KiB, taken by reference. `block` holds rendered named
+   * DUM at `orgOffset`: `size` octets in `payload`, at most 64 KiB, a text or pieces taken by reference. `block` holds rendered named
    * lines, each ending CRLF, or is empty. `kept` is what the caller keeps from now on: it may grow, and may shrink only
    * by what became disposable; the agent announces as much of it as section 12 allows and says nothing twice.
    */
   sendData(
     block: string,
-    payload: readonly Uint8Array[],
+    payload: Payload,
     size: number,
     kept?: { readonly offset: number; readonly size: number },
   ): void;
