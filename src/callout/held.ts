@@ -2,7 +2,7 @@
  * Octets of the original that a transaction has to keep itself: because the processor keeps no copy that could be
  * referred to, or because a second service is to read them. Everywhere else nothing of a mail stays in memory.
  */
-import { asBuffer } from '../base/index.ts';
+import { copyOctets } from '../ocp/index.ts';
 
 /** Memory for held octets, shared by all transactions of a server. */
 export class HeldBudget {
@@ -48,13 +48,16 @@ export class Held {
     return this.#octets;
   }
 
-  /** Holds `octets`, which begin at `start`, at or behind the end of what is held; false where there is no room. */
-  add(start: number, octets: Buffer): boolean {
-    if (octets.length === 0) return true;
-    if (!this.#budget.take(octets.length)) return false;
+  /**
+   * Holds a copy of [from, to) of the chunk, which begins at `start`, at or behind the end of what is held. The copy;
+   * `undefined` where there is no room for it.
+   */
+  add(start: number, chunk: Buffer, from: number, to: number): Buffer | undefined {
+    if (!this.#budget.take(to - from)) return undefined;
+    const octets = copyOctets(chunk, from, to);
     this.#octets += octets.length;
-    this.#pieces.push({ start, octets: ownOctets(octets) });
-    return true;
+    if (octets.length > 0) this.#pieces.push({ start, octets });
+    return octets;
   }
 
   /**
@@ -111,9 +114,4 @@ export class Held {
     }
     return low;
   }
-}
-
-/** A small view would keep the whole buffer alive that was read from the socket, many times its size. */
-export function ownOctets(octets: Uint8Array): Buffer {
-  return octets.length * 2 < octets.buffer.byteLength ? Buffer.from(octets) : asBuffer(octets);
 }

@@ -2,8 +2,6 @@
  * The message as it comes, for one reader. What the reader does not take in time is bounded: beyond a mark its owner is
  * told to have the processor pause, and once read, to go on.
  */
-import { ownOctets } from './held.ts';
-
 /** Octets waiting for the reader from which on no more are wanted, and below which they are again. */
 const HIGH_OCTETS = 256 * 1024;
 const LOW_OCTETS = 64 * 1024;
@@ -37,7 +35,12 @@ export class MailStream {
     this.#owner = owner;
   }
 
-  /** False where far more came than can wait. */
+  /** Whether the reader is to have some of the next `octets`. */
+  keeps(octets: number): boolean {
+    return this.#state.at === 'open' && octets > this.#skip;
+  }
+
+  /** Takes octets that stay as they are, unless none are for the reader. False where far more came than can wait. */
   push(octets: Buffer): boolean {
     if (this.#state.at !== 'open') return true;
     let rest = octets;
@@ -53,7 +56,7 @@ export class MailStream {
       waiter.resolve({ done: false, value: rest });
       return true;
     }
-    this.#queue.push(ownOctets(rest));
+    this.#queue.push(rest);
     this.#queued += rest.length;
     if (this.#queued >= HIGH_OCTETS && !this.#isPausing) {
       this.#isPausing = true;

@@ -93,9 +93,11 @@ test('overlapping splices are found', () => {
 test('held octets are walked with their gaps, and given back', () => {
   const budget = new HeldBudget(10);
   const held = new Held(budget);
-  assert.ok(held.add(2, Buffer.from('abc')));
-  assert.ok(held.add(7, Buffer.from('de')));
-  assert.ok(!held.add(9, Buffer.from('too many')));
+  const chunk = Buffer.from('..abcde.');
+  assert.equal(held.add(2, chunk, 2, 5)?.toString(), 'abc');
+  assert.equal(held.add(7, chunk, 5, 7)?.toString(), 'de');
+  assert.equal(held.add(9, chunk, 0, 6), undefined);
+  chunk.fill('#'); // as a read does
   const walk = (from: number, to: number): string => {
     let text = '';
     held.walk(

@@ -7,6 +7,7 @@
  *                                   '-- refused, failed, mail over --------------> over
  */
 import type { Deadlines, Log } from '../base/index.ts';
+import { copyOctets } from '../ocp/index.ts';
 import { type CallContext, isPromise, isVerdict, logFailure } from './calls.ts';
 import { HeaderCollector } from './header-collector.ts';
 import type { HeldBudget } from './held.ts';
@@ -76,16 +77,13 @@ export class Stage implements StreamOwner {
     this.#askIfReady();
   }
 
-  /** Whether the octets that come are nothing to it but their number. */
-  get countsOnly(): boolean {
-    return this.#state === 'splicing' && this.#stream === undefined;
+  /** In place of `feed` where the octets are there until it returns: those that somebody will read are copied. */
+  feedIn(chunk: Buffer, from: number, to: number): void {
+    if (this.#state === 'splicing') this.#received += to - from;
+    else this.feed(this.#keeps(to - from) ? copyOctets(chunk, from, to) : chunk.subarray(from, to));
   }
 
-  /** In place of `feed` where `countsOnly` says so. */
-  count(octets: number): void {
-    this.#received += octets;
-  }
-
+  /** Octets that stay as they are. */
   feed(octets: Buffer): void {
     if (this.#state === 'over') return;
     // Until it is known what will be done, the header may be needed for it.
@@ -143,6 +141,12 @@ export class Stage implements StreamOwner {
 
   wantMore(): void {
     this.#host.wantMore();
+  }
+
+  /** Whether the next octets are kept for the handler; what is kept of the header is a copy in any case. */
+  #keeps(octets: number): boolean {
+    if (this.#state === 'over') return false;
+    return this.#stream?.keeps(octets) === true || (this.#state === 'gathering' && this.#whole?.fits(octets) === true);
   }
 
   #isUndecided(): boolean {

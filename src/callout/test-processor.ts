@@ -110,8 +110,10 @@ export class TestProcessor {
       moved += buffer.length;
       for (let at = 0; at < buffer.length; ) {
         const end = Math.min(buffer.length, at + Math.max(1, this.options.cut()));
-        // A copy of its own for each piece, as a socket gives: views into one buffer would hide what is kept too long.
-        to.recv(Buffer.from(buffer.subarray(at, end)));
+        // Each piece in memory that is used again as soon as it was read, as a socket's is.
+        const piece = Buffer.from(buffer.subarray(at, end));
+        to.recv(piece);
+        piece.fill('#');
         at = end;
       }
     }

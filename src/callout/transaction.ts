@@ -125,20 +125,16 @@ export class ServiceTransaction implements CalloutTransactionEvents {
       this.#argument = this.#argument === '' ? text : this.#argument + text;
       return;
     }
-    const mustHold = this.#isHoldingThis && this.#mayHold;
+    const start = this.#offset - this.#base;
+    this.#offset += to - from;
     const first = this.#stages[0];
-    if (!mustHold && first?.countsOnly === true) {
-      this.#offset += to - from;
-      first.count(to - from);
+    if (!this.#isHoldingThis || !this.#mayHold) {
+      first?.feedIn(chunk, from, to);
       return;
     }
-    const octets = chunk.subarray(from, to);
-    if (mustHold && !this.held.add(this.#offset - this.#base, octets)) {
-      this.#end('no-memory');
-      return;
-    }
-    this.#offset += octets.length;
-    first?.feed(octets);
+    const octets = this.held.add(start, chunk, from, to);
+    if (octets === undefined) this.#end('no-memory');
+    else first?.feed(octets);
   }
 
   onDataOctets(octets: Buffer): void {

@@ -1,5 +1,4 @@
 import type { HeldBudget } from './held.ts';
-import { ownOctets } from './held.ts';
 
 /** The whole message in memory, for a service that cannot do with less. */
 export class WholeMessage {
@@ -13,10 +12,16 @@ export class WholeMessage {
     this.#budget = budget;
   }
 
+  /** Whether `octets` more are within what the service allows. */
+  fits(octets: number): boolean {
+    return this.#octets + octets <= this.#maxOctets;
+  }
+
+  /** Adds octets that stay as they are. */
   add(octets: Buffer): 'added' | 'too-large' | 'no-room' {
-    if (this.#octets + octets.length > this.#maxOctets) return 'too-large';
+    if (!this.fits(octets.length)) return 'too-large';
     if (!this.#budget.take(octets.length)) return 'no-room';
-    this.#chunks.push(ownOctets(octets));
+    this.#chunks.push(octets);
     this.#octets += octets.length;
     return 'added';
   }

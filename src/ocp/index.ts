@@ -6,6 +6,7 @@ export type {
   CalloutTransactionEvents,
 } from './callout/types.ts';
 export * from './codec/index.ts';
+export { copyOctets } from './flow/copy.ts';
 export { type ConnectionEnd, failure, isFailure, PARTIAL, type TransactionEnd } from './flow/result.ts';
 export type { ConnectionRule, FlowRule, Rule } from './flow/rules.ts';
 export { MAX_DUM_OCTETS } from './flow/transaction.ts';

@@ -17,6 +17,7 @@ import {
   type Result,
 } from '../../src/ocp/index.ts';
 import { type Part, readData, selectParts } from '../../src/profile/index.ts';
+import { recvOver } from './overwritten.ts';
 
 /** One part as a scripted service got it. */
 export interface GotPart {
@@ -104,7 +105,7 @@ class MemoryLink {
       onOutput: () =>
         this.#carry(
           () => processor.outbox,
-          (octets) => this.#server?.recv(octets),
+          () => this.#server,
           () => processor.drained(),
         ),
     });
@@ -123,7 +124,7 @@ class MemoryLink {
         onOutput: () =>
           this.#carry(
             () => server.outbox,
-            (octets) => processor.recv(octets),
+            () => processor,
             () => server.drained(),
           ),
         onEnd: () => {},
@@ -144,12 +145,14 @@ class MemoryLink {
     this.#server?.transportEnded(why);
   }
 
-  #carry(outbox: () => Outbox, recv: (octets: Buffer) => void, drained: () => void): void {
+  #carry(outbox: () => Outbox, to: () => ProcessorAgent | CalloutAgent | undefined, drained: () => void): void {
     setImmediate(() => {
       if (this.#isCut) return;
       const octets = Buffer.concat(outbox().take());
-      for (let at = 0; at < octets.length && !this.#isCut; at += this.#chunk)
-        recv(octets.subarray(at, at + this.#chunk));
+      for (let at = 0; at < octets.length && !this.#isCut; at += this.#chunk) {
+        const agent = to();
+        if (agent !== undefined) recvOver(agent, octets.subarray(at, at + this.#chunk));
+      }
       drained();
     });
   }

@@ -2,7 +2,6 @@
  * Both OCP agents under script: a bench holds one agent, feeds it the peer's octets, makes it send what a line of a
  * session says by calling the method that does so, and writes down what its handlers were told.
  */
-import { asBuffer } from '../../src/base/index.ts';
 import {
   CalloutAgent,
   type CalloutOptions,
@@ -20,6 +19,7 @@ import {
   uriOf,
 } from '../../src/ocp/index.ts';
 import { octets, parseOne } from '../vectors/ocp/vectors.ts';
+import { recvOver } from './overwritten.ts';
 
 export interface Line {
   readonly by: 'P' | 'S';
@@ -67,7 +67,7 @@ abstract class Bench {
   abstract readonly agent: ProcessorAgent | CalloutAgent;
 
   feed(wire: Uint8Array | string): void {
-    this.agent.recv(typeof wire === 'string' ? octets(wire) : asBuffer(wire));
+    recvOver(this.agent, typeof wire === 'string' ? octets(wire) : wire);
     this.pump();
   }
 

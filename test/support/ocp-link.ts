@@ -11,6 +11,7 @@ import {
   type ProcessorOptions,
   structure,
 } from '../../src/ocp/index.ts';
+import { recvOver } from './overwritten.ts';
 
 /** Takes the agent's output as a shell does: turns go on only when it was taken. */
 class Line {
@@ -45,7 +46,7 @@ class Line {
     const piece = first.subarray(0, max);
     if (piece.length < first.length) this.#queue.unshift(first.subarray(piece.length));
     this.queued -= piece.length;
-    to.recv(piece);
+    recvOver(to, piece);
   }
 }
 

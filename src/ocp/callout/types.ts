@@ -31,8 +31,9 @@ export interface CalloutTransactionEvents {
   onOriginalStart(): void;
   /** One DUM begins at this offset of the original. Its octets are tentative until `onDataEnd`. */
   onData(offset: number, size: number, named: Named): void;
+  /** Free to keep. */
   onDataOctets(octets: Buffer): void;
-  /** In place of `onDataOctets`, if it is there: the octets are [from, to) of a chunk, and no view of them is made. */
+  /** In place of `onDataOctets`, if it is there: the octets are [from, to) of a chunk that is gone after the call. */
   onDataIn?(chunk: Buffer, from: number, to: number): void;
   onDataEnd(named: Named): void;
   /** AME: 200 for a whole original, 206 for one cut short; for any failure what came so far is void. */

@@ -14,6 +14,7 @@ import {
   writeDwp,
   writeTe,
 } from '../codec/index.ts';
+import { copyOctets } from './copy.ts';
 import { ReceivedFlow } from './received-flow.ts';
 import { failure, isFailure, type TransactionEnd } from './result.ts';
 import type { Rule } from './rules.ts';
@@ -47,8 +48,9 @@ export type OwnMessage = Exclude<TransactionMessage, TypedOf<'DWP'> | TypedOf<'D
 
 /** The part of a handler both sides have. */
 export interface TransactionHandler {
+  /** Free to keep. */
   onDataOctets(octets: Buffer): void;
-  /** In place of `onDataOctets`, if it is there: the octets are [from, to) of a chunk, and no view of them is made. */
+  /** In place of `onDataOctets`, if it is there: the octets are [from, to) of a chunk that is gone after the call. */
   onDataIn?(chunk: Buffer, from: number, to: number): void;
   onDataEnd(named: TypedOf<'DUM'>['named']): void;
   onTurn(): void;
@@ -114,11 +116,6 @@ export abstract class Transaction<H extends TransactionHandler = TransactionHand
     return '';
   }
 
-  /** The octets [from, to) of a chunk for a handler: a view of them, or a copy where chunks are read over each other. */
-  protected octetsOf(chunk: Buffer, from: number, to: number): Buffer {
-    return chunk.subarray(from, to);
-  }
-
   recvData(message: TypedOf<'DUM'>): Rule | undefined {
     this.touched = this.host.epoch;
     return this.#stage === 'live' ? this.recvOwnData(message) : undefined;
@@ -152,7 +149,7 @@ export abstract class Transaction<H extends TransactionHandler = TransactionHand
     const handler = this.#stage === 'live' ? this.handler : undefined;
     if (handler === undefined) return;
     if (handler.onDataIn !== undefined) handler.onDataIn(chunk, from, to);
-    else handler.onDataOctets(this.octetsOf(chunk, from, to));
+    else handler.onDataOctets(copyOctets(chunk, from, to));
   }
 
   recvDataEnd(message: TypedOf<'DUM'>): void {

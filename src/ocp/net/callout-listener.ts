@@ -1,10 +1,12 @@
 import { chmod, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer } from 'node:tls';
+import { createServer as createTlsServer, TLSSocket } from 'node:tls';
+import { readShared } from '../../base/net/index.ts';
 import { CalloutAgent } from '../callout/agent.ts';
 import type { CalloutEvents } from '../callout/types.ts';
 import { failure } from '../flow/result.ts';
 import { isProtected, writeEndpoint } from './endpoint.ts';
+import { readBuffer } from './read-buffer.ts';
 import { SocketShell } from './socket-shell.ts';
 import type { CalloutChannel, CalloutListener, Endpoint, ListenOptions } from './types.ts';
 
@@ -63,9 +65,10 @@ class Acceptor {
     return this.#agents.size;
   }
 
-  accept(socket: Socket): void {
+  accept(accepted: Socket): void {
     const options = this.#options;
     const isFull = this.#agents.size >= (options.maxConnections ?? MAX_CONNECTIONS);
+    const remoteAddress = accepted.remoteAddress ?? '';
     let events: CalloutEvents | undefined;
     const agent: CalloutAgent = new CalloutAgent(options, {
       onOffer: (features) => events?.onOffer(features),
@@ -77,6 +80,7 @@ class Acceptor {
       },
       onSelected: (feature) => events?.onSelected?.(feature),
     });
+    const socket = startReading(accepted, (chunk) => shell.recv(chunk));
     const shell = new SocketShell(socket, agent, {
       flush: 'read',
       timeouts: options.timeouts,
@@ -84,9 +88,8 @@ class Acceptor {
       log: options.log,
       onClosed: () => this.#remove(agent),
     });
-    socket.on('data', (chunk: Buffer) => shell.recv(chunk));
     this.#agents.add(agent);
-    if (!isFull) events = this.#makeEvents({ agent, remoteAddress: socket.remoteAddress ?? '' });
+    if (!isFull) events = this.#makeEvents({ agent, remoteAddress });
     shell.open();
     // Nothing more can be refused politely: the peer learns why (RFC 4037, section 11.2).
     if (isFull || this.#onEmpty !== undefined) agent.close(failure('too-many-connections'));
@@ -111,13 +114,18 @@ class Acceptor {
 }
 
 function makeServer(endpoint: Endpoint, accept: (socket: Socket) => void): Server {
-  if (endpoint.kind !== 'tls') return createServer({ allowHalfOpen: true }, accept);
+  if (endpoint.kind !== 'tls') return createServer({ allowHalfOpen: true, pauseOnConnect: true }, accept);
   const { serverName: _, ...credentials } = endpoint.tls;
   const isMutual = credentials.ca !== undefined;
   return createTlsServer(
     { ...credentials, minVersion: 'TLSv1.3', requestCert: isMutual, rejectUnauthorized: isMutual },
     accept,
   );
+}
+
+/** Plain sockets read into the one buffer; what TLS decrypts comes in memory of its own. */
+function startReading(accepted: Socket, onChunk: (chunk: Buffer) => void): Socket {
+  return accepted instanceof TLSSocket ? accepted.on('data', onChunk) : readShared(accepted, readBuffer, onChunk);
 }
 
 async function listen(server: Server, endpoint: Endpoint): Promise<void> {

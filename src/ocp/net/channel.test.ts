@@ -242,6 +242,19 @@ test('over a Unix socket that is ours alone; a file left behind is no obstacle, 
   await assertAdapts({ kind: 'unix', path: stale });
 });
 
+test('a server knows the address of its processor; a socket file has none', async () => {
+  const path = join(scratchFolder('ocp'), 's');
+  const seen: string[] = [];
+  for (const to of [LOCAL, { kind: 'unix', path } as const]) {
+    const { endpoint } = await listen(to, {}, ({ remoteAddress }) => {
+      seen.push(remoteAddress);
+      return upperEvents();
+    });
+    await assertAdapts(endpoint);
+  }
+  assert.deepEqual(seen, ['127.0.0.1', '']);
+});
+
 test('over TLS 1.3 with a certificate at each end, and with no others', async () => {
   const listener = await listen({ ...LOCAL, kind: 'tls', tls: { ...SERVER, ca: CLIENT.cert } });
   const { endpoint } = listener;

@@ -2,6 +2,7 @@ import { connect, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { ProcessorAgent } from '../processor/agent.ts';
 import { isLoopback, isProtected } from './endpoint.ts';
+import { readBuffer } from './read-buffer.ts';
 import { SocketShell } from './socket-shell.ts';
 import type { ChannelEvents, ChannelOptions, Endpoint } from './types.ts';
 
@@ -59,12 +60,6 @@ export class ProcessorChannel {
     this.agent.close();
   }
 }
-
-/**
- * All plain channels read into one buffer: whatever is kept of a chunk is copied, and nothing is set aside for each read. Reads
- * are over before the next one begins.
- */
-const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 
 function openSocket(endpoint: Endpoint, onChunk: (chunk: Buffer) => void): Socket {
   const onread: OnReadOpts = {

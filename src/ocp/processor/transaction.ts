@@ -50,12 +50,6 @@ export class ProcessorTx extends Transaction<ProcessorTransactionEvents> impleme
     return `Kept: {${range.offset} ${range.size}}\r\n`;
   }
 
-  protected override octetsOf(chunk: Buffer, from: number, to: number): Buffer {
-    const octets = Buffer.allocUnsafeSlow(to - from);
-    chunk.copy(octets, 0, from, to);
-    return octets;
-  }
-
   protected override recvOwnData({ offset, size, named }: TypedOf<'DUM'>): Rule | undefined {
     const rule = this.received.recvData(offset, size);
     if (rule === undefined) this.handler?.onData(size, named);
