@@ -28,7 +28,7 @@ const limits = map(
     memory: size()
       .prefault('2MiB')
       .describe(
-        'Content of one mail kept in memory, and sixteen times as much for all mails; the rest goes to files in the data directory.',
+        'Content of one mail kept in memory, and eight times as much for all mails; the rest goes to files in the data directory.',
       ),
     spill: size().prefault('10GB').describe('All such files together; beyond it new mail gets 452.'),
     header: size().prefault('1MB').describe('Longest header section of a mail.'),

@@ -2,7 +2,6 @@
  * The gateway: listeners before, next hops behind, callout services beside, and what all mails share in between. Opened from
  * plain options, closed by draining: no new mail, the mails under way to their end within a bound.
  */
-import { randomBytes } from 'node:crypto';
 import { mailLimits } from '../mail/index.ts';
 import { ProcessorChannel } from '../ocp/index.ts';
 import { type ServerHandler, type SmtpConnection, SmtpListener } from '../smtp/index.ts';
@@ -18,6 +17,7 @@ import type { CheckReport, CheckRequest, GatewayOptions, ListenerOptions, Recent
 import { RecentMailRing } from './record/recent-mails.ts';
 import { NextHops } from './relay/next-hops.ts';
 import { makeRuleEngine, type RuleEngine } from './rules/index.ts';
+import { SessionIds } from './session-ids.ts';
 
 export interface ListeningAt {
   readonly name: string;
@@ -38,6 +38,7 @@ export class Gateway {
   readonly #services: readonly CalloutService[];
   readonly #hops: NextHops;
   readonly #world: MailWorld;
+  readonly #ids = new SessionIds();
   readonly #listeners: SmtpListener[] = [];
   #listening: readonly ListeningAt[] = [];
 
@@ -65,7 +66,7 @@ export class Gateway {
       deadlineMs: options.deadlineMs,
       dispatcher: new Dispatcher(options.routes, pipelineSteps(options, this.#services), log),
       relay: this.#hops,
-      budget: new MemoryBudget(16 * limits.memoryOctets, limits.memoryOctets),
+      budget: new MemoryBudget(8 * limits.memoryOctets, limits.memoryOctets),
       spill: new SpillDirectory({ directory: options.spillDir, maxOctets: limits.spillOctets }),
       deadlines,
       clock: this.#ticker.clock,
@@ -127,9 +128,7 @@ export class Gateway {
   }
 
   #dialog(options: ListenerOptions, connection: SmtpConnection): ServerHandler {
-    // 72 bits nobody can guess: the id stands in traces that the world sees (design D15).
-    const id = randomBytes(9).toString('base64url');
-    return new Dialog(this.#world, options, connection, id);
+    return new Dialog(this.#world, options, connection, this.#ids.next());
   }
 }
 

@@ -152,7 +152,7 @@ export interface PipelineEntry {
 }
 
 export interface GatewayLimits {
-  /** Content of one mail kept in memory, and sixteen times as much for all of them; what is beyond goes to `spillDir`. */
+  /** Content of one mail kept in memory, and eight times as much for all of them; what is beyond goes to `spillDir`. */
   readonly memoryOctets: number;
   /** All spilled content together; beyond it MAIL gets 452 4.3.1. */
   readonly spillOctets: number;

@@ -39,7 +39,7 @@ export interface StoreEvents {
 }
 
 /** This many octets may wait for the disk before the source is asked to hold: a few reads of a socket. */
-const MAX_WAITING = 512 * 1024;
+const MAX_WAITING = 256 * 1024;
 /** What a chunk costs while it waits, however small it is. */
 const CHUNK_COST = 256;
 /** Small octets gathered in one chunk. */

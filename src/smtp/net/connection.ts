@@ -45,8 +45,6 @@ const BY_OUTPUT = 4;
 export class SmtpConnection implements ServerOut, Deadline {
   readonly session: ServerSession;
   readonly remoteAddress: string;
-  readonly remotePort: number;
-  readonly localPort: number;
   readonly #owner: ConnectionOwner;
   readonly #limits: ConnectionLimits = connectionLimits;
   readonly #armed = new Armed(this);
@@ -66,8 +64,6 @@ export class SmtpConnection implements ServerOut, Deadline {
   constructor(socket: Socket, owner: ConnectionOwner, makeHandler: (connection: SmtpConnection) => ServerHandler) {
     this.#owner = owner;
     this.remoteAddress = plainAddress(socket.remoteAddress ?? '');
-    this.remotePort = socket.remotePort ?? 0;
-    this.localPort = socket.localPort ?? 0;
     this.session = new ServerSession(owner.options, makeHandler(this), this);
     this.#socket = readShared(socket, readMemory, (octets) => this.#onData(octets));
     this.#listen(this.#socket);

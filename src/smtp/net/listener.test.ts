@@ -195,7 +195,6 @@ test('a mail through a socket, and what the handler knows of the peer', async ()
   const [handler] = handlers;
   assert.equal(String(Buffer.concat(handler?.content ?? [])), 'Hi\r\n');
   assert.equal(handler?.connection.remoteAddress, '127.0.0.1');
-  assert.equal(handler.connection.localPort, listener.port);
   assert.equal(handler.connection.isSecure, false);
   assert.deepEqual([handler.isClosed, handler.resets], [true, []]);
 });

@@ -15,14 +15,20 @@ const V128 = 0x7b;
 // Instructions, and the numbers of the parameter and the locals.
 const get = (local: number) => [0x20, local];
 const set = (local: number) => [0x21, local];
-const i32 = (value: number) => [0x41, value];
+/** Signed LEB128, below 2^13. */
+const i32 = (value: number) => (value < 64 ? [0x41, value] : [0x41, (value & 127) | 128, value >> 7]);
 const ADD = 0x6a;
 const LESS = 0x49;
 const TRAILING_ZEROS = 0x68;
 const LOOP = [0x03, 0x40];
 const IF = [0x04, 0x40];
 const END = 0x0b;
+/** Again from the loop around the `if`. */
 const AGAIN = [0x0c, 1];
+const REPEAT = [0x0c, 0];
+const BLOCK = [0x02, 0x40];
+/** Out of the block around the loop, if so. */
+const LEAVE = [0x0d, 1];
 const RETURN = 0x0f;
 /** The sixteen octets from the address on the stack, plus `offset`, on. */
 const load = (offset: number) => [0xfd, 0x00, 0, offset];
@@ -37,17 +43,26 @@ const BITS = [0xfd, 0xe4, 0x00];
 const [AT, LIMIT, HERE, BEFORE, HITS] = [0, 1, 2, 3, 4];
 const [LF, CR, DOT] = [0x0a, 0x0d, 0x2e];
 
-const instructions = [
-  [LOOP, get(AT), get(LIMIT), LESS, IF],
-  [get(AT), load(1), set(HERE), get(AT), load(0), set(BEFORE)],
+/** The hits among the sixteen octets behind `AT` + `offset`. */
+const hitsBehind = (offset: number) => [
+  [get(AT), load(offset + 1), set(HERE), get(AT), load(offset), set(BEFORE)],
   // One of: an LF here, a CR before.
   [get(HERE), sixteen(LF), EQUAL, get(BEFORE), sixteen(CR), EQUAL, XOR],
   // Or both: a dot here, an LF before.
-  [get(HERE), sixteen(DOT), EQUAL, get(BEFORE), sixteen(LF), EQUAL, AND, OR, set(HITS)],
+  [get(HERE), sixteen(DOT), EQUAL, get(BEFORE), sixteen(LF), EQUAL, AND, OR],
+];
+
+const instructions = [
+  // While 64 octets are left and clean: on.
+  [BLOCK, LOOP, get(LIMIT), get(AT), i32(63), ADD, LESS, LEAVE],
+  [hitsBehind(0), hitsBehind(16), OR, hitsBehind(32), OR, hitsBehind(48), OR, ANY, LEAVE],
+  [get(AT), i32(64), ADD, set(AT), REPEAT, END, END],
+  // Then sixteen by sixteen.
+  [LOOP, get(AT), get(LIMIT), LESS, IF, hitsBehind(0), set(HITS)],
   [get(HITS), ANY, IF, get(AT), get(HITS), BITS, TRAILING_ZEROS, ADD, RETURN, END],
   [get(AT), i32(16), ADD, set(AT), AGAIN, END, END],
   [get(LIMIT), END],
-].flat(3);
+].flat(5);
 
 /** An unsigned number below 2^14, as LEB128. */
 const number = (n: number) => (n < 128 ? [n] : [(n & 127) | 128, n >> 7]);
