@@ -5,6 +5,7 @@
 import type { Deadlines, Log } from '../base/index.ts';
 import { type CalloutTransaction, failure } from '../ocp/index.ts';
 import { type Allow, answerBlock } from '../profile/index.ts';
+import { append } from './append.ts';
 import { type CallContext, isPromise, isVerdict, logFailure } from './calls.ts';
 import { dropFirst } from './drop-first.ts';
 import type { Mailbox } from './mail.ts';
@@ -30,7 +31,7 @@ export interface Attendance {
   readonly service: Service;
   readonly context: CallContext;
   session: SessionFacts;
-  readonly recipients: Mailbox[];
+  recipients: Mailbox[];
 }
 
 export interface AddressHost {
@@ -59,7 +60,7 @@ interface Pending extends AddressPart {
 export class Addresses {
   readonly #host: AddressHost;
   readonly #attendances: readonly Attendance[];
-  readonly #pending: Pending[] = [];
+  #pending: Pending[] = [];
 
   constructor(host: AddressHost, attendances: readonly Attendance[]) {
     this.#host = host;
@@ -91,7 +92,7 @@ export class Addresses {
       refusal: undefined,
       isDone: false,
     };
-    this.#pending.push(pending);
+    this.#pending = append(this.#pending, pending);
     this.#askOn(pending);
   }
 
@@ -202,7 +203,7 @@ export class Addresses {
       const mailbox = seen[i];
       const attendance = this.#attendances[i] as Attendance;
       if (mailbox === undefined) continue;
-      if (part === 'RCPT') attendance.recipients.push(mailbox);
+      if (part === 'RCPT') attendance.recipients = append(attendance.recipients, mailbox);
       else attendance.session = attendance.session.withSender(mailbox);
     }
   }

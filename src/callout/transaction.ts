@@ -21,6 +21,7 @@ import {
   type Selection,
 } from '../profile/index.ts';
 import { Addresses, type Attendance } from './addresses.ts';
+import { append } from './append.ts';
 import { CallContext } from './calls.ts';
 import { Held, type HeldBudget } from './held.ts';
 import { Link } from './link.ts';
@@ -231,11 +232,11 @@ export class ServiceTransaction implements CalloutTransactionEvents {
     if (!this.isOnly) this.#makeLinks();
     const outlet = new WireOutlet(this, part, this.#links.at(-1) ?? ORIGINAL);
     this.#outlet = outlet;
-    const stages: Stage[] = [];
+    let stages: Stage[] = [];
     for (const { service, context } of this.#attendances) {
       const link = this.#links[stages.length];
       const canAddFields = link === undefined && allow.addHeader && isAdaptive;
-      stages.push(new Stage(service, context, this, link ?? outlet, canAddFields));
+      stages = append(stages, new Stage(service, context, this, link ?? outlet, canAddFields));
     }
     this.#stages = stages;
     for (let i = 0; i < this.#links.length; i++) this.#links[i]?.connect(this.#stages[i + 1] as Stage);

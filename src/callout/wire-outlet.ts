@@ -4,6 +4,7 @@
  */
 import { type CalloutTransaction, failure } from '../ocp/index.ts';
 import { answerBlock } from '../profile/index.ts';
+import { append } from './append.ts';
 import { dropFirst } from './drop-first.ts';
 import type { Held } from './held.ts';
 import { ORIGINAL, type Outlet, type Source } from './outlet.ts';
@@ -216,12 +217,12 @@ export class WireOutlet implements Outlet {
   #pushUse(start: number, end: number): void {
     const last = this.#queue.at(-1);
     if (last?.kind === 'use' && last.end === start) last.end = end;
-    else this.#queue.push({ kind: 'use', start, end });
+    else this.#queue = append<Item>(this.#queue, { kind: 'use', start, end });
   }
 
   #pushData(octets: Uint8Array, heldEnd: number | undefined): void {
     if (octets.length === 0) return;
-    this.#queue.push({ kind: 'data', octets, heldEnd });
+    this.#queue = append<Item>(this.#queue, { kind: 'data', octets, heldEnd });
     this.#queued += octets.length;
   }
 }
