@@ -182,7 +182,7 @@ function makeKeys(): { readonly cert: Buffer; readonly key: Buffer } {
 const ENVELOPE = 'MAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\n';
 
 test('a mail through a socket, and what the handler knows of the peer', async () => {
-  const { client, handlers, listener } = await setup();
+  const { client, handlers } = await setup();
   const one = await client();
   assert.equal(one.heard, '220 mx.example.com ESMTP\r\n');
   await one.say('EHLO a\r\n', /^250 .*\r\n$/m);
