@@ -41,8 +41,8 @@ finish() {
 }
 trap finish EXIT
 source_() { smtp-source -f a@src.test -t b@dst.test -M load.test "$@" "127.0.0.1:$PORT" 2>>"$TMP/log.txt"; }
-# A server's code is at its fastest after some ten thousand mails, and that is how it spends its life.
-warm() { [ -n "${COLD:-}" ] || { source_ -d -l 10240 -s 50 -m "${1:-30000}"; source_ -l 10240 -s 50 -m "${2:-5000}"; }; }
+# A server's code is at its fastest after some ten thousand mails of each kind, and that is how it spends its life.
+warm() { [ -n "${COLD:-}" ] || { source_ -d -l 10240 -s 50 -m "${1:-30000}"; source_ -l 10240 -s 50 -m "${2:-15000}"; }; }
 
 sink() { bg smtp-sink -u nobody -m 4000 "127.0.0.1:$SINK_PORT" 2000; SINK=$LAST; up $SINK_PORT; }
 postfix_() { local port=$1; shift; PF=$TMP/postfix; rm -rf "$PF"; ./postfix-instance.sh make "$PF" "$port" $SINK_PORT "$@"; MASTER=$(./postfix-instance.sh start "$PF"); up "$port"; }
