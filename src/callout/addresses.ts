@@ -5,12 +5,11 @@
 import type { Deadlines, Log } from '../base/index.ts';
 import { type CalloutTransaction, failure } from '../ocp/index.ts';
 import { type Allow, answerBlock } from '../profile/index.ts';
-import { append } from './append.ts';
 import { type CallContext, isPromise, isVerdict, logFailure } from './calls.ts';
-import { dropFirst } from './drop-first.ts';
 import type { Mailbox } from './mail.ts';
 import type { Service } from './service.ts';
 import { type Address, readAddress, rewriteAddress, type SessionFacts } from './session.ts';
+import { append, dropFirst } from './short-lists.ts';
 import { TimeLimit } from './time-limit.ts';
 import type { AddressVerdict } from './verdict.ts';
 

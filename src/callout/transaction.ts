@@ -21,13 +21,13 @@ import {
   type Selection,
 } from '../profile/index.ts';
 import { Addresses, type Attendance } from './addresses.ts';
-import { append } from './append.ts';
 import { CallContext } from './calls.ts';
 import { Held, type HeldBudget } from './held.ts';
 import { Link } from './link.ts';
 import { ORIGINAL } from './outlet.ts';
 import type { Service } from './service.ts';
 import { SessionFacts } from './session.ts';
+import { append } from './short-lists.ts';
 import { Stage } from './stage.ts';
 import { WireOutlet } from './wire-outlet.ts';
 

@@ -4,10 +4,9 @@
  */
 import { type CalloutTransaction, failure } from '../ocp/index.ts';
 import { answerBlock } from '../profile/index.ts';
-import { append } from './append.ts';
-import { dropFirst } from './drop-first.ts';
 import type { Held } from './held.ts';
 import { ORIGINAL, type Outlet, type Source } from './outlet.ts';
+import { append, dropFirst } from './short-lists.ts';
 
 /** What the processor takes, and where its message begins. */
 export interface MessagePart {

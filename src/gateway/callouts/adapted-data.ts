@@ -73,7 +73,7 @@ export class AdaptedData {
     return this.#note({ kind: 'copy', offset, size });
   }
 
-  /** Octets of a DUM. They may be kept: small ones are copied, so that they do not hold on to a whole read. */
+  /** Octets of a DUM, free to keep. Small ones are gathered: a server may send octet by octet. */
   insert(octets: Buffer): 'adapted-size' | 'adapted-pieces' | undefined {
     if (octets.length === 0) return undefined;
     if (this.#isMirrored(octets)) return this.copy(this.#mirror, octets.length);

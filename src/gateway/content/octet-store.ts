@@ -92,8 +92,7 @@ export class OctetStore implements Source {
   }
 
   /**
-   * Copies the octets, small ones together into one chunk: whoever writes octet by octet costs no more than another, and
-   * holds on to no read of a socket.
+   * Copies the octets, small ones together into one chunk: whoever writes octet by octet costs no more than another.
    */
   appendCopy(octets: Buffer): void {
     if (this.#file !== undefined) {

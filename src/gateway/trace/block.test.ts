@@ -5,13 +5,14 @@ import {
   addTraceToReply,
   checkAgentUri,
   encodeUri,
-  makeReceived,
   makeTraceBlock,
   parseTraceField,
   protectedFields,
   type Reception,
+  sessionClauses,
   traceReplyLine,
   type ViaEntry,
+  writeReceived,
 } from './index.ts';
 
 const reception: Reception = {
@@ -23,6 +24,8 @@ const reception: Reception = {
   recipient: 'paul@example.com',
   date: new Date('2026-11-20T11:24:40Z'),
 };
+
+const makeReceived = (from: Reception) => writeReceived(sessionClauses(from), from);
 
 const block = (via: readonly ViaEntry[], foreignViaPresent = false, uri = 'https://mail.example.com/opes') =>
   makeTraceBlock({ received: makeReceived(reception), system: { uri }, mailId: 'k3Jx.1', via, foreignViaPresent });

@@ -29,7 +29,7 @@ export interface ViaEntry {
 }
 
 export interface TraceBlockParts {
-  /** From `makeReceived`. */
+  /** From `writeReceived`. */
   readonly received: string;
   readonly system: { readonly uri: string };
   readonly mailId: string;

@@ -2,7 +2,7 @@
  * The trace of our System: made, read, guarded. Pure functions.
  *
  *   checkAgentUri(uri): string | undefined                        at load: why a URI may not stand in a trace
- *   makeReceived(reception): string                               one field, CRLF at its end
+ *   sessionClauses(reception)   writeReceived(clauses, reception): string   one field, CRLF at its end
  *   makeTraceBlock({ received, system, mailId, via, foreignViaPresent }): Buffer
  *   parseTraceField(octets): TraceField | undefined               OPES-System and OPES-Via, caps inside
  *   protectedFields(header): readonly { start, end }[]            what nobody may touch
@@ -35,7 +35,6 @@ export {
   verifyTrace,
 } from './protect.ts';
 export {
-  makeReceived,
   type ReceivedProtocol,
   type Reception,
   type SessionClauses,

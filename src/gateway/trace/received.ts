@@ -42,11 +42,6 @@ export function sessionClauses(
 }
 
 /** One field with its closing CRLF, folded at 78 octets where its words allow it. */
-export function makeReceived(from: Reception): string {
-  return writeReceived(sessionClauses(from), from);
-}
-
-/** The same, with the clauses of the session made before. */
 export function writeReceived(
   [from, by]: SessionClauses,
   { protocol, id, recipient, date }: Pick<Reception, 'protocol' | 'id' | 'recipient' | 'date'>,

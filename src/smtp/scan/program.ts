@@ -54,7 +54,7 @@ const hitsBehind = (offset: number) => [
 
 const instructions = [
   // While 64 octets are left and clean: on.
-  [BLOCK, LOOP, get(LIMIT), get(AT), i32(63), ADD, LESS, LEAVE],
+  [BLOCK, LOOP, get(LIMIT), get(AT), i32(64), ADD, LESS, LEAVE],
   [hitsBehind(0), hitsBehind(16), OR, hitsBehind(32), OR, hitsBehind(48), OR, ANY, LEAVE],
   [get(AT), i32(64), ADD, set(AT), REPEAT, END, END],
   // Then sixteen by sixteen.

@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { onTestFinished, test } from 'vitest';
+import { READ_OCTETS, readShared } from './index.ts';
+
+/** A server that answers each read with the octets in upper case, read as `read` says; and what it heard. */
+async function echo(read: (accepted: Socket, answer: (octets: Buffer) => void) => Socket) {
+  const sockets: { accepted: Socket; used: Socket }[] = [];
+  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (accepted) => {
+    const used = read(accepted, (octets) => used.write(octets.toString('latin1').toUpperCase(), 'latin1'));
+    used.on('end', () => used.end('END'));
+    sockets.push({ accepted, used });
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const ask = (text: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const client = connect((server.address() as AddressInfo).port, '127.0.0.1', () => client.end(text));
+      let heard = '';
+      client.on('data', (octets) => {
+        heard += octets.toString('latin1');
+      });
+      client.on('error', reject);
+      client.on('close', () => resolve(heard));
+    });
+  const close = () => new Promise<unknown>((resolve) => server.close(resolve));
+  onTestFinished(() => void server.close());
+  return { sockets, ask, close };
+}
+
+test('accepted sockets are read into the one buffer; half-open ends and the close of the server are as before', async () => {
+  const buffer = Buffer.alloc(READ_OCTETS);
+  const seen = new Set<ArrayBufferLike>();
+  const { sockets, ask, close } = await echo((accepted, answer) =>
+    readShared(accepted, buffer, (octets) => {
+      seen.add(octets.buffer);
+      answer(octets);
+    }),
+  );
+  assert.deepEqual(await Promise.all([ask('one'), ask('two')]), ['ONEEND', 'TWOEND']);
+  assert.deepEqual([...seen], [buffer.buffer]);
+  assert.ok(sockets.every(({ accepted, used }) => used !== accepted && accepted.destroyed));
+  assert.equal(await close(), undefined);
+});
+
+test('where Node does not show its handle, the accepted socket is read as it is', async () => {
+  const hidden = (accepted: Socket): Socket =>
+    new Proxy(accepted, {
+      get(target, name) {
+        if (name === '_handle') return undefined;
+        const value: unknown = Reflect.get(target, name);
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      },
+    });
+  const buffer = Buffer.alloc(READ_OCTETS);
+  const { ask, close } = await echo((accepted, answer) => readShared(hidden(accepted), buffer, answer));
+  assert.equal(await ask('one'), 'ONEEND');
+  assert.ok(buffer.equals(Buffer.alloc(READ_OCTETS)));
+  assert.equal(await close(), undefined);
+});
