@@ -6,12 +6,11 @@ import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { test } from 'vitest';
-import { Deadlines } from '../src/base/index.ts';
 import { AdaptedData, MAX_EDITS } from '../src/gateway/callouts/adapted-data.ts';
 import { Content, MemoryBudget, OctetStore, type SpillFile, type SpillSpace } from '../src/gateway/content/index.ts';
 import { SpillDirectory } from '../src/gateway/fs/spill-files.ts';
 import { answerBlock } from '../src/profile/index.ts';
-import { type OutboundEvents, parseMailArgument, reply } from '../src/smtp/index.ts';
+import { type OutboundEvents, reply } from '../src/smtp/index.ts';
 import { MailRig, RigMail } from './support/mail-rig.ts';
 import { type GotPart, MemoryCallouts, type Script, serviceOptions } from './support/memory-callout.ts';
 import { ALL, body, finish, keepAll, keepData, MAIL, rigWith } from './support/scripted-services.ts';
@@ -84,27 +83,31 @@ class HeldMail extends RigMail {
   }
 }
 
-test('hang: a client held back for a slow service goes on when that service is skipped', async () => {
+/** Takes commands, and of the data as little as it can. */
+const SLOW: Script = {
+  ...keepAll(['RAWDATA']),
+  onPart(tx, part, all) {
+    if (all.length === 1) tx.startMessage();
+    if (part.part === 'RAWDATA') tx.wantPause();
+  },
+  onOriginalEnd() {},
+};
+
+/** A mail of 2 MB for which memory is no bound, sent in 40 pieces until the client is held back. */
+async function holdClient(rig: MailRig, turnsUntilHeld: number): Promise<void> {
   HeldMail.held = false;
-  const script: Script = {
-    ...keepAll(['RAWDATA']),
-    onPart(tx, part, all) {
-      if (all.length === 1) tx.startMessage();
-      if (part.part === 'RAWDATA') tx.wantPause();
-    },
-    onOriginalEnd() {},
-  };
-  const { rig, callouts } = rigWith([script], { onFailure: 'skip', timeoutMs: 100 });
   const world = { ...rig.world, budget: new MemoryBudget(64 << 20, 64 << 20) };
   const mail = new HeldMail(world, 1, '<a@src.example>', null);
   await mail.began;
   await mail.rcpt('b@dst.example');
-  const content = `${MAIL}${`${'x'.repeat(78)}\r\n`.repeat(25_000)}`; // 2 MB
-  // The client stops while held: only the first part of the content is sent.
-  const inner = mail as unknown as { content(text: string, pieces: number): Promise<unknown> };
-  void inner.content(content, 40);
-  await turns(60);
+  void mail.content(`${MAIL}${`${'x'.repeat(78)}\r\n`.repeat(25_000)}`, 40);
+  await turns(turnsUntilHeld);
   assert.equal(HeldMail.held, true, 'precondition: the client is held back');
+}
+
+test('hang: a client held back for a slow service goes on when that service is skipped', async () => {
+  const { rig, callouts } = rigWith([SLOW], { onFailure: 'skip', timeoutMs: 100 });
+  await holdClient(rig, 60);
   callouts.deadlines.tick(performance.now() + 1000);
   await turns(20);
   assert.ok(
@@ -628,34 +631,16 @@ test('replay: the same recipient once more behind its replay has its answer', as
 });
 
 test('hang: a client held back for a slow service goes on when it is skipped and the next one waits for the whole message', async () => {
-  HeldMail.held = false;
-  const script: Script = {
-    ...keepAll(['RAWDATA']),
-    onPart(tx, part, all) {
-      if (all.length === 1) tx.startMessage();
-      if (part.part === 'RAWDATA') tx.wantPause();
-    },
-    onOriginalEnd() {},
-  };
   // The second service begins only when the message is whole.
   const callouts = new MemoryCallouts();
-  callouts.servers.set(1, script);
+  callouts.servers.set(1, SLOW);
   callouts.servers.set(2, keepAll(['RAWDATA']));
   const rig = new MailRig(callouts, [
     { options: serviceOptions('s1', new Set(ALL), [1]), onFailure: 'skip', timeoutMs: 100 },
     { options: serviceOptions('s2', new Set(ALL), [2]), when: 'message.size > 10' },
   ]);
-  const world = { ...rig.world, budget: new MemoryBudget(64 << 20, 64 << 20) };
-  const mail = new HeldMail(world, 1, '<a@src.example>', null);
-  await mail.began;
-  await mail.rcpt('b@dst.example');
-  void mail.content(`${MAIL}${`${'x'.repeat(78)}\r\n`.repeat(25_000)}`, 40);
-  await turns(35);
-  assert.equal(HeldMail.held, true, 'precondition: held');
+  await holdClient(rig, 35);
   callouts.deadlines.tick(performance.now() + 1000);
   await turns(2);
   assert.equal(HeldMail.held, false);
 });
-
-void Deadlines;
-void parseMailArgument;
