@@ -285,6 +285,7 @@ function makeWorld(open: OpenChannel | undefined): MailWorld {
     deadlineMs: 240_000,
     dispatcher: new Dispatcher([{ to: '*', nextHop: { host: 'hop', port: 25 }, tls: 'none' }], steps, silentLog),
     relay: new AcceptingRelay(),
+    spool: undefined,
     budget: new MemoryBudget(),
     spill: {
       isFull: false,

@@ -66,6 +66,7 @@ export class Gateway {
       deadlineMs: options.deadlineMs,
       dispatcher: new Dispatcher(options.routes, pipelineSteps(options, this.#services), log),
       relay: this.#hops,
+      spool: undefined,
       budget: new MemoryBudget(8 * limits.memoryOctets, limits.memoryOctets),
       spill: new SpillDirectory({ directory: options.spillDir, maxOctets: limits.spillOctets }),
       deadlines,

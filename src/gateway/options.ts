@@ -137,7 +137,11 @@ export type PartName = (typeof PARTS)[number];
 
 export const FAILURE_REASONS = ['timeout', 'unreachable', 'crash', 'invalid', 'overload'] as const;
 export type FailureReason = (typeof FAILURE_REASONS)[number];
-export type FailureAction = 'tempfail' | 'skip' | 'reject';
+/**
+ * `quarantine` and `spool` take the mail and answer for it: kept aside for an operator, or tried again later without the
+ * client.
+ */
+export type FailureAction = 'tempfail' | 'skip' | 'reject' | 'quarantine' | 'spool';
 
 export interface PipelineEntry {
   /** Name of one of `services`. */
@@ -211,7 +215,8 @@ export interface MailRecord {
   readonly outcome: MailOutcome;
 }
 
-export type MailOutcome = 'relayed' | 'refused' | 'tempfailed' | 'aborted';
+/** `stored`: taken into the spool or the quarantine, and answered for. */
+export type MailOutcome = 'relayed' | 'stored' | 'refused' | 'tempfailed' | 'aborted';
 
 export interface RecipientRecord {
   /** As the client sent it. */

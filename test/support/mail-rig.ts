@@ -107,6 +107,7 @@ export class MailRig implements OpenRelay {
       deadlineMs: 60_000,
       dispatcher: new Dispatcher(routes ?? [anywhere], steps, this.#log()),
       relay: this,
+      spool: undefined,
       budget: new MemoryBudget(),
       spill: {
         isFull: false,

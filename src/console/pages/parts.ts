@@ -7,6 +7,7 @@ import type { Html } from './layout.ts';
 /** In words, and how it looks: good, quiet, warning or bad. */
 const OUTCOMES: Readonly<Record<MailOutcome, readonly [string, string]>> = {
   relayed: ['relayed', 'good'],
+  stored: ['stored', 'good'],
   refused: ['refused', 'bad'],
   tempfailed: ['try later', 'warn'],
   aborted: ['aborted', 'quiet'],

@@ -13,12 +13,12 @@ import { compareContents, loadHeader } from '../content/compare.ts';
 import { Content, FixedOctets } from '../content/index.ts';
 import { hasBareNewline } from '../content/line-check.ts';
 import type { PlannedCall } from '../dispatch/dispatcher.ts';
-import type { CallRecord, EditRecord } from '../options.ts';
+import type { CallRecord, EditRecord, FailureReason } from '../options.ts';
 import { type ViaEntry, verifyTrace } from '../trace/index.ts';
 import { Call } from './call.ts';
 import { type CommandVerdict, CommandWalk } from './command-walk.ts';
 import type { DataOutcome } from './data-exchange.ts';
-import { failureReply } from './failure.ts';
+import { type AsideAction, failureReply, isAside } from './failure.ts';
 import { missingForChanges } from './permissions.ts';
 import type { RunMail } from './run-mail.ts';
 import type { DataWaiter, ServiceRun } from './service-run.ts';
@@ -27,7 +27,18 @@ export type { CommandVerdict } from './command-walk.ts';
 
 export type DataVerdict =
   /** `base` is the message without our trace block. */
-  { readonly kind: 'release'; readonly base: Content } | { readonly kind: 'refused'; readonly reply: Reply };
+  | { readonly kind: 'release'; readonly base: Content }
+  | { readonly kind: 'refused'; readonly reply: Reply }
+  /** `service` failed, and the mail is to be stored: `base` is that service's own input without our block. */
+  | {
+      readonly kind: 'aside';
+      readonly action: AsideAction;
+      readonly service: string;
+      readonly reason: FailureReason;
+      readonly base: Content;
+      /** What the services before it did. */
+      readonly via: readonly ViaEntry[];
+    };
 
 /** The mail as the chain sees it. */
 export interface ChainMail extends RunMail {
@@ -75,7 +86,7 @@ export class Chain implements DataWaiter {
   get fatal(): Reply | undefined {
     for (const call of this.#calls) {
       const action = call.failureAction;
-      if (action !== undefined && action !== 'skip') return failureReply(action);
+      if (action !== undefined && action !== 'skip' && !isAside(action)) return failureReply(action);
     }
     return undefined;
   }
@@ -120,13 +131,15 @@ export class Chain implements DataWaiter {
   ended(): void {
     this.#baseEnded = true;
     if (this.#released) return;
+    // Also where a failed service waits for the message to be whole.
     if (this.#input === undefined) this.#startNext();
     else this.#calls[this.#at]?.run.inputGrew(true);
   }
 
   /** Octets that came and that the service at work has not been sent: what back-pressure is measured by. */
   get backlog(): number {
-    return this.#calls[this.#at]?.run.backlog ?? 0;
+    // One that failed takes no more: the octets are in the mail's own store.
+    return this.#input === undefined ? 0 : (this.#calls[this.#at]?.run.backlog ?? 0);
   }
 
   onDataOutcome(outcome: DataOutcome): void {
@@ -167,6 +180,11 @@ export class Chain implements DataWaiter {
       if (entry !== undefined) via.push(entry);
     }
     return via;
+  }
+
+  /** The service that refused the message. */
+  get refusedBy(): string | undefined {
+    return this.#calls.find((call) => call.finalVerdict === 'refused')?.name;
   }
 
   /** For the log line: each service, what came of it and how long it took. */
@@ -228,7 +246,20 @@ export class Chain implements DataWaiter {
       call.skipped();
       // The failed service's own input, whole: what earlier services did stays (design, section 10).
       this.#goOn(this.#base);
-    } else this.#finish({ kind: 'refused', reply: failureReply(action) });
+    } else if (isAside(action)) this.#putAside(call, action);
+    else this.#finish({ kind: 'refused', reply: failureReply(action) });
+  }
+
+  /** What is stored is stored whole, so the end of the message is waited for. */
+  #putAside(call: Call, action: AsideAction): void {
+    if (!this.#baseEnded) {
+      this.#input = undefined;
+      this.#mail.onProgress();
+      return;
+    }
+    const reason = call.run.failure?.reason ?? 'crash';
+    const via = this.#calls.slice(0, this.#at).flatMap((before) => before.viaEntry() ?? []);
+    this.#finish({ kind: 'aside', action, service: call.name, reason, base: this.#base, via });
   }
 
   #goOn(base: Content): void {

@@ -5,7 +5,7 @@
 import type { Reply } from '../../smtp/index.ts';
 import type { Call } from './call.ts';
 import type { CommandAnswer, CommandWaiter } from './command-parts.ts';
-import { failureReply } from './failure.ts';
+import { failureReply, isAside } from './failure.ts';
 
 /** What the chain says of a command. A refusal is caused by OPES processing: our trace belongs into the reply. */
 export type CommandVerdict =
@@ -64,6 +64,11 @@ export class CommandWalk implements CommandWaiter {
         return;
       case 'failed': {
         const action = call.failureAction;
+        // Whoever takes the mail in spite of the failure asks no later service about its recipients now.
+        if (action !== undefined && isAside(action)) {
+          this.#done({ kind: 'pass', argument: this.#argument });
+          return;
+        }
         if (action !== undefined && action !== 'skip') {
           this.#done({ kind: 'refused', reply: failureReply(action) });
           return;

@@ -12,8 +12,15 @@ export interface Failure {
   readonly detail: string;
 }
 
-/** What the client is told when a failure is not skipped. The text names no service: who filters here is not the peer's business. */
-export function failureReply(action: Exclude<FailureAction, 'skip'>): Reply {
+/** Actions by which the gateway takes the mail although a service failed: it goes to the store, unscanned, and not on. */
+export type AsideAction = Extract<FailureAction, 'quarantine' | 'spool'>;
+
+export function isAside(action: FailureAction): action is AsideAction {
+  return action === 'quarantine' || action === 'spool';
+}
+
+/** What the client is told when a failure ends its mail. The text names no service: who filters here is not the peer's business. */
+export function failureReply(action: Exclude<FailureAction, 'skip' | AsideAction>): Reply {
   switch (action) {
     case 'tempfail':
       return reply(451, '4.7.1', 'Message content or envelope could not be checked now; try again later');

@@ -4,7 +4,8 @@ import type { Reply } from '../../smtp/index.ts';
 import type { Content, Source } from '../content/index.ts';
 import type { MailOutcome, MailRecord, ReplyRecord } from '../options.ts';
 import type { MailRecipient } from './envelope.ts';
-import type { Mail } from './mail.ts';
+import { hopName, type Mail } from './mail.ts';
+import type { Variant } from './variant.ts';
 import type { MailWorld } from './world.ts';
 
 function toText(one: MailRecipient): string {
@@ -19,10 +20,10 @@ export function summarise(
   reply: Reply | undefined,
   cause?: string,
 ): void {
-  const { chain, envelope, session, relay } = mail;
+  const { variants, envelope, session, onlyLeg } = mail;
   world.metrics.count('opes_mails_total', { outcome });
-  const hop = relay?.route.nextHop;
-  const { relayedSender } = envelope;
+  const relayedSender = variants[0]?.sender.rewritten;
+  const services = variants.length === 1 ? variants[0]?.chain.summary() : variants.map(variantSummary);
   // One shape of object for every mail; the log leaves out what is undefined.
   world.log.info('mail', {
     mail: mail.id,
@@ -35,8 +36,8 @@ export function summarise(
     moreRecipients: envelope.unlisted === 0 ? undefined : envelope.unlisted,
     size: mail.original?.size ?? 0,
     relayedSize: mail.released?.size ?? 0,
-    services: chain.isEmpty ? undefined : chain.summary(),
-    nextHop: hop === undefined ? undefined : `${hop.host}:${hop.port}`,
+    services: services === undefined || services.length === 0 ? undefined : services,
+    nextHop: onlyLeg?.wasAsked === true ? hopName(onlyLeg) : undefined,
     outcome,
     cause,
     reply: reply === undefined ? undefined : printable(`${reply.code} ${reply.enhanced ?? ''} ${reply.text[0] ?? ''}`),
@@ -46,8 +47,8 @@ export function summarise(
 
 export function makeRecord(mail: Mail, world: MailWorld, outcome: MailOutcome, reply: Reply | undefined): MailRecord {
   const tookMs = world.clock() - mail.startedMs;
-  const { chain, envelope, session, relay } = mail;
-  const block = chain.via();
+  const { variants, envelope, session, onlyLeg } = mail;
+  const first = variants[0];
   return {
     id: mail.id,
     atMs: world.wallClock() - tookMs,
@@ -56,7 +57,7 @@ export function makeRecord(mail: Mail, world: MailWorld, outcome: MailOutcome, r
     side: session.listener.side,
     client: { address: session.clientAddress, helo: session.helo, tls: session.tls },
     sender: envelope.command.reversePath?.text ?? '',
-    relayedSender: envelope.relayedSender,
+    relayedSender: first?.sender.rewritten,
     recipients: envelope.recipients.map((one) => ({
       address: one.command.forwardPath.text,
       relayedAs: one.relayedAs,
@@ -66,20 +67,20 @@ export function makeRecord(mail: Mail, world: MailWorld, outcome: MailOutcome, r
     sizeAfter: mail.released?.size ?? 0,
     before: copyStart(mail.original, world.keepOctets),
     after: copyStart(mail.released, world.keepOctets),
-    calls: chain.callRecords(),
-    edits: chain.editRecords(),
-    trace: mail.released === undefined ? [] : traceLines(mail.traceBlock(block)),
+    calls: variants.flatMap(({ chain }) => chain.callRecords()),
+    edits: variants.flatMap(({ chain }) => chain.editRecords()),
+    trace: mail.released === undefined || first === undefined ? [] : traceLines(first.traceBlock(first.chain.via())),
     nextHop:
-      relay === undefined
+      onlyLeg?.wasAsked !== true
         ? undefined
-        : {
-            address: `${relay.route.nextHop.host}:${relay.route.nextHop.port}`,
-            reply: nextHopReply(outcome, reply),
-            tookMs: mail.relayMs,
-          },
+        : { address: hopName(onlyLeg), reply: nextHopReply(outcome, reply), tookMs: mail.relayMs },
     reply,
     outcome,
   };
+}
+
+function variantSummary({ chain, accepted }: Variant): string {
+  return `${accepted.length} to: ${chain.summary().join(', ')}`;
 }
 
 /** Only what is still in memory: a record is worth a copy, not a read from the disk. */

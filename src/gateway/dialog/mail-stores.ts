@@ -17,9 +17,9 @@ export class MailStores {
   readonly base = new Content();
   readonly #world: MailWorld;
   readonly #events: MailStoresEvents;
+  readonly #inserted: OctetStore[] = [];
   #original: OctetStore | undefined;
-  #inserted: OctetStore | undefined;
-  #whenCaughtUp: (() => void)[] = [];
+  #isKept = false;
 
   constructor(world: MailWorld, events: MailStoresEvents) {
     this.#world = world;
@@ -34,12 +34,11 @@ export class MailStores {
     return this.#original?.isBehind === true;
   }
 
-  /** One store for the insertions of all services. */
-  get inserted(): OctetStore {
-    this.#inserted ??= this.#open(() => {
-      for (const then of this.#whenCaughtUp.splice(0)) then();
-    });
-    return this.#inserted;
+  /** For the insertions of all services of one variant. */
+  openInserted(onCaughtUp: () => void): OctetStore {
+    const store = this.#open(onCaughtUp);
+    this.#inserted.push(store);
+    return store;
   }
 
   append(octets: Buffer): void {
@@ -56,13 +55,19 @@ export class MailStores {
     if (this.#original !== undefined) this.#original.isDotFree = isDotFree;
   }
 
-  whenInsertedCaughtUp(then: () => void): void {
-    this.#whenCaughtUp.push(then);
+  /** Somebody else needs the octets now, and will call `dispose`. */
+  keep(): void {
+    this.#isKept = true;
+  }
+
+  /** The mail is over. */
+  end(): void {
+    if (!this.#isKept) this.dispose();
   }
 
   dispose(): void {
     this.#original?.dispose();
-    this.#inserted?.dispose();
+    for (const store of this.#inserted) store.dispose();
   }
 
   #open(onCaughtUp: () => void): OctetStore {

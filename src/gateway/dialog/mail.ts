@@ -2,60 +2,58 @@
  * One mail, from MAIL to the reply to its content.
  *
  *     envelope --DATA--> content --final dot--> adapting --all services ended--> relaying --hop's answer--> over
- *         |                 |                      |                                |
+ *         |                 |                      |                    `------> storing --durable--------> over
  *         +---- RSET, client gone, deadline, refusal by a service or a policy ------+----------------------> over
  *
- * Every way to `over` releases the services, gives the hop up or back, frees what was stored and writes one log line.
+ * Its recipients are divided into variants by the services they meet (`variant.ts`), and those into legs by their next hop
+ * (`leg.ts`). One variant with one leg is relayed inline; anything else is stored before the client has its 250.
+ *
+ * Every way to `over` releases the services, gives the hops up or back, frees what was stored and writes one log line.
  */
-import { Armed, type Deadline, type Deadlines, type Log, type MonotonicClock } from '../../base/index.ts';
-import type { Part } from '../../profile/index.ts';
-import { isPositive, type MailCommand, type RcptCommand, type Reply, replies } from '../../smtp/index.ts';
-import { Chain, type ChainMail, type CommandVerdict, type DataVerdict } from '../callouts/chain.ts';
-import type { Failure } from '../callouts/failure.ts';
-import type { ServiceRun } from '../callouts/service-run.ts';
-import { Content, FixedOctets, type OctetStore } from '../content/index.ts';
-import type { Plan, PlannedCall } from '../dispatch/dispatcher.ts';
+import { Armed, type Deadline } from '../../base/index.ts';
+import { isPositive, type MailCommand, type RcptCommand, type Reply, replies, reply } from '../../smtp/index.ts';
+import type { DataVerdict } from '../callouts/chain.ts';
+import type { Content, OctetStore } from '../content/index.ts';
+import type { Plan } from '../dispatch/dispatcher.ts';
 import type { MailFacts } from '../dispatch/facts.ts';
 import type { MailOutcome } from '../options.ts';
-import { MailRelay, type MailRelayEvents } from '../relay/mail-relay.ts';
 import type { MessageFacts } from '../rules/index.ts';
-import { addTraceToReply, traceReplyLine, type ViaEntry } from '../trace/index.ts';
+import { addTraceToReply, traceReplyLine } from '../trace/index.ts';
 import { Envelope, type MailRecipient } from './envelope.ts';
+import { commonRefusal, decideHandOver } from './hand-over.ts';
+import type { Leg } from './leg.ts';
 import { addressFacts, mailFacts, messageFacts } from './mail-facts.ts';
 import { MailHeader } from './mail-header.ts';
 import { makeRecord, summarise } from './mail-record.ts';
 import { MailStores, type MailStoresEvents } from './mail-stores.ts';
 import { gatewayReplies } from './replies.ts';
-import type { SessionView } from './session-view.ts';
+import { type SessionView, spooledSession } from './session-view.ts';
+import { Variant, type VariantMail } from './variant.ts';
 import type { MailPeer, MailWorld } from './world.ts';
 
-type State = 'envelope' | 'content' | 'adapting' | 'relaying' | 'over';
+type State = 'envelope' | 'content' | 'adapting' | 'relaying' | 'storing' | 'over';
 
 /** Octets that may wait for a service before the client is held back. */
 const MAX_BACKLOG = 1024 * 1024;
 
-export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadline {
+export class Mail implements VariantMail, MailStoresEvents, Deadline {
   readonly id: string;
+  readonly world: MailWorld;
   readonly session: SessionView;
   readonly envelope: Envelope;
+  readonly facts: MailFacts;
+  readonly header: MailHeader;
   readonly startedMs: number;
-  readonly #world: MailWorld;
+  readonly variants: Variant[] = [];
   readonly #peer: MailPeer;
   readonly #onOver: () => void;
-  readonly #facts: MailFacts;
-  readonly #header: MailHeader;
   readonly #timer: Armed;
   #state: State = 'envelope';
-  #plan: Plan | undefined;
-  #chain: Chain | undefined;
-  #chainHasMail = false;
-  #relay: MailRelay | undefined;
-  #lost: Reply | undefined;
   // Content.
   readonly #stores: MailStores;
   #isHeld = false;
   #finalTicket = -1;
-  #verdict: Reply | undefined;
+  #refusal: Reply | undefined;
   #released: Content | undefined;
   #timesLost = 0;
   #relayStartedMs = 0;
@@ -69,141 +67,130 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
     onOver: () => void,
   ) {
     this.id = `${session.id}.${n}`;
+    this.world = world;
     this.session = session;
     this.envelope = new Envelope(command);
+    this.facts = mailFacts(session, command.reversePath);
+    this.header = new MailHeader(world.headerLimits);
     this.startedMs = world.clock();
-    this.#world = world;
     this.#peer = peer;
     this.#onOver = onOver;
-    this.#facts = mailFacts(session, command.reversePath);
-    this.#header = new MailHeader(world.headerLimits);
     this.#timer = new Armed(this);
     this.#stores = new MailStores(world, this);
   }
 
   // --- what the record shows ----------------------------------------------------------------------------------------
 
-  get chain(): Chain {
-    this.#chain ??= new Chain(this, []);
-    return this.#chain;
-  }
-
-  get relay(): MailRelay | undefined {
-    return this.#relay;
-  }
-
   /** What the client sent of the content. */
   get original(): OctetStore | undefined {
     return this.#stores.original;
   }
 
+  /** What left, of the first variant that did. */
   get released(): Content | undefined {
     return this.#released;
   }
 
   get relayMs(): number {
-    return this.#relayStartedMs === 0 ? 0 : this.#world.clock() - this.#relayStartedMs;
+    return this.#relayStartedMs === 0 ? 0 : this.world.clock() - this.#relayStartedMs;
+  }
+
+  /** The one leg of a mail that has only one. */
+  get onlyLeg(): Leg | undefined {
+    const variant = this.variants.length === 1 ? this.variants[0] : undefined;
+    return variant?.legs.length === 1 ? variant.legs[0] : undefined;
+  }
+
+  get isOver(): boolean {
+    return this.#state === 'over';
   }
 
   // --- envelope -----------------------------------------------------------------------------------------------------
 
   /** Answers MAIL: at once, unless a service has a say in it. */
   begin(ticket: number): void {
-    if (this.#world.spill.isFull) {
+    const { spill, spool, dispatcher } = this.world;
+    if (spill.isFull || spool?.isFull === true) {
       this.#refuseMail(ticket, gatewayReplies.storageFull);
       return;
     }
-    const steps = this.#world.dispatcher.atMail(this.#facts);
-    const asks = steps.some((step) => step.service.lastSelection?.adaptive.has('MAIL'));
-    if (!asks) {
+    const steps = dispatcher.atMail(this.facts);
+    if (!steps.some((step) => step.service.lastSelection?.adaptive.has('MAIL'))) {
       this.#peer.answer(ticket, replies.mailOk);
       return;
     }
-    this.#chainHasMail = true;
-    this.#chain = new Chain(
-      this,
-      steps.map((step) => ({ step, isOpen: false })),
-    );
-    this.chain.mailCommand(this.envelope.mailArgument, (verdict) => {
+    const variant = this.#addVariant(steps.map((step) => ({ step, isOpen: false })));
+    variant.askMail((verdict) => {
       if (this.#state === 'over') return;
       if (verdict.kind === 'refused') this.#refuseMail(ticket, this.#traced(verdict.reply));
-      else if (this.envelope.rewriteSender(verdict.argument)) this.#peer.answer(ticket, replies.mailOk);
+      else if (variant.sender.rewrite(verdict.argument)) this.#peer.answer(ticket, replies.mailOk);
       else this.#refuseMail(ticket, this.#traced(gatewayReplies.badRewrite));
     });
   }
 
   rcpt(command: RcptCommand, ticket: number): void {
     const recipient = this.envelope.add(command, ticket);
-    const plan = this.#world.dispatcher.atRecipient(this.#facts, addressFacts(command.forwardPath));
-    if (plan === undefined) this.#answerRcpt(recipient, gatewayReplies.noRoute);
-    else if (this.#plan !== undefined && this.#plan.key !== plan.key)
-      this.#answerRcpt(recipient, gatewayReplies.otherGroup);
-    else if (this.#lost !== undefined) this.#answerRcpt(recipient, this.#lost);
+    const plan = this.world.dispatcher.atRecipient(this.facts, addressFacts(command.forwardPath));
+    if (plan === undefined) this.onRcptAnswer(recipient, gatewayReplies.noRoute);
     else {
-      if (this.#plan === undefined) this.#usePlan(plan);
-      if (this.chain.isEmpty) this.#passed(recipient, plan, { kind: 'pass', argument: command.argument });
-      else this.#askServices(recipient, plan, command);
+      const variant = this.#variantFor(plan);
+      if (variant === undefined) this.onRcptAnswer(recipient, gatewayReplies.otherGroup);
+      else variant.rcpt(recipient, plan);
     }
   }
 
-  #askServices(recipient: MailRecipient, plan: Plan, command: RcptCommand): void {
-    this.chain.rcptCommand(
-      command.argument,
-      () => this.envelope.mailArgument,
-      (verdict) => this.#passed(recipient, plan, verdict),
-    );
+  /** Without a spool a mail has one variant and one next hop. */
+  #variantFor(plan: Plan): Variant | undefined {
+    const first = this.variants[0];
+    if (first === undefined) return this.#addVariant(plan.calls);
+    if (this.world.spool === undefined) {
+      const route = first.legs[0]?.route ?? first.firstRoute;
+      return first.serves(plan) && (route === undefined || route === plan.route) ? first : undefined;
+    }
+    for (const variant of this.variants) if (variant.serves(plan)) return variant;
+    return this.variants.length < MAX_VARIANTS ? this.#addVariant(plan.calls) : undefined;
+  }
+
+  #addVariant(calls: Plan['calls']): Variant {
+    const { relay, spool } = this.world;
+    const variant = new Variant(this, this.envelope.command, calls, spool?.mode === 'spool' ? undefined : relay);
+    this.variants.push(variant);
+    return variant;
   }
 
   /** DATA or the first BDAT. */
   data(ticket: number): void {
-    const refusal = this.#lost ?? this.chain.fatal;
+    if (this.variants.length > 1 || this.onlyLeg === undefined) this.#prune();
+    const lost = this.#isInline ? this.onlyLeg?.lost : undefined;
+    const refusal = lost ?? commonRefusal(this.variants.map(({ chain }) => chain.fatal));
     if (refusal !== undefined) {
-      this.#answerFinal(ticket, this.#lost === undefined ? this.#traced(refusal) : refusal, outcomeOf(refusal));
+      this.#answerFinal(ticket, lost === undefined ? this.#traced(refusal) : refusal, outcomeOf(refusal));
       return;
     }
     this.#state = 'content';
     this.#peer.go(ticket);
   }
 
-  #usePlan(plan: Plan): void {
-    this.#plan = plan;
-    if (this.#chainHasMail) this.chain.extend(plan.calls);
-    else this.#chain = new Chain(this, plan.calls);
+  /** What all recipients were refused for is not run; a single leg that is left is relayed inline. */
+  #prune(): void {
+    for (const variant of this.variants.splice(0)) {
+      variant.prune();
+      if (variant.legs.length > 0) this.variants.push(variant);
+      else variant.chain.release({ code: 400, reason: 'no recipients' });
+    }
   }
 
-  #passed(recipient: MailRecipient, plan: Plan, verdict: CommandVerdict): void {
-    if (this.#state === 'over') return;
-    if (verdict.kind === 'refused') {
-      this.#answerRcpt(recipient, this.#traced(verdict.reply));
-      return;
-    }
-    if (verdict.argument !== recipient.command.argument && !this.#takeRecipient(recipient, plan, verdict.argument)) {
-      this.#answerRcpt(recipient, this.#traced(gatewayReplies.badRewrite));
-      return;
-    }
-    if (this.#lost !== undefined) {
-      this.#answerRcpt(recipient, this.#lost);
-      return;
-    }
-    const { path, hopParameters, relayed } = this.envelope;
-    this.#relay ??= new MailRelay(this.#world.relay, plan.route, path, hopParameters, this);
-    relayed.push(recipient);
-    this.#relay.rcpt(recipient.relayedAs ?? recipient.command.argument);
-  }
-
-  /** A rewritten recipient must stay within the mail's group. */
-  #takeRecipient(recipient: MailRecipient, plan: Plan, argument: string): boolean {
-    const domain = this.envelope.rewriteRecipient(recipient, argument);
-    return domain !== undefined && this.#world.dispatcher.routeOf(domain) === plan.route;
-  }
-
-  #answerRcpt(recipient: MailRecipient, answer: Reply): void {
+  onRcptAnswer(recipient: MailRecipient, answer: Reply): void {
     recipient.reply = answer;
     this.#peer.answer(recipient.ticket, answer);
   }
 
+  onRcptRefused(recipient: MailRecipient, answer: Reply): void {
+    this.onRcptAnswer(recipient, this.#traced(answer));
+  }
+
   #refuseMail(ticket: number, answer: Reply): void {
-    this.#verdict = answer;
+    this.#refusal = answer;
     this.#over(outcomeOf(answer), answer);
     this.#peer.answer(ticket, answer);
   }
@@ -211,24 +198,24 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
   // --- content ------------------------------------------------------------------------------------------------------
 
   content(octets: Buffer): void {
-    if (this.#verdict !== undefined || this.#state === 'over') return;
+    if (this.#refusal !== undefined || this.#state === 'over') return;
     this.#stores.append(octets);
-    if (this.#header.isKnown) this.chain.grew(octets.length);
-    else if (this.#header.feed(octets)) this.#headerKnown();
-    if (this.#stores.isBehind || this.chain.backlog > MAX_BACKLOG) this.#holdClient();
+    if (this.header.isKnown) for (const { chain } of this.variants) chain.grew(octets.length);
+    else if (this.header.feed(octets)) this.#headerKnown();
+    if (this.#stores.isBehind || this.#backlog > MAX_BACKLOG) this.#holdClient();
   }
 
   contentEnd(ticket: number, isDotFree: boolean): void {
     this.#stores.ended(isDotFree);
     this.#finalTicket = ticket;
     this.#state = 'adapting';
-    if (this.#header.end()) this.#headerKnown();
-    if (this.#verdict !== undefined) {
-      this.#finish(this.#verdict);
+    if (this.header.end()) this.#headerKnown();
+    if (this.#refusal !== undefined) {
+      this.#finish(this.#refusal);
       return;
     }
-    this.#world.deadlines.arm(this.#timer, this.#world.deadlineMs);
-    this.chain.ended();
+    this.world.deadlines.arm(this.#timer, this.world.deadlineMs);
+    for (const { chain } of this.variants) chain.ended();
   }
 
   /** The transaction ended without an answer of ours: RSET, a client that went away, content the session refused. */
@@ -237,21 +224,37 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
   }
 
   #headerKnown(): void {
-    if (this.#header.isTooLarge) this.#refuse(gatewayReplies.headerTooLarge);
-    else if (this.#header.hops > this.#world.limits.maxHops) this.#refuse(gatewayReplies.loop);
+    if (this.header.isTooLarge) this.#refuse(gatewayReplies.headerTooLarge);
+    else if (this.header.hops > this.world.limits.maxHops) this.#refuse(gatewayReplies.loop);
     else {
       const isUtf8 = this.envelope.command.params.has('SMTPUTF8');
-      this.#header.receive(this.#world, this.session, this.id, isUtf8, this.envelope.onlyRecipient);
-      this.chain.begin(this.#stores.base);
+      this.header.receive(this.world, this.session, this.id, isUtf8, this.#onlyRecipient);
+      for (const { chain } of this.variants) chain.begin(this.#stores.base);
     }
+  }
+
+  /** The one accepted recipient, where there is exactly one: only then may a trace name it. */
+  get #onlyRecipient(): string | undefined {
+    let only: MailRecipient | undefined;
+    for (const { accepted } of this.variants) {
+      if (accepted.length > 1 || (accepted.length > 0 && only !== undefined)) return undefined;
+      only ??= accepted[0];
+    }
+    return only?.command.forwardPath.text;
   }
 
   /** Given at the end of the content; what still comes of it is dropped. */
   #refuse(answer: Reply): void {
-    this.#verdict ??= answer;
-    this.chain.release({ code: 400, reason: 'refused' });
+    this.#refusal ??= answer;
+    this.#releaseServices({ code: 400, reason: 'refused' });
     this.#resumeClient();
-    if (this.#finalTicket >= 0) this.#finish(this.#verdict);
+    if (this.#finalTicket >= 0) this.#finish(this.#refusal);
+  }
+
+  get #backlog(): number {
+    let backlog = 0;
+    for (const { chain } of this.variants) backlog = Math.max(backlog, chain.backlog);
+    return backlog;
   }
 
   #holdClient(): void {
@@ -266,56 +269,10 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
     this.#peer.resumeContent();
   }
 
-  // --- for the services ---------------------------------------------------------------------------------------------
+  // --- for the variants ---------------------------------------------------------------------------------------------
 
-  get log(): Log {
-    return this.#world.log;
-  }
-
-  get deadlines(): Deadlines {
-    return this.#world.deadlines;
-  }
-
-  get clock(): MonotonicClock {
-    return this.#world.clock;
-  }
-
-  get facts(): readonly (readonly [Part, string])[] {
-    return this.session.parts;
-  }
-
-  get inserted(): OctetStore {
-    return this.#stores.inserted;
-  }
-
-  get maxAdaptedOctets(): number {
-    // Banners and headers must fit on a mail of full size; more than that is an attack or a fault.
-    return this.session.listener.maxSizeOctets + 1024 * 1024;
-  }
-
-  get maxHeaderOctets(): number {
-    // Our block and what services added stand on top of what the client sent.
-    return this.#world.limits.headerOctets + 64 * 1024;
-  }
-
-  get olderTrace(): Buffer {
-    return this.#header.olderTrace;
-  }
-
-  traceBlock(via: readonly ViaEntry[]): Buffer {
-    return this.#header.traceBlock(this.#world, this.id, via);
-  }
-
-  isCalledFor(call: PlannedCall): boolean {
-    const { dispatcher } = this.#world;
-    const message = this.#messageFacts();
-    return this.envelope.accepted.some(({ command }) =>
-      dispatcher.atData(call.step, this.#facts, addressFacts(command.forwardPath), message),
-    );
-  }
-
-  #messageFacts(): MessageFacts {
-    return messageFacts(this.#stores.base.size, this.#header.octets);
+  messageFacts(): MessageFacts {
+    return messageFacts(this.#stores.base.size, this.header.octets);
   }
 
   mayRunAgain(): boolean {
@@ -323,8 +280,8 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
     return this.#timesLost === 1;
   }
 
-  whenInsertedCaughtUp(then: () => void): void {
-    this.#stores.whenInsertedCaughtUp(then);
+  openInserted(onCaughtUp: () => void): OctetStore {
+    return this.#stores.openInserted(onCaughtUp);
   }
 
   onCaughtUp(): void {
@@ -337,59 +294,44 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
   }
 
   onProgress(): void {
-    if (this.#isHeld && !this.#stores.isBehind && this.chain.backlog < MAX_BACKLOG / 2) this.#resumeClient();
-  }
-
-  rewriteSender(run: ServiceRun, argument: string): void {
-    const from = this.envelope.mailArgument;
-    if (this.envelope.rewriteSender(argument)) this.chain.rewroteSender(run, from, argument);
-    else run.declareInvalid('rewrote MAIL to something that is no reverse-path');
-  }
-
-  runFailed(run: ServiceRun, failure: Failure): void {
-    const action = run.entry.onFailure[failure.reason];
-    const fields = { mail: this.id, service: run.service.name, reason: failure.reason, action, detail: failure.detail };
-    this.#world.log.warn('callout.failed', fields);
-    this.#world.metrics.count('opes_callout_failures_total', {
-      service: run.service.name,
-      reason: failure.reason,
-      action,
-    });
+    if (this.#isHeld && !this.#stores.isBehind && this.#backlog < MAX_BACKLOG / 2) this.#resumeClient();
   }
 
   storeFailed(error: Error): void {
-    this.#world.log.error('store.failed', { mail: this.id, error: error.message });
+    this.world.log.error('store.failed', { mail: this.id, error: error.message });
     this.#refuse(gatewayReplies.storageFull);
   }
 
-  onData(verdict: DataVerdict): void {
-    if (verdict.kind === 'refused') {
-      this.#refuse(this.#traced(verdict.reply));
+  onVerdict(variant: Variant, verdict: DataVerdict): void {
+    if (this.#refusal !== undefined || this.#state === 'over') return;
+    const leg = this.#isInline ? this.onlyLeg : undefined;
+    if (leg !== undefined && verdict.kind === 'release') {
+      this.#relay(leg, variant.release(verdict.base));
       return;
     }
-    const block = new FixedOctets(this.traceBlock(this.chain.via()));
-    const content = new Content();
-    content.append(block, 0, block.size);
-    content.appendRange(verdict.base, 0, verdict.base.size);
-    this.#released = content;
-    this.#state = 'relaying';
-    this.#relayStartedMs = this.#world.clock();
-    this.#relay?.send(content);
+    const refusal = commonRefusal(this.variants.map(refusalOf));
+    if (refusal !== undefined) this.#refuse(this.#traced(refusal));
+    else if (this.#finalTicket >= 0 && this.variants.every((one) => one.verdict !== undefined)) this.#handOver();
+  }
+
+  /** Whether one transaction with one next hop can serve it, as far as is known. */
+  get #isInline(): boolean {
+    return this.world.spool?.mode !== 'spool' && this.onlyLeg !== undefined;
   }
 
   // --- the next hop -------------------------------------------------------------------------------------------------
 
-  onRcptReply(index: number, answer: Reply): void {
-    const recipient = this.envelope.relayed[index];
-    if (recipient !== undefined) this.#answerRcpt(recipient, answer);
+  #relay(leg: Leg, content: Content): void {
+    this.#released = content;
+    this.#state = 'relaying';
+    this.#relayStartedMs = this.world.clock();
+    leg.send(content);
   }
 
-  onLost(answer: Reply, why: string): void {
-    this.#world.log.warn('relay.lost', { mail: this.id, nextHop: this.#hopName(), why });
-    this.#lost = answer;
-    for (const recipient of this.envelope.relayed)
-      if (recipient.reply === undefined) this.#answerRcpt(recipient, answer);
-    if (this.#state === 'content' || this.#state === 'adapting') this.#refuse(answer);
+  onLegLost(leg: Leg, answer: Reply, why: string): void {
+    this.world.log.warn('relay.lost', { mail: this.id, nextHop: hopName(leg), why });
+    const isOnly = this.#isInline && this.onlyLeg === leg;
+    if (isOnly && (this.#state === 'content' || this.#state === 'adapting')) this.#refuse(answer);
   }
 
   onRelayed(answer: Reply): void {
@@ -400,6 +342,39 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
     this.storeFailed(error);
   }
 
+  // --- the spool ----------------------------------------------------------------------------------------------------
+
+  /** Durable first, then 250 (design, section 2, step 7). */
+  #handOver(): void {
+    const { spool } = this.world;
+    const isSenderKnown = this.session.facts.session.authenticated;
+    const decision = decideHandOver(this.variants, this.#stores.base, isSenderKnown);
+    if (decision.kind === 'refuse' || spool === undefined) {
+      this.#refuse(decision.kind === 'refuse' ? this.#traced(decision.reply) : gatewayReplies.storageFull);
+      return;
+    }
+    this.#state = 'storing';
+    this.#released = decision.variants.find(({ lane }) => lane === 'relay')?.content;
+    const stores = this.#stores;
+    stores.keep();
+    spool.accept(
+      {
+        id: this.id,
+        acceptedMs: this.world.wallClock(),
+        session: spooledSession(this.session),
+        variants: decision.variants,
+        dispose: () => stores.dispose(),
+      },
+      (error) => {
+        if (error === undefined) this.#finish(reply(250, '2.0.0', `OK, message accepted as ${this.id}`));
+        else {
+          this.storeFailed(error);
+          stores.dispose();
+        }
+      },
+    );
+  }
+
   // --- the end ------------------------------------------------------------------------------------------------------
 
   onDeadline(): void {
@@ -407,7 +382,8 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
   }
 
   #finish(answer: Reply): void {
-    this.#answerFinal(this.#finalTicket, answer, isPositive(answer) ? 'relayed' : outcomeOf(answer));
+    const taken: MailOutcome = this.#state === 'storing' ? 'stored' : 'relayed';
+    this.#answerFinal(this.#finalTicket, answer, isPositive(answer) ? taken : outcomeOf(answer));
   }
 
   #answerFinal(ticket: number, answer: Reply, outcome: MailOutcome): void {
@@ -419,28 +395,35 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
   #over(outcome: MailOutcome, answer: Reply | undefined, cause?: string): void {
     if (this.#state === 'over') return;
     this.#state = 'over';
-    this.#world.deadlines.release(this.#timer);
-    this.chain.release(
-      answer !== undefined && isPositive(answer)
-        ? { code: 200, reason: '' }
-        : { code: 400, reason: cause ?? 'mail ended' },
-    );
-    this.#relay?.abort();
-    summarise(this, this.#world, outcome, answer, cause);
-    this.#world.keep?.(makeRecord(this, this.#world, outcome, answer));
-    this.#stores.dispose();
+    this.world.deadlines.release(this.#timer);
+    const isDone = answer !== undefined && isPositive(answer);
+    this.#releaseServices(isDone ? { code: 200, reason: '' } : { code: 400, reason: cause ?? 'mail ended' });
+    for (const { legs } of this.variants) for (const leg of legs) leg.abort();
+    summarise(this, this.world, outcome, answer, cause);
+    this.world.keep?.(makeRecord(this, this.world, outcome, answer));
+    this.#stores.end();
     this.#isHeld = false;
     this.#onOver();
   }
 
-  #traced(answer: Reply): Reply {
-    return addTraceToReply(answer, traceReplyLine(this.#world.system.uri, this.id));
+  #releaseServices(why: { readonly code: number; readonly reason: string }): void {
+    for (const { chain } of this.variants) chain.release(why);
   }
 
-  #hopName(): string | undefined {
-    const hop = this.#relay?.route.nextHop;
-    return hop === undefined ? undefined : `${hop.host}:${hop.port}`;
+  #traced(answer: Reply): Reply {
+    return addTraceToReply(answer, traceReplyLine(this.world.system.uri, this.id));
   }
+}
+
+/** Each variant is a chain of callouts over the whole mail: what one client may make us do has a bound. */
+const MAX_VARIANTS = 16;
+
+function refusalOf({ verdict }: Variant): Reply | undefined {
+  return verdict?.kind === 'refused' ? verdict.reply : undefined;
+}
+
+export function hopName({ route }: Leg): string {
+  return `${route.nextHop.host}:${route.nextHop.port}`;
 }
 
 function outcomeOf(answer: Reply): MailOutcome {

@@ -3,6 +3,7 @@ import { printable } from '../../base/index.ts';
 import type { Part } from '../../profile/index.ts';
 import type { MailFacts } from '../dispatch/facts.ts';
 import type { ListenerOptions } from '../options.ts';
+import type { SpooledSession } from '../spool/port.ts';
 import { type SessionClauses, sessionClauses } from '../trace/index.ts';
 
 /** What the client said and where it came from. */
@@ -46,6 +47,11 @@ export function makeSessionView(hostname: string, origin: SessionOrigin): Sessio
     received: sessionClauses({ hostname, helo, clientAddress }),
     printableHelo: printable(helo),
   };
+}
+
+/** What of a session is stored with a mail. */
+export function spooledSession({ id, listener, clientAddress, verb, helo, tls, facts }: SessionView): SpooledSession {
+  return { id, listener: listener.name, clientAddress, verb, helo, tls, user: facts.session.user };
 }
 
 /** An address literal (RFC 5321 section 4.1.3): the form of the `IP` part (profile notes, question 3). */

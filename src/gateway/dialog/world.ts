@@ -6,6 +6,7 @@ import type { MemoryBudget, SpillSpace } from '../content/index.ts';
 import type { Dispatcher } from '../dispatch/dispatcher.ts';
 import type { GatewayLimits, MailRecord, SystemOptions } from '../options.ts';
 import type { OpenRelay } from '../relay/open-relay.ts';
+import type { SpoolPort } from '../spool/port.ts';
 
 export interface MailWorld {
   readonly hostname: string;
@@ -17,6 +18,8 @@ export interface MailWorld {
   readonly deadlineMs: number;
   readonly dispatcher: Dispatcher;
   readonly relay: OpenRelay;
+  /** Where mail goes that is not relayed inline; absent where there is no store. */
+  readonly spool: SpoolPort | undefined;
   readonly budget: MemoryBudget;
   readonly spill: SpillSpace;
   readonly deadlines: Deadlines;

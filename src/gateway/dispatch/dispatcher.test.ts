@@ -59,8 +59,8 @@ test('recipients share a plan exactly if route and services are the same', () =>
   const decides = dispatcher(["recipient.local == 'vip'", undefined], [route('a.example', 1), route('*', 2)]);
   const plan = (address: string) => decides.atRecipient(FACTS, recipient(address));
   assert.equal(plan('x@a.example'), plan('y@a.example'));
-  assert.notEqual(plan('x@a.example')?.key, plan('vip@a.example')?.key);
-  assert.notEqual(plan('x@a.example')?.key, plan('x@b.example')?.key);
+  assert.notEqual(plan('x@a.example')?.services, plan('vip@a.example')?.services);
+  assert.notEqual(plan('x@a.example')?.route, plan('x@b.example')?.route);
   assert.deepEqual(
     plan('x@a.example')?.calls.map(({ step }) => step.index),
     [1],

@@ -1,6 +1,7 @@
 /**
  * Which services a mail meets, and where it goes: decided per recipient, as a value that can be printed and is recorded.
- * Recipients with the same decision form the mail's group; one transaction serves one group (design, section 2, step 7).
+ * Recipients that meet the same services share a variant of the mail; those of a variant with the same route share a
+ * transaction with the next hop (design, section 2, step 7).
  *
  * A rule that names `message` is judged when the message is there; one that cannot be judged (its values are missing)
  * counts as true: to call a service too often is a cost, to skip one is a hole.
@@ -28,8 +29,8 @@ export interface PlannedCall {
 export interface Plan {
   readonly route: RouteOptions;
   readonly calls: readonly PlannedCall[];
-  /** Equal for recipients that may share a transaction. */
-  readonly key: string;
+  /** Equal for recipients that meet the same services: they share a variant of the mail. */
+  readonly services: string;
 }
 
 export class Dispatcher {
@@ -63,11 +64,11 @@ export class Dispatcher {
     const routeIndex = this.#routes.findIndex((route) => matchesDomain(route.to, recipient.domain));
     const route = this.#routes[routeIndex];
     if (route === undefined) return undefined;
-    let key = `${routeIndex}`;
+    let services = '';
     for (const step of this.#steps) {
       const isOpen = step.rule?.reads.has('message') === true;
       const called = isOpen || this.#judge(step, facts, recipient, undefined);
-      key += isOpen ? '?' : called ? '+' : '-';
+      services += isOpen ? '?' : called ? '+' : '-';
       decisions?.push({
         service: step.service.name,
         stage: isOpen ? 'data' : 'recipient',
@@ -76,7 +77,7 @@ export class Dispatcher {
         because: isOpen ? `judged on the message: ${step.rule?.text}` : because(step.rule, called),
       });
     }
-    return this.#planOf(key, route);
+    return this.#planOf(`${routeIndex}${services}`, route, services);
   }
 
   routeOf(domain: string): RouteOptions | undefined {
@@ -88,15 +89,14 @@ export class Dispatcher {
     return this.#judge(step, facts, recipient, message);
   }
 
-  #planOf(key: string, route: RouteOptions): Plan {
+  #planOf(key: string, route: RouteOptions, services: string): Plan {
     const known = this.#plans.get(key);
     if (known !== undefined) return known;
-    const marks = key.slice(key.length - this.#steps.length);
     const calls = this.#steps.flatMap((step, i) => {
-      const mark = marks[i];
+      const mark = services[i];
       return mark === '-' ? [] : [{ step, isOpen: mark === '?' }];
     });
-    const plan: Plan = { route, calls, key };
+    const plan: Plan = { route, calls, services };
     this.#plans.set(key, plan);
     return plan;
   }

@@ -1,0 +1,98 @@
+/**
+ * The recipients of a mail that one transaction with one next hop can serve: same variant, same route. A mail with a
+ * single leg is relayed inline: its recipients were asked of the hop before the client had its 250 for them, and its
+ * content goes there before the client has its last one. With several legs the hop is asked all the same, so that its
+ * refusals are the client's; the mail itself then takes the way through the spool.
+ */
+import { type Reply, replies } from '../../smtp/index.ts';
+import type { Content } from '../content/index.ts';
+import type { RouteOptions } from '../options.ts';
+import { MailRelay, type MailRelayEvents } from '../relay/mail-relay.ts';
+import type { OpenRelay } from '../relay/open-relay.ts';
+import { isAccepted, type MailRecipient, relayedArgument } from './envelope.ts';
+import type { Sender } from './sender.ts';
+
+export interface LegEvents {
+  onRcptAnswer(recipient: MailRecipient, reply: Reply): void;
+  onLegLost(leg: Leg, reply: Reply, why: string): void;
+  /** The hop's answer to the content. */
+  onRelayed(reply: Reply): void;
+  onStoreFailed(error: Error): void;
+}
+
+export class Leg implements MailRelayEvents {
+  readonly route: RouteOptions;
+  /** In the order they were passed on. */
+  readonly recipients: MailRecipient[] = [];
+  readonly #open: OpenRelay | undefined;
+  readonly #sender: Sender;
+  readonly #events: LegEvents;
+  #relay: MailRelay | undefined;
+  #lost: Reply | undefined;
+
+  /** `open` is absent where the hop is not asked before the mail is stored (`queue: { mode: spool }`). */
+  constructor(route: RouteOptions, sender: Sender, open: OpenRelay | undefined, events: LegEvents) {
+    this.route = route;
+    this.#open = open;
+    this.#sender = sender;
+    this.#events = events;
+  }
+
+  /** Why no recipient can be had there any more. */
+  get lost(): Reply | undefined {
+    return this.#lost;
+  }
+
+  get wasAsked(): boolean {
+    return this.#relay !== undefined;
+  }
+
+  get accepted(): readonly MailRecipient[] {
+    return this.recipients.filter(isAccepted);
+  }
+
+  add(recipient: MailRecipient): void {
+    if (this.#lost !== undefined) {
+      this.#events.onRcptAnswer(recipient, this.#lost);
+      return;
+    }
+    this.recipients.push(recipient);
+    if (this.#open === undefined) {
+      this.#events.onRcptAnswer(recipient, replies.rcptOk);
+      return;
+    }
+    const { path, hopParameters } = this.#sender;
+    this.#relay ??= new MailRelay(this.#open, this.route, path, hopParameters, this);
+    this.#relay.rcpt(relayedArgument(recipient));
+  }
+
+  /** Every service has ended: `content` goes as it is. */
+  send(content: Content): void {
+    this.#relay?.send(content);
+  }
+
+  /** Given up; no event follows. */
+  abort(): void {
+    this.#relay?.abort();
+  }
+
+  onRcptReply(index: number, reply: Reply): void {
+    const recipient = this.recipients[index];
+    if (recipient !== undefined) this.#events.onRcptAnswer(recipient, reply);
+  }
+
+  onLost(reply: Reply, why: string): void {
+    this.#lost = reply;
+    for (const recipient of this.recipients)
+      if (recipient.reply === undefined) this.#events.onRcptAnswer(recipient, reply);
+    this.#events.onLegLost(this, reply, why);
+  }
+
+  onRelayed(reply: Reply): void {
+    this.#events.onRelayed(reply);
+  }
+
+  onStoreFailed(error: Error): void {
+    this.#events.onStoreFailed(error);
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * The reverse-path of a mail with its parameters: as the client gave it, and as the services of one variant made it. What a
+ * service writes is judged like what a client sends.
+ */
+import {
+  type Address,
+  type MailCommand,
+  needsSmtpUtf8,
+  type Parameters,
+  parseMailArgument,
+  writePath,
+} from '../../smtp/index.ts';
+
+export class Sender {
+  readonly command: MailCommand;
+  #argument: string;
+  #path: string;
+  #params: Parameters;
+
+  constructor(command: MailCommand) {
+    this.command = command;
+    this.#argument = command.argument;
+    this.#path = writePath(command.reversePath);
+    this.#params = command.params;
+  }
+
+  /** MAIL's argument as it now is. */
+  get argument(): string {
+    return this.#argument;
+  }
+
+  /** The reverse-path the hop is told, in brackets. */
+  get path(): string {
+    return this.#path;
+  }
+
+  /** What the mail asks of the next hop. SIZE is not passed on: services change it (D12). */
+  get hopParameters(): Parameters {
+    if (!this.#params.has('SIZE')) return this.#params;
+    const kept = new Map(this.#params);
+    kept.delete('SIZE');
+    return kept;
+  }
+
+  /** MAIL's argument, where a service rewrote it. */
+  get rewritten(): string | undefined {
+    return this.#argument === this.command.argument ? undefined : this.#argument;
+  }
+
+  /** Returns whether `argument` is one of MAIL; if not, nothing changes. */
+  rewrite(argument: string): boolean {
+    const parsed = parseMailArgument(argument);
+    if (parsed.kind !== 'got' || !isCarriedBy(this.command, parsed.value.path)) return false;
+    this.#argument = argument;
+    this.#path = writePath(parsed.value.path);
+    // What the content needs (BODY, SMTPUTF8) is not a service's to leave out.
+    this.#params = new Map([...this.command.params, ...parsed.value.params]);
+    return true;
+  }
+}
+
+/** RFC 6531: such an address only goes where the client asked for SMTPUTF8. */
+export function isCarriedBy(command: MailCommand, path: Address | null): boolean {
+  return !needsSmtpUtf8(path) || command.params.has('SMTPUTF8');
+}

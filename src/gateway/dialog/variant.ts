@@ -1,0 +1,243 @@
+/**
+ * One variant of a mail: the recipients that meet the same services, the chain of those services, and the content they
+ * made. Most mails have one. Where recipients differ in what is done for them, each variant runs its own chain over the
+ * same original (design D4), has its own sender and its own result, and no octet of one reaches another's recipients.
+ */
+import type { Deadlines, Log, MonotonicClock } from '../../base/index.ts';
+import type { Part } from '../../profile/index.ts';
+import type { MailCommand, Reply } from '../../smtp/index.ts';
+import { Chain, type ChainMail, type CommandVerdict, type DataVerdict } from '../callouts/chain.ts';
+import type { Failure } from '../callouts/failure.ts';
+import type { ServiceRun } from '../callouts/service-run.ts';
+import { Content, FixedOctets, type OctetStore } from '../content/index.ts';
+import type { Plan, PlannedCall } from '../dispatch/dispatcher.ts';
+import type { MailFacts } from '../dispatch/facts.ts';
+import type { OpenRelay } from '../relay/open-relay.ts';
+import type { MessageFacts } from '../rules/index.ts';
+import type { ViaEntry } from '../trace/index.ts';
+import { type Envelope, isAccepted, type MailRecipient, relayedArgument } from './envelope.ts';
+import { Leg, type LegEvents } from './leg.ts';
+import { addressFacts } from './mail-facts.ts';
+import type { MailHeader } from './mail-header.ts';
+import { gatewayReplies } from './replies.ts';
+import { Sender } from './sender.ts';
+import type { SessionView } from './session-view.ts';
+import type { MailWorld } from './world.ts';
+
+/** The mail as its variants see it. */
+export interface VariantMail extends LegEvents {
+  readonly id: string;
+  readonly world: MailWorld;
+  readonly session: SessionView;
+  readonly facts: MailFacts;
+  readonly header: MailHeader;
+  readonly isOver: boolean;
+  readonly envelope: Envelope;
+  messageFacts(): MessageFacts;
+  /** A store of its own for what the services of one variant insert. */
+  openInserted(onCaughtUp: () => void): OctetStore;
+  /** A refusal by OPES processing: our trace goes into the reply. */
+  onRcptRefused(recipient: MailRecipient, reply: Reply): void;
+  onVerdict(variant: Variant, verdict: DataVerdict): void;
+  onProgress(): void;
+  mayRunAgain(): boolean;
+  storeFailed(error: Error): void;
+}
+
+export class Variant implements ChainMail {
+  readonly sender: Sender;
+  readonly legs: Leg[] = [];
+  readonly #mail: VariantMail;
+  readonly #relay: OpenRelay | undefined;
+  /** The route of the first recipient: its leg may still wait for the services. */
+  firstRoute: Plan['route'] | undefined;
+  #services: string | undefined;
+  #chain: Chain;
+  #verdict: DataVerdict | undefined;
+  #inserted: OctetStore | undefined;
+  #whenCaughtUp: (() => void)[] = [];
+
+  /** `calls`: those that may answer MAIL, where there are any; the first recipient's plan decides on all. */
+  constructor(mail: VariantMail, command: MailCommand, calls: readonly PlannedCall[], relay: OpenRelay | undefined) {
+    this.#mail = mail;
+    this.#relay = relay;
+    this.sender = new Sender(command);
+    this.#chain = new Chain(this, calls);
+  }
+
+  get chain(): Chain {
+    return this.#chain;
+  }
+
+  get verdict(): DataVerdict | undefined {
+    return this.#verdict;
+  }
+
+  /** Whether recipients with this plan belong here. A variant without recipients takes the first plan that comes. */
+  serves(plan: Plan): boolean {
+    return this.#services === undefined || this.#services === plan.services;
+  }
+
+  /** MAIL for the services that may answer it before there is a recipient. */
+  askMail(done: (verdict: CommandVerdict) => void): void {
+    this.#chain.mailCommand(this.sender.argument, done);
+  }
+
+  rcpt(recipient: MailRecipient, plan: Plan): void {
+    if (this.#services === undefined) {
+      this.#services = plan.services;
+      this.firstRoute = plan.route;
+      this.#chain.extend(plan.calls);
+    }
+    const { argument } = recipient.command;
+    if (this.#chain.isEmpty) this.#passed(recipient, plan, { kind: 'pass', argument });
+    else
+      this.#chain.rcptCommand(
+        argument,
+        () => this.sender.argument,
+        (verdict) => this.#passed(recipient, plan, verdict),
+      );
+  }
+
+  #passed(recipient: MailRecipient, plan: Plan, verdict: CommandVerdict): void {
+    if (this.#mail.isOver) return;
+    if (verdict.kind === 'refused') {
+      this.#mail.onRcptRefused(recipient, verdict.reply);
+      return;
+    }
+    let { route } = plan;
+    if (verdict.argument !== recipient.command.argument) {
+      const domain = this.#mail.envelope.rewrite(recipient, verdict.argument);
+      const other = domain === undefined ? undefined : this.#mail.world.dispatcher.routeOf(domain);
+      // Without a spool a mail has one next hop.
+      if (other === undefined || (other !== route && this.#mail.world.spool === undefined)) {
+        this.#mail.onRcptRefused(recipient, gatewayReplies.badRewrite);
+        return;
+      }
+      route = other;
+    }
+    this.#leg(route).add(recipient);
+  }
+
+  #leg(route: Plan['route']): Leg {
+    for (const leg of this.legs) if (leg.route === route) return leg;
+    const leg = new Leg(route, this.sender, this.#relay, this.#mail);
+    this.legs.push(leg);
+    return leg;
+  }
+
+  /** Legs without an accepted recipient are given up. */
+  prune(): void {
+    for (const leg of this.legs.splice(0)) {
+      if (leg.recipients.some(isAccepted)) this.legs.push(leg);
+      else leg.abort();
+    }
+  }
+
+  /** What goes to the next hop: our trace block with every outcome, and what the services made. */
+  release(base: Content): Content {
+    const block = new FixedOctets(this.traceBlock(this.#chain.via()));
+    const content = new Content();
+    content.append(block, 0, block.size);
+    content.appendRange(base, 0, base.size);
+    return content;
+  }
+
+  get accepted(): readonly MailRecipient[] {
+    return this.legs.length === 1 ? (this.legs[0] as Leg).accepted : this.legs.flatMap((leg) => leg.accepted);
+  }
+
+  // --- for the services ---------------------------------------------------------------------------------------------
+
+  get id(): string {
+    return this.#mail.id;
+  }
+
+  get log(): Log {
+    return this.#mail.world.log;
+  }
+
+  get deadlines(): Deadlines {
+    return this.#mail.world.deadlines;
+  }
+
+  get clock(): MonotonicClock {
+    return this.#mail.world.clock;
+  }
+
+  get facts(): readonly (readonly [Part, string])[] {
+    return this.#mail.session.parts;
+  }
+
+  get envelope(): { readonly mailArgument: string; readonly rcptArguments: readonly string[] } {
+    return { mailArgument: this.sender.argument, rcptArguments: this.accepted.map(relayedArgument) };
+  }
+
+  get inserted(): OctetStore {
+    this.#inserted ??= this.#mail.openInserted(() => {
+      for (const then of this.#whenCaughtUp.splice(0)) then();
+    });
+    return this.#inserted;
+  }
+
+  whenInsertedCaughtUp(then: () => void): void {
+    this.#whenCaughtUp.push(then);
+  }
+
+  get maxAdaptedOctets(): number {
+    // Banners and headers must fit on a mail of full size; more than that is an attack or a fault.
+    return this.#mail.session.listener.maxSizeOctets + 1024 * 1024;
+  }
+
+  get maxHeaderOctets(): number {
+    // Our block and what services added stand on top of what the client sent.
+    return this.#mail.world.limits.headerOctets + 64 * 1024;
+  }
+
+  get olderTrace(): Buffer {
+    return this.#mail.header.olderTrace;
+  }
+
+  traceBlock(via: readonly ViaEntry[]): Buffer {
+    return this.#mail.header.traceBlock(this.#mail.world, this.#mail.id, via);
+  }
+
+  isCalledFor(call: PlannedCall): boolean {
+    const { world, facts } = this.#mail;
+    const message = this.#mail.messageFacts();
+    return this.accepted.some(({ command }) =>
+      world.dispatcher.atData(call.step, facts, addressFacts(command.forwardPath), message),
+    );
+  }
+
+  mayRunAgain(): boolean {
+    return this.#mail.mayRunAgain();
+  }
+
+  onProgress(): void {
+    this.#mail.onProgress();
+  }
+
+  rewriteSender(run: ServiceRun, argument: string): void {
+    const from = this.sender.argument;
+    if (this.sender.rewrite(argument)) this.#chain.rewroteSender(run, from, argument);
+    else run.declareInvalid('rewrote MAIL to something that is no reverse-path');
+  }
+
+  runFailed(run: ServiceRun, failure: Failure): void {
+    const action = run.entry.onFailure[failure.reason];
+    const service = run.service.name;
+    const { log, metrics } = this.#mail.world;
+    log.warn('callout.failed', { mail: this.id, service, reason: failure.reason, action, detail: failure.detail });
+    metrics.count('opes_callout_failures_total', { service, reason: failure.reason, action });
+  }
+
+  storeFailed(error: Error): void {
+    this.#mail.storeFailed(error);
+  }
+
+  onData(verdict: DataVerdict): void {
+    this.#verdict = verdict;
+    this.#mail.onVerdict(this, verdict);
+  }
+}

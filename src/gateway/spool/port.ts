@@ -1,0 +1,72 @@
+/** What a mail needs of the spool: a place that takes it for good, before the client has its 250. */
+import type { Parameters, Reply } from '../../smtp/index.ts';
+import type { Content } from '../content/index.ts';
+import type { FailureReason } from '../options.ts';
+import type { ViaEntry } from '../trace/index.ts';
+
+export interface SpoolPort {
+  /** `spool`: every mail is stored before its 250. `inline`: only those that one transaction with a next hop cannot serve. */
+  readonly mode: 'inline' | 'spool';
+  /** No room: new mail is answered 452 4.3.1 at MAIL. */
+  readonly isFull: boolean;
+  /**
+   * Takes all variants of a mail or none. `done` is called once, later: without an error when they are synchronised to the
+   * disk. The contents belong to the spool from then on, or back to the caller where there was an error; `dispose` of the
+   * acceptance is called when they are needed no more.
+   */
+  accept(acceptance: Acceptance, done: (error: Error | undefined) => void): void;
+}
+
+export interface Acceptance {
+  /** The mail's id in trace, reply and log. */
+  readonly id: string;
+  readonly acceptedMs: number;
+  readonly session: SpooledSession;
+  readonly variants: readonly SpoolVariant[];
+  /** Gives the octets in memory back. */
+  dispose(): void;
+}
+
+/** What later callouts, traces and reports need to know of the session. Plain data: it is stored as JSON. */
+export interface SpooledSession {
+  readonly id: string;
+  readonly listener: string;
+  readonly clientAddress: string;
+  readonly verb: 'EHLO' | 'HELO';
+  readonly helo: string;
+  readonly tls: boolean;
+  /** The login; '' where there was none. */
+  readonly user: string;
+}
+
+export interface SpoolVariant {
+  /** In brackets: `<a@b>` or `<>`. */
+  readonly reversePath: string;
+  readonly params: Parameters;
+  /** `relay`: final, with our trace block. `adapt`: without it, services are still to come. */
+  readonly content: Content;
+  readonly lane: 'relay' | 'adapt';
+  /** In lane `adapt`: where the chain goes on, and what was done before. */
+  readonly resume: Resume | undefined;
+  readonly recipients: readonly SpoolRecipient[];
+}
+
+export interface Resume {
+  /** The service that is to run next; undefined: from the first one on. */
+  readonly service: string | undefined;
+  readonly via: readonly ViaEntry[];
+}
+
+export interface SpoolRecipient {
+  /** RCPT's argument: the path in brackets, with parameters behind it. */
+  readonly argument: string;
+  readonly domain: string;
+  readonly fate: Fate;
+}
+
+/** What is to become of a recipient. */
+export type Fate =
+  | { readonly kind: 'deliver' }
+  | { readonly kind: 'hold'; readonly service: string; readonly reason: FailureReason | 'refused' }
+  /** Refused by a service when others were not: reported to the sender (design D19). */
+  | { readonly kind: 'refused'; readonly reply: Reply };
