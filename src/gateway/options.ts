@@ -33,6 +33,22 @@ export interface GatewaySettings {
   readonly recentOctets: number;
 }
 
+/** Mail we answer for: the spool and the quarantine. */
+export interface QueueOptions {
+  /** `inline`: only mail that one transaction with a next hop cannot serve is stored. `spool`: all of it, before its 250. */
+  readonly mode: 'inline' | 'spool';
+  /** Waits before the second, third ... try; the last one repeats. At least one. */
+  readonly retryMs: readonly number[];
+  /** A delivery is given up, and its sender told, after this. */
+  readonly lifetimeMs: number;
+  /** The sender is told of a delay after this; undefined: never. */
+  readonly warnAfterMs: number | undefined;
+  /** Transactions with one destination at a time. */
+  readonly perDestination: number;
+  /** What is in quarantine is kept this long. */
+  readonly keepMs: number;
+}
+
 export interface SystemOptions {
   /** Our identity in `OPES-System`. */
   readonly uri: string;

@@ -70,19 +70,13 @@ export class MailHeader {
     return true;
   }
 
-  /** Our `Received`, once the recipients are known; `recipient` only where there is exactly one. */
-  receive(
-    world: MailWorld,
-    session: SessionView,
-    mailId: string,
-    isUtf8: boolean,
-    recipient: string | undefined,
-  ): void {
+  /** Our `Received`, once the recipients are known; `recipient` only where there is exactly one. `atMs`: since 1970. */
+  receive(session: SessionView, mailId: string, isUtf8: boolean, recipient: string | undefined, atMs: number): void {
     this.#received = writeReceived(session.received, {
       protocol: protocolOf(session, isUtf8),
       id: mailId,
       recipient,
-      date: new Date(world.wallClock()),
+      date: new Date(atMs),
     });
   }
 

@@ -18,7 +18,7 @@ import type { Plan } from '../dispatch/dispatcher.ts';
 import type { MailFacts } from '../dispatch/facts.ts';
 import type { MailOutcome } from '../options.ts';
 import type { MessageFacts } from '../rules/index.ts';
-import { addTraceToReply, traceReplyLine } from '../trace/index.ts';
+import { addTraceToReply, traceReplyLine, type ViaEntry } from '../trace/index.ts';
 import { Envelope, type MailRecipient } from './envelope.ts';
 import { commonRefusal, decideHandOver } from './hand-over.ts';
 import type { Leg } from './leg.ts';
@@ -45,6 +45,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   readonly header: MailHeader;
   readonly startedMs: number;
   readonly variants: Variant[] = [];
+  readonly earlierVia: readonly ViaEntry[] = NOTHING;
   readonly #peer: MailPeer;
   readonly #onOver: () => void;
   readonly #timer: Armed;
@@ -228,7 +229,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     else if (this.header.hops > this.world.limits.maxHops) this.#refuse(gatewayReplies.loop);
     else {
       const isUtf8 = this.envelope.command.params.has('SMTPUTF8');
-      this.header.receive(this.world, this.session, this.id, isUtf8, this.#onlyRecipient);
+      this.header.receive(this.session, this.id, isUtf8, this.#onlyRecipient, this.world.wallClock());
       for (const { chain } of this.variants) chain.begin(this.#stores.base);
     }
   }
@@ -414,6 +415,8 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     return addTraceToReply(answer, traceReplyLine(this.world.system.uri, this.id));
   }
 }
+
+const NOTHING: readonly ViaEntry[] = [];
 
 /** Each variant is a chain of callouts over the whole mail: what one client may make us do has a bound. */
 const MAX_VARIANTS = 16;

@@ -33,6 +33,8 @@ export interface VariantMail extends LegEvents {
   readonly header: MailHeader;
   readonly isOver: boolean;
   readonly envelope: Envelope;
+  /** What services did before those of the chain, in an earlier run. */
+  readonly earlierVia: readonly ViaEntry[];
   messageFacts(): MessageFacts;
   /** A store of its own for what the services of one variant insert. */
   openInserted(onCaughtUp: () => void): OctetStore;
@@ -199,7 +201,8 @@ export class Variant implements ChainMail {
   }
 
   traceBlock(via: readonly ViaEntry[]): Buffer {
-    return this.#mail.header.traceBlock(this.#mail.world, this.#mail.id, via);
+    const { header, world, id, earlierVia } = this.#mail;
+    return header.traceBlock(world, id, earlierVia.length === 0 ? via : [...earlierVia, ...via]);
   }
 
   isCalledFor(call: PlannedCall): boolean {

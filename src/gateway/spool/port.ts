@@ -1,8 +1,10 @@
 /** What a mail needs of the spool: a place that takes it for good, before the client has its 250. */
 import type { Parameters, Reply } from '../../smtp/index.ts';
+import type { NewMail, StoredMail } from '../../store/index.ts';
 import type { Content } from '../content/index.ts';
 import type { FailureReason } from '../options.ts';
 import type { ViaEntry } from '../trace/index.ts';
+import type { Ended } from './settle.ts';
 
 export interface SpoolPort {
   /** `spool`: every mail is stored before its 250. `inline`: only those that one transaction with a next hop cannot serve. */
@@ -70,3 +72,29 @@ export type Fate =
   | { readonly kind: 'hold'; readonly service: string; readonly reason: FailureReason | 'refused' }
   /** Refused by a service when others were not: reported to the sender (design D19). */
   | { readonly kind: 'refused'; readonly reply: Reply };
+
+/** Tells senders what became of their mail (RFC 3464). Made in `gateway/dsn`. */
+export interface ReportMaker {
+  /** The reports on deliveries of one mail that ended, or were found late, in one try. */
+  make(event: ReportEvent): Promise<Reports>;
+}
+
+export interface ReportEvent {
+  readonly mail: StoredMail;
+  readonly delivered: readonly Ended[];
+  readonly failed: readonly Ended[];
+  readonly delayed: readonly Ended[];
+  /** The message, or what of it is there. */
+  readonly content: Content;
+  /** Where the recipients' mail was going. */
+  readonly nextHop: string | undefined;
+  /** Why they failed: `content` where a service refused what it was shown, which only a known sender is told (D19). */
+  readonly cause: 'delivery' | 'content';
+}
+
+export interface Reports {
+  /** To be stored in the same unit as the ends they tell of. */
+  readonly mails: readonly NewMail[];
+  /** Failed deliveries nobody is told of, by number, and why. */
+  readonly excepted: ReadonlyMap<number, string>;
+}

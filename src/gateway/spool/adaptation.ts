@@ -1,0 +1,214 @@
+/**
+ * The services of mail that is stored already: what was taken although a service failed, and what an operator released. The
+ * same variant and chain as in a dialog (profile notes, question 25: a simulated dialog), with nobody waiting at the other
+ * end. It goes on with the service that failed; what the services before it did is in the content and in the trace.
+ */
+import { isPositive, parseMailArgument, parseRcptArgument, type Reply } from '../../smtp/index.ts';
+import type { StoredDelivery, StoredMail } from '../../store/index.ts';
+import type { DataVerdict } from '../callouts/chain.ts';
+import { loadHeader } from '../content/compare.ts';
+import { OctetStore } from '../content/index.ts';
+import { Envelope, type MailRecipient } from '../dialog/envelope.ts';
+import { addressFacts, mailFacts, messageFacts } from '../dialog/mail-facts.ts';
+import { MailHeader } from '../dialog/mail-header.ts';
+import { makeSessionView, type SessionView } from '../dialog/session-view.ts';
+import { Variant, type VariantMail } from '../dialog/variant.ts';
+import type { MailWorld } from '../dialog/world.ts';
+import type { Plan } from '../dispatch/dispatcher.ts';
+import type { MailFacts } from '../dispatch/facts.ts';
+import type { ListenerOptions } from '../options.ts';
+import type { MessageFacts } from '../rules/index.ts';
+import type { ViaEntry } from '../trace/index.ts';
+import { spoolReplies } from './replies.ts';
+import { type DeliveryNotes, mailNotes, notesOf, parametersOf, recipientArgument } from './rows.ts';
+import type { AdaptJob, AdaptLane, AdaptResult } from './world.ts';
+
+export class QueueAdaptation implements AdaptLane {
+  readonly #world: MailWorld;
+  readonly #listeners: readonly ListenerOptions[];
+
+  constructor(world: MailWorld, listeners: readonly ListenerOptions[]) {
+    this.#world = world;
+    this.#listeners = listeners;
+  }
+
+  keyOf(mail: StoredMail, delivery: StoredDelivery): string {
+    const sender = parseMailArgument(`<${mail.reversePath}>`);
+    const to = parseRcptArgument(recipientArgument(delivery));
+    if (sender.kind !== 'got' || to.kind !== 'got') return '';
+    const facts = mailFacts(this.#session(mail), sender.value.path);
+    const plan = this.#world.dispatcher.atRecipient(facts, addressFacts(to.value.path));
+    return `${plan?.services} ${JSON.stringify(delivery.notes)}`;
+  }
+
+  run(job: AdaptJob, done: (result: AdaptResult) => void): void {
+    new AdaptRun(this.#world, this.#session(job.mail), job, done).start();
+  }
+
+  /** As it was; its listener as it is now, or another where it is gone: only rules and sizes depend on it. */
+  #session(mail: StoredMail): SessionView {
+    const { session } = mailNotes(mail);
+    const listener = this.#listeners.find(({ name }) => name === session.listener) ?? this.#listeners[0];
+    if (listener === undefined) throw new Error('a gateway without listeners');
+    return makeSessionView(this.#world.hostname, { ...session, listener });
+  }
+}
+
+class AdaptRun implements VariantMail {
+  readonly id: string;
+  readonly world: MailWorld;
+  readonly session: SessionView;
+  readonly facts: MailFacts;
+  readonly header: MailHeader;
+  readonly envelope: Envelope;
+  readonly earlierVia: readonly ViaEntry[];
+  readonly #job: AdaptJob;
+  readonly #notes: DeliveryNotes;
+  readonly #done: (result: AdaptResult) => void;
+  readonly #variant: Variant;
+  readonly #refused = new Map<number, Reply>();
+  #inserted: OctetStore | undefined;
+  #unanswered = 0;
+  #timesLost = 0;
+  #isOver = false;
+
+  constructor(world: MailWorld, session: SessionView, job: AdaptJob, done: (result: AdaptResult) => void) {
+    const { mail, deliveries } = job;
+    const parsed = parseMailArgument(`<${mail.reversePath}>`);
+    if (parsed.kind !== 'got') throw new Error('a stored reverse-path that is none');
+    const command = {
+      argument: `<${mail.reversePath}>`,
+      reversePath: parsed.value.path,
+      params: parametersOf(mail.params),
+    };
+    this.id = mailNotes(mail).mail;
+    this.world = world;
+    this.session = session;
+    this.facts = mailFacts(session, command.reversePath);
+    this.header = new MailHeader(world.headerLimits);
+    this.envelope = new Envelope(command);
+    this.#job = job;
+    this.#notes = deliveries[0] === undefined ? {} : notesOf(deliveries[0]);
+    this.earlierVia = this.#notes.via ?? [];
+    this.#done = done;
+    this.#variant = new Variant(this, command, [], undefined);
+  }
+
+  start(): void {
+    loadHeader(this.#job.content, this.world.limits.headerOctets, (error, octets) => {
+      if (error !== undefined) {
+        this.storeFailed(error);
+        return;
+      }
+      this.header.feed(octets);
+      this.header.end();
+      const { mail, deliveries } = this.#job;
+      const only = deliveries.length === 1 ? deliveries[0]?.forwardPath : undefined;
+      const isUtf8 = mail.params['SMTPUTF8'] !== undefined;
+      this.header.receive(this.session, this.id, isUtf8, only, mail.acceptedMs);
+      this.#askRecipients();
+    });
+  }
+
+  #askRecipients(): void {
+    const { deliveries } = this.#job;
+    this.#unanswered = deliveries.length;
+    for (const delivery of deliveries) {
+      const argument = recipientArgument(delivery);
+      const parsed = parseRcptArgument(argument);
+      if (parsed.kind !== 'got') throw new Error('a stored recipient that is none');
+      const command = { argument, forwardPath: parsed.value.path, params: parsed.value.params };
+      // The ticket is the delivery's number: answers find their way back by it.
+      const recipient = this.envelope.add(command, delivery.n);
+      const plan = this.world.dispatcher.atRecipient(this.facts, addressFacts(command.forwardPath));
+      if (plan === undefined) this.onRcptAnswer(recipient, spoolReplies.noRoute);
+      else this.#variant.rcpt(recipient, this.#rest(plan));
+    }
+  }
+
+  /** The services still to run. One that is gone from the pipeline means all of them: none is left out by a guess. */
+  #rest(plan: Plan): Plan {
+    const { service, isReleased } = this.#notes;
+    // An operator lets it out: what may be bypassed is, and what may not has its say.
+    if (isReleased === true)
+      return { ...plan, calls: plan.calls.filter(({ step }) => step.service.options.bypassable === 'never') };
+    const at = plan.calls.findIndex(({ step }) => step.service.name === service);
+    return at <= 0 ? plan : { ...plan, calls: plan.calls.slice(at) };
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  onRcptAnswer(recipient: MailRecipient, reply: Reply): void {
+    recipient.reply = reply;
+    if (!isPositive(reply)) this.#refused.set(recipient.ticket, reply);
+    this.#unanswered--;
+    if (this.#unanswered > 0) return;
+    // Everything was refused, one by one or for now.
+    if (this.#refused.size === this.#job.deliveries.length) {
+      const forNow = [...this.#refused.values()].find(({ code }) => code < 500);
+      this.#end(forNow === undefined ? { kind: 'refused', reply } : { kind: 'later', reply: forNow });
+      return;
+    }
+    this.#variant.chain.begin(this.#job.content);
+    this.#variant.chain.ended();
+  }
+
+  onRcptRefused(recipient: MailRecipient, reply: Reply): void {
+    this.onRcptAnswer(recipient, reply);
+  }
+
+  onVerdict(variant: Variant, verdict: DataVerdict): void {
+    switch (verdict.kind) {
+      case 'release': {
+        const inserted = this.#inserted;
+        const content = variant.release(verdict.base);
+        this.#end({ kind: 'release', content, refused: this.#refused, dispose: () => inserted?.dispose() });
+        return;
+      }
+      case 'refused':
+        this.#end({ kind: verdict.reply.code >= 500 ? 'refused' : 'later', reply: verdict.reply });
+        return;
+      case 'aside':
+        if (verdict.action === 'spool') this.#end({ kind: 'later', reply: spoolReplies.serviceFailed });
+        else this.#end({ kind: 'hold', service: verdict.service, reason: verdict.reason });
+    }
+  }
+
+  #end(result: AdaptResult): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const isDone = result.kind === 'release';
+    this.#variant.chain.release(isDone ? { code: 200, reason: '' } : { code: 400, reason: 'mail stays in the queue' });
+    if (!isDone) this.#inserted?.dispose();
+    // Never from within `run`: whoever asked is still at it.
+    queueMicrotask(() => this.#done(result));
+  }
+
+  messageFacts(): MessageFacts {
+    return messageFacts(this.#job.content.size, this.header.octets);
+  }
+
+  openInserted(onCaughtUp: () => void): OctetStore {
+    const { budget, spill } = this.world;
+    this.#inserted = new OctetStore(budget, spill, { onCaughtUp, onFailed: (error) => this.storeFailed(error) });
+    return this.#inserted;
+  }
+
+  mayRunAgain(): boolean {
+    this.#timesLost++;
+    return this.#timesLost === 1;
+  }
+
+  storeFailed(error: Error): void {
+    this.world.log.error('store.failed', { mail: this.id, error: error.message });
+    this.#end({ kind: 'later', reply: spoolReplies.unreadable });
+  }
+
+  // Nobody waits for progress, and there is no next hop yet.
+  onProgress(): void {}
+  onLegLost(): void {}
+  onRelayed(): void {}
+  onStoreFailed(): void {}
+}

@@ -1,0 +1,100 @@
+/**
+ * Where mail of the spool goes, each place with its own queue: so many transactions at a time, in order, and none for a
+ * while after nobody answered there. A place that is down costs one try a while, however many mails wait for it.
+ */
+import type { Task } from './task.ts';
+
+/** The first pause after nobody answered, doubled each time up to the longest. */
+const FIRST_PAUSE_MS = 30_000;
+const LONGEST_PAUSE_MS = 15 * 60_000;
+
+interface Destination {
+  readonly key: string;
+  readonly waiting: Task[];
+  active: number;
+  failures: number;
+  deadUntilMs: number;
+}
+
+export class Destinations {
+  readonly #limit: number;
+  readonly #run: (task: Task) => void;
+  readonly #defer: (task: Task, untilMs: number) => void;
+  readonly #places = new Map<string, Destination>();
+  #waiting = 0;
+  #active = 0;
+
+  /** `run` starts a try and ends with `free`; `defer` takes a task whose destination is known to be down until then. */
+  constructor(limit: number, run: (task: Task) => void, defer: (task: Task, untilMs: number) => void) {
+    this.#limit = limit;
+    this.#run = run;
+    this.#defer = defer;
+  }
+
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  get active(): number {
+    return this.#active;
+  }
+
+  push(task: Task, nowMs: number): void {
+    let place = this.#places.get(task.destination);
+    if (place === undefined) {
+      place = { key: task.destination, waiting: [], active: 0, failures: 0, deadUntilMs: 0 };
+      this.#places.set(place.key, place);
+    }
+    this.#waiting++;
+    place.waiting.push(task);
+    this.#next(place, nowMs);
+  }
+
+  /** The try of `task` has ended. */
+  free(task: Task, isUnreachable: boolean, nowMs: number): void {
+    const place = this.#places.get(task.destination);
+    if (place === undefined) return;
+    place.active--;
+    this.#active--;
+    if (!isUnreachable) {
+      place.failures = 0;
+      place.deadUntilMs = 0;
+    } else if (nowMs >= place.deadUntilMs) {
+      // Tries that were under way together are one failure.
+      place.deadUntilMs = nowMs + Math.min(FIRST_PAUSE_MS * 2 ** place.failures, LONGEST_PAUSE_MS);
+      place.failures++;
+    }
+    this.#next(place, nowMs);
+  }
+
+  /** Takes out all that wait: the spool closes. */
+  takeWaiting(): Task[] {
+    const all = [...this.#places.values()].flatMap((place) => place.waiting.splice(0));
+    this.#waiting = 0;
+    return all;
+  }
+
+  /** An operator wants it tried now. */
+  revive(): void {
+    for (const place of this.#places.values()) place.deadUntilMs = 0;
+  }
+
+  #next(place: Destination, nowMs: number): void {
+    // After a failure one try at a time finds out whether the place is back.
+    const limit = place.failures > 0 ? 1 : this.#limit;
+    while (place.waiting.length > 0) {
+      if (nowMs < place.deadUntilMs) {
+        this.#waiting--;
+        this.#defer(place.waiting.shift() as Task, place.deadUntilMs);
+        continue;
+      }
+      if (place.active >= limit) return;
+      const task = place.waiting.shift() as Task;
+      this.#waiting--;
+      place.active++;
+      this.#active++;
+      this.#run(task);
+    }
+    if (place.active === 0 && place.failures === 0) this.#places.delete(place.key);
+  }
+}

@@ -1,0 +1,116 @@
+/** Between what the dialog hands over and what the store keeps: rows with plain values, and the way back. */
+import { type Parameters, parseRcptArgument, writePath } from '../../smtp/index.ts';
+import type { Json, NewDelivery, NewMail, StoredDelivery, StoredMail } from '../../store/index.ts';
+import type { ViaEntry } from '../trace/index.ts';
+import type { Acceptance, Fate, SpooledSession, SpoolRecipient, SpoolVariant } from './port.ts';
+
+/** `facts` of a stored mail. */
+export interface MailNotes {
+  /** The id in trace, reply and log; the stored mail's own has a suffix where a mail has several variants. */
+  readonly mail: string;
+  readonly session: SpooledSession;
+}
+
+/** `notes` of a stored delivery. */
+export interface DeliveryNotes {
+  /** In lane `adapt`: the service to go on with, and what those before it did. */
+  readonly service?: string;
+  readonly via?: readonly ViaEntry[];
+  /** Refused by a service when the mail was taken. */
+  readonly refused?: { readonly code: number; readonly enhanced: string | undefined; readonly text: readonly string[] };
+  /** Released by an operator: only services that may not be bypassed are called. */
+  readonly isReleased?: boolean;
+}
+
+export interface RowTimes {
+  readonly nowMs: number;
+  readonly lifetimeMs: number;
+  readonly keepMs: number;
+}
+
+export function mailRow(acceptance: Acceptance, variant: SpoolVariant, at: number, times: RowTimes): NewMail {
+  // The first one has the mail's own id.
+  const id = at === 0 ? acceptance.id : `${acceptance.id}.v${at + 1}`;
+  const facts: MailNotes = { mail: acceptance.id, session: acceptance.session };
+  return {
+    id,
+    acceptedMs: acceptance.acceptedMs,
+    reversePath: withoutBrackets(variant.reversePath),
+    params: Object.fromEntries(variant.params),
+    facts: facts as unknown as Json,
+    contents: [],
+    deliveries: variant.recipients.map((recipient, n) => deliveryRow(`${id}/0`, variant, recipient, n, times)),
+  };
+}
+
+function deliveryRow(
+  content: string,
+  { lane, resume }: SpoolVariant,
+  { argument, domain, fate }: SpoolRecipient,
+  n: number,
+  { nowMs, lifetimeMs, keepMs }: RowTimes,
+): NewDelivery {
+  const parsed = parseRcptArgument(argument);
+  if (parsed.kind !== 'got') throw new Error('an accepted recipient that is none');
+  const hold = fate.kind === 'hold' ? { service: fate.service, reason: fate.reason, heldMs: nowMs } : undefined;
+  return {
+    n,
+    content,
+    forwardPath: withoutBrackets(writePath(parsed.value.path)),
+    params: Object.fromEntries(parsed.value.params),
+    destination: domain,
+    lane,
+    hold,
+    nextMs: nowMs,
+    expiresMs: nowMs + (hold === undefined ? lifetimeMs : keepMs),
+    notes: deliveryNotes(resume, fate) as unknown as Json,
+  };
+}
+
+function deliveryNotes(resume: SpoolVariant['resume'], fate: Fate): DeliveryNotes {
+  return {
+    ...(resume?.service !== undefined && { service: resume.service }),
+    ...(resume !== undefined && resume.via.length > 0 && { via: resume.via }),
+    ...(fate.kind === 'refused' && { refused: fate.reply }),
+  };
+}
+
+/** What the store would give back for rows that were just committed. */
+export function storedMail({ id, acceptedMs, reversePath, params, facts }: NewMail): StoredMail {
+  return { id, acceptedMs, reversePath, params, facts };
+}
+
+export function storedDeliveries(mail: NewMail): StoredDelivery[] {
+  return mail.deliveries.map((row) => ({
+    ...row,
+    mail: mail.id,
+    attempts: 0,
+    lastReply: undefined,
+    isWarned: false,
+  }));
+}
+
+export function mailNotes(mail: StoredMail): MailNotes {
+  return mail.facts as unknown as MailNotes;
+}
+
+export function notesOf(delivery: StoredDelivery): DeliveryNotes {
+  return delivery.notes as unknown as DeliveryNotes;
+}
+
+/** RCPT's argument: the path, and its parameters behind it. */
+export function recipientArgument({ forwardPath, params }: Pick<StoredDelivery, 'forwardPath' | 'params'>): string {
+  let argument = `<${forwardPath}>`;
+  for (const [keyword, value] of Object.entries(params))
+    argument += value === true ? ` ${keyword}` : ` ${keyword}=${value}`;
+  return argument;
+}
+
+export function parametersOf(params: StoredMail['params']): Parameters {
+  return new Map(Object.entries(params));
+}
+
+/** Paths are kept without their brackets. */
+function withoutBrackets(path: string): string {
+  return path.slice(1, -1);
+}

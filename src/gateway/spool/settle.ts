@@ -1,0 +1,77 @@
+/** What a try means for the store and for the sender: a pure step from outcomes to changes. */
+
+import type { Reply } from '../../smtp/index.ts';
+import type { Change, StoredDelivery, StoredMail } from '../../store/index.ts';
+import { nextTryMs } from './backoff.ts';
+import type { Outcome } from './task.ts';
+
+export interface QueuePlan {
+  readonly retryMs: readonly number[];
+  /** The sender is told of a delay after this; undefined: never. */
+  readonly warnAfterMs: number | undefined;
+}
+
+/** One delivery with what came of it. */
+export interface Ended {
+  readonly delivery: StoredDelivery;
+  readonly reply: Reply;
+}
+
+export interface Settlement {
+  readonly delivered: readonly Ended[];
+  /** For good, or for too long. */
+  readonly failed: readonly Ended[];
+  /** To be tried again. */
+  readonly later: readonly Ended[];
+  /** Those of them whose sender is to be told that it takes longer. */
+  readonly delayed: readonly Ended[];
+  /** What the store is told of `later`. */
+  readonly retries: readonly Change[];
+}
+
+export function settle(
+  mail: StoredMail,
+  deliveries: readonly StoredDelivery[],
+  outcomes: readonly Outcome[],
+  nowMs: number,
+  plan: QueuePlan,
+  random: () => number,
+): Settlement {
+  const delivered: Ended[] = [];
+  const failed: Ended[] = [];
+  const later: Ended[] = [];
+  const delayed: Ended[] = [];
+  const retries: Change[] = [];
+  for (const [i, delivery] of deliveries.entries()) {
+    const outcome = outcomes[i] as Outcome;
+    const ended: Ended = { delivery, reply: outcome.reply };
+    if (outcome.kind === 'delivered') delivered.push(ended);
+    else if (outcome.kind === 'failed') failed.push(ended);
+    else {
+      const attempts = delivery.attempts + (outcome.atMs === undefined ? 1 : 0);
+      const nextMs = outcome.atMs ?? nextTryMs(attempts, nowMs, plan, random());
+      // One try more would come too late, and the last one was made.
+      if (nextMs > delivery.expiresMs && (outcome.atMs === undefined || nowMs >= delivery.expiresMs)) {
+        failed.push(ended);
+        continue;
+      }
+      later.push(ended);
+      const isLate = plan.warnAfterMs !== undefined && nowMs - mail.acceptedMs >= plan.warnAfterMs;
+      if (isLate && !delivery.isWarned) delayed.push(ended);
+      retries.push({
+        kind: 'retry',
+        mail: mail.id,
+        n: delivery.n,
+        attempts,
+        nextMs,
+        lastReply: replyText(outcome.reply),
+        isWarned: delivery.isWarned || isLate,
+      });
+    }
+  }
+  return { delivered, failed, later, delayed, retries };
+}
+
+export function replyText({ code, enhanced, text }: Reply): string {
+  return `${code} ${enhanced === undefined ? '' : `${enhanced} `}${text.join(' / ')}`;
+}

@@ -1,0 +1,61 @@
+/** What one transaction with one next hop can serve: one content, for recipients at one destination. */
+
+import type { Reply } from '../../smtp/index.ts';
+import type { StoredDelivery, StoredMail } from '../../store/index.ts';
+import type { Content } from '../content/index.ts';
+import type { RouteOptions } from '../options.ts';
+
+export interface Task {
+  readonly mail: StoredMail;
+  readonly deliveries: readonly StoredDelivery[];
+  readonly route: RouteOptions;
+  /** Tasks with equal keys share connections, a limit and a fate. */
+  readonly destination: string;
+  readonly content: Content;
+  /** Held while the task needs the octets. */
+  readonly lease: Lease;
+}
+
+/** How one try ended for one recipient. */
+export type Outcome =
+  | { readonly kind: 'delivered'; readonly reply: Reply }
+  | { readonly kind: 'failed'; readonly reply: Reply }
+  /** `atMs`: no try was made and none is counted; it is due then. */
+  | { readonly kind: 'later'; readonly reply: Reply; readonly atMs?: number };
+
+/** Octets in memory that several tasks read: given back with the last of them. */
+export class Lease {
+  readonly #dispose: () => void;
+  #holders = 1;
+
+  constructor(dispose: () => void) {
+    this.#dispose = dispose;
+  }
+
+  take(): this {
+    this.#holders++;
+    return this;
+  }
+
+  give(): void {
+    this.#holders--;
+    if (this.#holders === 0) this.#dispose();
+  }
+}
+
+export function outcomeOf(reply: Reply): Outcome {
+  if (reply.code < 300) return { kind: 'delivered', reply };
+  return { kind: reply.code >= 500 ? 'failed' : 'later', reply };
+}
+
+/** In the order of their first members. */
+export function groupBy<T>(all: readonly T[], keyOf: (one: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const one of all) {
+    const key = keyOf(one);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [one]);
+    else group.push(one);
+  }
+  return groups;
+}

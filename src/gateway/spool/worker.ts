@@ -1,0 +1,337 @@
+/**
+ * The work on mail that is stored and claimed: services for what waits for them, next hops for what is ready, and the
+ * ends of both. Every end is stored before it counts; where it cannot be, the same is tried until it can.
+ */
+import { Armed, printable } from '../../base/index.ts';
+import type { Reply } from '../../smtp/index.ts';
+import type { Change, Ending, NewMail, StoredDelivery, StoredMail, Unit } from '../../store/index.ts';
+import { Content, FixedOctets } from '../content/index.ts';
+import type { QueueOptions } from '../options.ts';
+import { destinationOf, nextHopName } from '../relay/destination.ts';
+import { nextTryMs } from './backoff.ts';
+import { Destinations } from './destinations.ts';
+import { contentInMemory, writeAhead } from './intake.ts';
+import { logDeliveries } from './log.ts';
+import type { Reports } from './port.ts';
+import { spoolReplies } from './replies.ts';
+import { notesOf, storedDeliveries, storedMail } from './rows.ts';
+import { type Settlement, settle } from './settle.ts';
+import { groupBy, Lease, type Outcome, type Task } from './task.ts';
+import { Transaction, type TransactionResult } from './transaction.ts';
+import type { AdaptResult, SpoolWorld } from './world.ts';
+
+/** After a unit that says how deliveries ended could not be stored. */
+const AGAIN_MS = 2000;
+
+/** What is being ended, and what is needed to tell its sender. */
+export interface Case {
+  readonly mail: StoredMail;
+  readonly deliveries: readonly StoredDelivery[];
+  readonly content: Content;
+  readonly nextHop: string | undefined;
+  readonly cause: 'delivery' | 'content';
+}
+
+export interface WorkerEvents {
+  /** A piece of work has ended, and none is left. */
+  onIdle(): void;
+  /** Something in the store has become due. */
+  onWork(): void;
+}
+
+export class Worker {
+  readonly #options: QueueOptions;
+  readonly #world: SpoolWorld;
+  readonly #events: WorkerEvents;
+  readonly #places: Destinations;
+  readonly #running = new Map<Task, Transaction>();
+  /** Cases and adaptations under way. */
+  #jobs = 0;
+  #isClosing = false;
+
+  constructor(options: QueueOptions, world: SpoolWorld, events: WorkerEvents) {
+    this.#options = options;
+    this.#world = world;
+    this.#events = events;
+    this.#places = new Destinations(
+      options.perDestination,
+      (task) => this.#run(task),
+      (task, untilMs) => this.#defer(task, untilMs),
+    );
+  }
+
+  /** Transactions under way or waiting. */
+  get load(): number {
+    return this.#places.waiting + this.#places.active;
+  }
+
+  get isIdle(): boolean {
+    return this.load === 0 && this.#jobs === 0;
+  }
+
+  /** What waits goes back to the store; what is under way ends. */
+  close(): void {
+    this.#isClosing = true;
+    for (const task of this.#places.takeWaiting()) task.lease.give();
+  }
+
+  abort(): void {
+    for (const [task, transaction] of this.#running) {
+      transaction.abort();
+      this.#places.free(task, false, this.#world.wallClock());
+      task.lease.give();
+    }
+    this.#running.clear();
+  }
+
+  /** An operator wants everything tried now. */
+  revive(): void {
+    this.#places.revive();
+  }
+
+  /** Deliveries of one mail with one content. `lease` is the caller's. */
+  take(mail: StoredMail, deliveries: readonly StoredDelivery[], content: Content, lease: Lease): void {
+    const lanes = groupBy(deliveries, laneOf);
+    const refused = lanes.get('refused');
+    if (refused !== undefined) {
+      const outcomes = refused.map((one): Outcome => ({ kind: 'failed', reply: notesOf(one).refused as Reply }));
+      this.#end({ mail, deliveries: refused, content, nextHop: undefined, cause: 'content' }, outcomes, lease.take());
+    }
+    const held = lanes.get('held');
+    if (held !== undefined) this.#endHeld(mail, held);
+    const adapt = lanes.get('adapt');
+    if (adapt !== undefined) this.#adapt(mail, adapt, content, lease);
+    const relay = lanes.get('relay');
+    if (relay !== undefined) this.#relay(mail, relay, content, lease);
+  }
+
+  // --- to the next hop ----------------------------------------------------------------------------------------------
+
+  #relay(mail: StoredMail, deliveries: readonly StoredDelivery[], content: Content, lease: Lease): void {
+    const { dispatcher, wallClock } = this.#world;
+    for (const [destination, group] of groupBy(deliveries, (one) => destinationOf(dispatcher, one.destination))) {
+      const route = dispatcher.routeOf(group[0]?.destination ?? '');
+      if (route !== undefined)
+        this.#places.push({ mail, deliveries: group, route, destination, content, lease: lease.take() }, wallClock());
+      else {
+        const outcomes = group.map((): Outcome => ({ kind: 'later', reply: spoolReplies.noRoute }));
+        const about: Case = { mail, deliveries: group, content, nextHop: undefined, cause: 'delivery' };
+        this.#end(about, outcomes, lease.take());
+      }
+    }
+  }
+
+  #run(task: Task): void {
+    this.#running.set(task, new Transaction(this.#world.relay, task, (result) => this.#ran(task, result)));
+  }
+
+  #ran(task: Task, { outcomes, isUnreachable }: TransactionResult): void {
+    this.#running.delete(task);
+    this.#end(caseOf(task), outcomes, task.lease);
+    this.#places.free(task, isUnreachable, this.#world.wallClock());
+  }
+
+  /** The destination is known to be down: no try is made, and none is counted. */
+  #defer(task: Task, untilMs: number): void {
+    const { wallClock, random } = this.#world;
+    const atMs = Math.max(untilMs, nextTryMs(1, wallClock(), this.#options, random()));
+    const outcomes = task.deliveries.map((): Outcome => ({ kind: 'later', reply: spoolReplies.down, atMs }));
+    this.#end(caseOf(task), outcomes, task.lease);
+  }
+
+  // --- through the services -----------------------------------------------------------------------------------------
+
+  #adapt(mail: StoredMail, deliveries: readonly StoredDelivery[], content: Content, lease: Lease): void {
+    for (const group of groupBy(deliveries, (one) => this.#world.adapt.keyOf(mail, one)).values()) {
+      const about: Case = { mail, deliveries: group, content, nextHop: undefined, cause: 'content' };
+      const own = lease.take();
+      this.#jobs++;
+      this.#world.adapt.run(about, (result) => {
+        this.#adapted(about, result, own);
+        this.#jobDone();
+      });
+    }
+  }
+
+  #adapted(about: Case, result: AdaptResult, lease: Lease): void {
+    const { mail, deliveries } = about;
+    switch (result.kind) {
+      case 'release':
+        this.#released(about, result, lease);
+        return;
+      case 'refused':
+      case 'later': {
+        const kind = result.kind === 'refused' ? 'failed' : 'later';
+        this.#end(
+          about,
+          deliveries.map((): Outcome => ({ kind, reply: result.reply })),
+          lease,
+        );
+        return;
+      }
+      case 'hold': {
+        const nowMs = this.#world.wallClock();
+        const hold = { service: result.service, reason: result.reason, heldMs: nowMs };
+        const expiresMs = nowMs + this.#options.keepMs;
+        const changes = deliveries.map(({ n }): Change => ({ kind: 'hold', mail: mail.id, n, hold, expiresMs }));
+        this.#commit({ changes }, () => lease.give());
+      }
+    }
+  }
+
+  /** The result is stored before it goes on: a crash must not run services with side effects again. */
+  #released(about: Case, result: Extract<AdaptResult, { kind: 'release' }>, lease: Lease): void {
+    const both = new Lease(() => {
+      result.dispose();
+      lease.give();
+    });
+    const isRefused = ({ n }: StoredDelivery): boolean => result.refused.has(n);
+    const refused = about.deliveries.filter(isRefused);
+    if (refused.length > 0) {
+      const outcomes = refused.map(({ n }): Outcome => ({ kind: 'failed', reply: result.refused.get(n) as Reply }));
+      this.#end({ ...about, deliveries: refused, cause: 'delivery' }, outcomes, both.take());
+    }
+    const rest = about.deliveries.filter((one) => !isRefused(one));
+    if (rest.length === 0) {
+      both.give();
+      return;
+    }
+    this.#jobs++;
+    this.#storeAdapted(about.mail, rest, result.content).then(
+      () => {
+        both.give();
+        this.#events.onWork();
+        this.#jobDone();
+      },
+      (error: Error) => {
+        this.#world.log.error('spool.store-failed', { mail: about.mail.id, error: error.message });
+        const outcomes = rest.map((): Outcome => ({ kind: 'later', reply: spoolReplies.unreadable }));
+        this.#end({ ...about, deliveries: rest }, outcomes, both);
+        this.#jobDone();
+      },
+    );
+  }
+
+  /** They are unclaimed then: whoever claims them relays them, and nobody else does. */
+  async #storeAdapted(mail: StoredMail, deliveries: readonly StoredDelivery[], content: Content): Promise<void> {
+    const { store, wallClock } = this.#world;
+    const first = deliveries[0] as StoredDelivery;
+    // A try that was stored and lost its answer must not meet its own name.
+    const id = `${mail.id}/a${first.n}.${wallClock()}`;
+    const nextMs = wallClock();
+    const stored = contentInMemory(id, content) ?? (await writeAhead(store, id, content));
+    await store.commit({
+      contents: [{ mail: mail.id, content: stored }],
+      changes: deliveries.map(({ n }) => ({ kind: 'queue', mail: mail.id, n, nextMs, lane: 'relay', content: id })),
+    });
+  }
+
+  /** Nobody released it in time. It is in the counters and the log, and nobody is written to: senders of such mail are mostly forged (D19). */
+  #endHeld(mail: StoredMail, held: readonly StoredDelivery[]): void {
+    const { log } = this.#world;
+    for (const { n, forwardPath, hold } of held)
+      log.info('quarantine.expired', { mail: mail.id, n, to: printable(forwardPath), service: hold?.service });
+    const changes = held.map(({ n }): Change => ({ kind: 'end', mail: mail.id, n, as: 'excepted' }));
+    this.#commit({ changes }, () => undefined);
+  }
+
+  // --- ends ---------------------------------------------------------------------------------------------------------
+
+  #end(about: Case, outcomes: readonly Outcome[], lease: Lease): void {
+    const { wallClock, random, log } = this.#world;
+    const settlement = settle(about.mail, about.deliveries, outcomes, wallClock(), this.#options, random);
+    logDeliveries(log, about, settlement, wallClock());
+    const changes = [
+      ...settlement.delivered.map(({ delivery }) => ending(delivery, 'delivered')),
+      ...settlement.retries,
+    ];
+    if (!wantsReport(settlement)) {
+      this.#commit({ changes }, () => lease.give());
+      return;
+    }
+    this.#jobs++;
+    this.#report(about, settlement).then(({ mails, excepted }) => {
+      for (const { delivery } of settlement.failed) {
+        const why = excepted.get(delivery.n);
+        if (why !== undefined) log.info('report.none', { mail: about.mail.id, n: delivery.n, why });
+        changes.push(ending(delivery, why === undefined ? 'reported' : 'excepted'));
+      }
+      this.#commit({ mails, changes }, () => {
+        lease.give();
+        this.#takeReports(mails);
+      });
+      this.#jobDone();
+    });
+  }
+
+  /** A report that cannot be made must not keep its mail: it ends as an exception, which is logged and counted. */
+  async #report(about: Case, settlement: Settlement): Promise<Reports> {
+    try {
+      return await this.#world.reports.make({ ...about, ...settlement });
+    } catch (error) {
+      this.#world.log.error('report.failed', { mail: about.mail.id, error: String(error) });
+      return {
+        mails: [],
+        excepted: new Map(settlement.failed.map(({ delivery }) => [delivery.n, 'it cannot be made'])),
+      };
+    }
+  }
+
+  #takeReports(mails: readonly NewMail[]): void {
+    for (const row of mails) {
+      const content = new Content();
+      for (const { octets } of row.contents) {
+        if (octets === 'written') continue;
+        for (const chunk of octets) {
+          const fixed = new FixedOctets(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+          content.append(fixed, 0, fixed.size);
+        }
+      }
+      this.take(storedMail(row), storedDeliveries(row), content, new Lease(() => undefined));
+    }
+  }
+
+  /** What is not stored has not happened: tried until it is. After a crash the mail would be delivered a second time. */
+  #commit(unit: Unit, then: () => void): void {
+    this.#jobs++;
+    this.#world.store.commit(unit).then(
+      () => {
+        then();
+        this.#jobDone();
+      },
+      (error: Error) => {
+        this.#world.log.error('spool.store-failed', { error: error.message });
+        if (this.#isClosing) then();
+        else {
+          const again = new Armed({ onDeadline: () => this.#commit(unit, then) });
+          this.#world.deadlines.arm(again, AGAIN_MS);
+        }
+        this.#jobDone();
+      },
+    );
+  }
+
+  #jobDone(): void {
+    this.#jobs--;
+    if (this.isIdle) this.#events.onIdle();
+  }
+}
+
+function ending({ mail, n }: StoredDelivery, as: Ending): Change {
+  return { kind: 'end', mail, n, as };
+}
+
+/** Whether a sender may have to be told something. */
+function wantsReport({ delivered, failed, delayed }: Settlement): boolean {
+  if (failed.length > 0 || delayed.length > 0) return true;
+  return delivered.some(({ delivery }) => delivery.params['NOTIFY'] !== undefined);
+}
+
+function caseOf({ mail, deliveries, content, route }: Task): Case {
+  return { mail, deliveries, content, nextHop: nextHopName(route), cause: 'delivery' };
+}
+
+function laneOf(delivery: StoredDelivery): 'refused' | 'held' | 'adapt' | 'relay' {
+  if (delivery.hold !== undefined) return 'held';
+  return notesOf(delivery).refused === undefined ? delivery.lane : 'refused';
+}

@@ -1,0 +1,52 @@
+/** What the spool works with, and what works for it. */
+import type { Deadlines, Log, Metrics } from '../../base/index.ts';
+import type { Reply } from '../../smtp/index.ts';
+import type { Store, StoredDelivery, StoredMail } from '../../store/index.ts';
+import type { Content } from '../content/index.ts';
+import type { Dispatcher } from '../dispatch/dispatcher.ts';
+import type { FailureReason } from '../options.ts';
+import type { OpenRelay } from '../relay/open-relay.ts';
+import type { ReportMaker } from './port.ts';
+
+export interface SpoolWorld {
+  readonly store: Store;
+  readonly dispatcher: Dispatcher;
+  readonly relay: OpenRelay;
+  readonly reports: ReportMaker;
+  readonly adapt: AdaptLane;
+  readonly deadlines: Deadlines;
+  readonly wallClock: () => number;
+  /** 0 up to 1. */
+  readonly random: () => number;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/** Services that run without the client: on what was taken in spite of their failure, or released by an operator. */
+export interface AdaptLane {
+  /** Deliveries of a mail with equal keys meet the same services, and share a run. */
+  keyOf(mail: StoredMail, delivery: StoredDelivery): string;
+  /** `done` is called once, later. The octets of the job may be read until then. */
+  run(job: AdaptJob, done: (result: AdaptResult) => void): void;
+}
+
+/** Deliveries of one mail with one content, which meet the same services. */
+export interface AdaptJob {
+  readonly mail: StoredMail;
+  readonly deliveries: readonly StoredDelivery[];
+  readonly content: Content;
+}
+
+export type AdaptResult =
+  | {
+      readonly kind: 'release';
+      /** With our trace block; by reference to the job's octets and to some of its own. */
+      readonly content: Content;
+      /** Recipients that were refused one by one, by delivery number. */
+      readonly refused: ReadonlyMap<number, Reply>;
+      /** Its own octets are needed no more. */
+      readonly dispose: () => void;
+    }
+  | { readonly kind: 'refused'; readonly reply: Reply }
+  | { readonly kind: 'later'; readonly reply: Reply }
+  | { readonly kind: 'hold'; readonly service: string; readonly reason: FailureReason };
