@@ -1,1 +1,2 @@
+export { type OpenStoreOptions, openStore } from './open.ts';
 export * from './ports.ts';

@@ -31,7 +31,7 @@ export interface NewMail {
 
 /** The octets of a message. `chunks` may be reused or overwritten when `commit` has resolved, not before. */
 export interface NewContent {
-  /** Unique for ever: `<mail>/<k>`. */
+  /** Unique for ever: `<mail>/<k>`, where `<mail>` is the id of its mail and `<k>` has no slash. */
   readonly id: string;
   /** The octets, or `written` where a `ContentWriter` has put them there before. */
   readonly octets: readonly Uint8Array[] | 'written';
@@ -143,6 +143,8 @@ export interface StoredContent {
 }
 
 export interface StoredDelivery {
+  /** Its mail's place in the order of acceptance; with `n`, its own. */
+  readonly seq: number;
   readonly mail: string;
   readonly n: number;
   readonly content: string;
@@ -162,7 +164,7 @@ export interface StoredDelivery {
 export interface DeliveryFilter {
   readonly state?: 'queued' | 'held';
   readonly mail?: string;
-  /** Part of sender or recipient, case-insensitive. */
+  /** Part of sender or recipient; letters of ASCII in either case. */
   readonly text?: string;
 }
 
@@ -202,11 +204,11 @@ export interface Store {
   content(id: string): Promise<StoredContent | undefined>;
   /** Octets `from` to `from + length` of a content. Rejects with `corrupt` where what is read is not what was written. */
   read(contentId: string, from: number, length: number): Promise<Uint8Array>;
-  /** In order of acceptance, `limit` of them behind `after`. */
+  /** In order of acceptance, `limit` of them behind `after`, which need not be there any more. */
   list(
     filter: DeliveryFilter,
     limit: number,
-    after?: { readonly mail: string; readonly n: number },
+    after?: { readonly seq: number; readonly n: number },
   ): Promise<readonly StoredDelivery[]>;
   counters(): Promise<Counters>;
   /** Waits for what was begun; gives all claims back. */

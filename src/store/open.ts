@@ -1,0 +1,71 @@
+/** Opens a store: its place, its schema, and what a former life left behind. */
+import type { Engine } from './engine.ts';
+import { type Migration, migrate, migrations } from './migrations/index.ts';
+import { type Store, StoreError, type WallMs } from './ports.ts';
+import { Queries } from './queries.ts';
+import { number } from './rows.ts';
+import { OwnerNote, prepareDirectory } from './sqlite/directory.ts';
+import { SqliteEngine } from './sqlite/engine.ts';
+import { LOOSE_MS, RecordStore } from './store.ts';
+
+export interface OpenStoreOptions {
+  /** Made with mode 0700 where it is missing. Used by SQLite only. */
+  readonly dataDir: string;
+  /** `sqlite`, or `postgres://user@host/database`. */
+  readonly url: string;
+  /** Names this gateway among those that share a database; the same after a restart. SQLite has only one. */
+  readonly owner?: string;
+  /** How long a claim holds without a word; longer than any attempt to deliver. Default: half an hour. */
+  readonly leaseMs?: number;
+  /** Octets of all contents; more are refused with `full`. Default: no limit but the disk's. */
+  readonly maxOctets?: number;
+  readonly clock?: () => WallMs;
+  /** For tests of migration. */
+  readonly migrations?: readonly Migration[];
+}
+
+/** An attempt may last for the sum of RFC 5321 section 4.5.3.2's timeouts, which is about this. */
+const LEASE_MS = 30 * 60 * 1000;
+
+/** Rejects with a `StoreError` that says what to do. */
+export async function openStore(options: OpenStoreOptions): Promise<Store> {
+  if (options.url === 'sqlite') return await openSqlite(options);
+  throw new StoreError('failed', `"${options.url}" names no store: write sqlite or postgres://user@host/database`);
+}
+
+/** The one owner of an SQLite store. */
+const SOLE_OWNER = 'local';
+
+async function openSqlite(options: OpenStoreOptions): Promise<Store> {
+  const { dataDir } = options;
+  const file = prepareDirectory(dataDir);
+  const note = new OwnerNote(dataDir);
+  const engine = await SqliteEngine.open({ file, owner: SOLE_OWNER }).catch((error: unknown) => {
+    throw error instanceof StoreError && error.code === 'owned' ? note.error(dataDir, error) : error;
+  });
+  note.write();
+  return await start(engine, { ...options, owner: SOLE_OWNER }, () => note.remove());
+}
+
+async function start(
+  engine: Engine,
+  options: OpenStoreOptions & { owner: string },
+  onClosed: () => void,
+): Promise<Store> {
+  const { owner, clock = Date.now, leaseMs = LEASE_MS, maxOctets = Number.POSITIVE_INFINITY } = options;
+  try {
+    await migrate(engine, clock(), options.migrations ?? migrations);
+    const queries = new Queries(engine.dialect);
+    const [, ...results] = await engine.run([
+      queries.own(owner),
+      ...queries.giveBack(owner, clock() - LOOSE_MS),
+      queries.counters(),
+    ]);
+    const stored = number(results.at(-1)?.[0] ?? {}, 'octets');
+    return new RecordStore(engine, { owner, leaseMs, maxOctets, clock, stored, onClosed });
+  } catch (error) {
+    await engine.close();
+    onClosed();
+    throw error;
+  }
+}

@@ -1,0 +1,204 @@
+/**
+ * Everything that is asked of the store, and the slow changes, once for both dialects. Statements that are the same each time are
+ * built once; only what differs is built again.
+ */
+import { type Compilable, sql } from 'kysely';
+import type { Statement, Value } from './engine.ts';
+import type { DeliveryFilter, StoredDelivery } from './ports.ts';
+import { DELIVERY_COLUMNS, type Dialect } from './schema.ts';
+
+export interface Cursor {
+  readonly seq: number;
+  readonly n: number;
+}
+
+export class Queries {
+  readonly #dialect: Dialect;
+
+  constructor(dialect: Dialect) {
+    this.#dialect = dialect;
+  }
+
+  mail(id: string): Statement {
+    return made(this.#dialect.sql.selectFrom('mail').selectAll().where('id', '=', id));
+  }
+
+  content(id: string): Statement {
+    const { sql: db } = this.#dialect;
+    return made(db.selectFrom('content').select(['id', 'size', 'sha256']).where('id', '=', id).where('size', '>=', 0));
+  }
+
+  /** All octets of a content that is one row; null where it lies in chunks. */
+  octets(id: string): Statement {
+    return made(
+      this.#dialect.sql
+        .selectFrom('content')
+        .select(['octets', 'sha256', 'size'])
+        .where('id', '=', id)
+        .where('size', '>=', 0),
+    );
+  }
+
+  chunks(content: string, firstAt: number, beforeAt: number): Statement {
+    const { sql: db } = this.#dialect;
+    return made(
+      db
+        .selectFrom('chunk')
+        .select(['at', 'sha256', 'octets'])
+        .where('content', '=', content)
+        .where('at', '>=', firstAt)
+        .where('at', '<', beforeAt)
+        .orderBy('at'),
+    );
+  }
+
+  list(filter: DeliveryFilter, limit: number, after: Cursor | undefined): Statement {
+    let query = this.#dialect.sql
+      .selectFrom('delivery as d')
+      .innerJoin('mail as m', 'm.seq', 'd.mail')
+      .selectAll('d')
+      .select('m.id');
+    if (filter.state !== undefined)
+      query = query.where('d.hold_service', filter.state === 'held' ? 'is not' : 'is', null);
+    if (filter.mail !== undefined) query = query.where('m.id', '=', filter.mail);
+    if (filter.text !== undefined) {
+      const part = `%${filter.text.replace(/[\\%_]/g, '\\$&').replace(/[A-Z]/g, (letter) => letter.toLowerCase())}%`;
+      query = query.where((is) =>
+        is.or([
+          sql<boolean>`${this.#lower('m.reverse_path')} like ${part} escape '\\'`,
+          sql<boolean>`${this.#lower('d.forward_path')} like ${part} escape '\\'`,
+        ]),
+      );
+    }
+    if (after !== undefined) {
+      query = query.where((is) =>
+        is.or([is('d.mail', '>', after.seq), is.and([is('d.mail', '=', after.seq), is('d.n', '>', after.n)])]),
+      );
+    }
+    return made(query.orderBy('d.mail').orderBy('d.n').limit(limit));
+  }
+
+  counters(): Statement {
+    const sums = ['accepted', 'delivered', 'reported', 'excepted', 'removed', 'octets'] as const;
+    return made(
+      this.#dialect.sql
+        .selectFrom('counter')
+        .select((is) => sums.map((name) => is.fn.coalesce(is.fn.sum<number>(name), sql<number>`0`).as(name))),
+    );
+  }
+
+  held(): Statement {
+    const { sql: db } = this.#dialect;
+    return made(
+      db
+        .selectFrom('delivery')
+        .select((is) => is.fn.countAll().as('held'))
+        .where('hold_service', 'is not', null),
+    );
+  }
+
+  nextDue(nowMs: number): Statement {
+    return made(
+      this.#dialect.sql
+        .selectFrom('delivery')
+        .select('next_ms')
+        .where('hold_service', 'is', null)
+        .where('lease_ms', '<=', nowMs)
+        .orderBy('next_ms')
+        .limit(1),
+    );
+  }
+
+  /** Due deliveries nobody has, whole mails as far as `limit` allows. */
+  claim(nowMs: number, limit: number, owner: string, leaseMs: number): Statement {
+    const isDue = sql`d.hold_service is null and d.next_ms <= ${nowMs} and d.lease_ms <= ${nowMs}`;
+    return this.#claim(isDue, sql`d.next_ms`, limit, owner, leaseMs);
+  }
+
+  claimExpired(nowMs: number, limit: number, owner: string, leaseMs: number): Statement {
+    const hasExpired = sql`d.expires_ms <= ${nowMs} and d.lease_ms <= ${nowMs}`;
+    return this.#claim(hasExpired, sql`d.expires_ms`, limit, owner, leaseMs);
+  }
+
+  /** The row of counters that `owner` adds to. */
+  own(owner: string): Statement {
+    return made(
+      this.#dialect.sql
+        .insertInto('counter')
+        .values({ owner, batch: '', accepted: 0, delivered: 0, reported: 0, excepted: 0, removed: 0, octets: 0 })
+        .onConflict((conflict) => conflict.doNothing()),
+    );
+  }
+
+  /** All claims and loose contents that `owner` left behind, and loose ones that are too old to be written on. */
+  giveBack(owner: string, looseBeforeMs: number): readonly Statement[] {
+    const { sql: db } = this.#dialect;
+    const loose = sql<boolean>`loose is not null and (loose = ${owner} or loose_ms < ${looseBeforeMs})`;
+    return [
+      made(db.updateTable('delivery').set({ owner: null, lease_ms: 0 }).where('owner', '=', owner)),
+      made(db.deleteFrom('chunk').where('content', 'in', db.selectFrom('content').select('id').where(loose))),
+      made(
+        sql`update counter set octets = octets -
+            coalesce((select sum(case when size < 0 then -1 - size else size end) from content where ${loose}), 0)
+          where owner = ${owner}`,
+        db,
+      ),
+      made(db.deleteFrom('content').where(loose)),
+    ];
+  }
+
+  /**
+   * `picks` is the first of each mail among the first rows; `whole` has all rows of those mails that are due, with the
+   * number of the row in the order and that of its mail's last row. A mail fits as a whole, or is the first and is cut.
+   */
+  #claim(
+    isFree: ReturnType<typeof sql>,
+    time: ReturnType<typeof sql>,
+    limit: number,
+    owner: string,
+    leaseMs: number,
+  ): Statement {
+    const { skipLocked, sql: db } = this.#dialect;
+    const lock = sql.raw(skipLocked);
+    const columns = DELIVERY_COLUMNS.map((name) => sql.ref(`delivery.${name}`));
+    return made(
+      sql`with picks as (
+          select d.mail, ${time} as due from delivery d where ${isFree} order by ${time}, d.mail, d.n limit ${limit} ${lock}),
+        firsts as (select mail, min(due) as due from picks group by mail),
+        whole as (
+          select d.mail, d.n from delivery d where ${isFree} and d.mail in (select mail from firsts) ${lock}),
+        numbered as (
+          select w.mail, w.n, row_number() over (order by f.due, w.mail, w.n) as place from whole w join firsts f on f.mail = w.mail),
+        ranked as (select mail, n, place, max(place) over (partition by mail) as last, min(place) over (partition by mail) as first
+          from numbered)
+        update delivery set owner = ${owner}, lease_ms = ${leaseMs}
+        from ranked r
+        where delivery.mail = r.mail and delivery.n = r.n and r.place <= ${limit} and (r.last <= ${limit} or r.first = 1)
+        returning ${sql.join(columns)}, (select id from mail where mail.seq = delivery.mail) as id`,
+      db,
+    );
+  }
+
+  #lower(column: 'm.reverse_path' | 'd.forward_path'): ReturnType<typeof sql> {
+    const collation = this.#dialect.name === 'postgres' ? sql` collate "C"` : sql``;
+    return sql`lower(${sql.ref(column)}${collation})`;
+  }
+}
+
+function made(query: Compilable): Statement;
+function made(query: ReturnType<typeof sql>, db: Dialect['sql']): Statement;
+function made(query: Compilable | ReturnType<typeof sql>, db?: Dialect['sql']): Statement {
+  const compiled = db === undefined ? (query as Compilable).compile() : (query as ReturnType<typeof sql>).compile(db);
+  return { sql: compiled.sql, values: compiled.parameters as readonly Value[] };
+}
+
+/** Claimed rows in their order, earliest mail first: they come in any. */
+export function inOrder(
+  deliveries: readonly StoredDelivery[],
+  time: 'nextMs' | 'expiresMs',
+): readonly StoredDelivery[] {
+  const earliest = new Map<number, number>();
+  for (const { seq, [time]: due } of deliveries) earliest.set(seq, Math.min(due, earliest.get(seq) ?? due));
+  const dueOf = ({ seq }: StoredDelivery): number => earliest.get(seq) ?? 0;
+  return deliveries.toSorted((a, b) => dueOf(a) - dueOf(b) || a.seq - b.seq || a.n - b.n);
+}
