@@ -13,6 +13,8 @@ export interface EffectiveConfig extends Omit<GatewaySettings, 'routes'> {
   readonly file: string | undefined;
   /** Absolute. */
   readonly dataDir: string;
+  /** Where the store is; opened by whoever starts the gateway. */
+  readonly store: { readonly url: string; readonly directory: string };
   readonly routes: readonly EffectiveRoute[];
   readonly services: readonly EffectiveService[];
   readonly console: ConsoleSettings | undefined;

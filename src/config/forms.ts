@@ -1,9 +1,11 @@
 /** The forms of text that several keys share. */
 import { leaf, list, word } from './leaf.ts';
-import { readDuration, readHostPort, readSize } from './units.ts';
+import { readDuration, readHostPort, readPeriod, readSize } from './units.ts';
 
 export const size = () => leaf('a size', 'write a number with a unit, such as 500KB, 50MB or 1GiB', readSize);
 export const duration = () => leaf('a duration', 'write a number with a unit, such as 500ms, 30s or 4m', readDuration);
+/** For what is kept, not waited for: may be longer. */
+export const period = () => leaf('a time', 'write a number with a unit, such as 12h or 30d', readPeriod);
 export const hostPort = () =>
   leaf('an address', 'write HOST:PORT, such as 127.0.0.1:2525, 0.0.0.0:25 or "[::1]:2525"', readHostPort);
 export const path = () =>

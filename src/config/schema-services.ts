@@ -56,8 +56,7 @@ export const service = map(
   'write { uri: "https://...", connect: "ocp://127.0.0.1:4037", may: [...] }',
 );
 
-const action = () =>
-  laterChoice('a failure action', ['tempfail', 'skip', 'reject'], ['quarantine', 'spool'], 'a store for mail');
+const action = () => choice('a failure action', ['tempfail', 'skip', 'reject', 'quarantine', 'spool']);
 const REASONS: Readonly<Record<(typeof FAILURE_REASONS)[number] | '*', string>> = {
   timeout: 'It owed an answer for too long.',
   unreachable: 'No server could be reached.',
@@ -83,7 +82,7 @@ export const entry = map(
       .union([action(), map(actions, 'an action, or a map from reason to action', 'write onFailure: tempfail')])
       .prefault('tempfail')
       .describe(
-        'What happens to the mail when the service fails: `tempfail`, `skip` (always marked), `reject`; or a map from reason (timeout, unreachable, crash, invalid, overload, "*") to one of them.',
+        'What happens to the mail when the service fails: `tempfail`, `skip` (always marked), `reject`, `quarantine` (taken and kept aside), `spool` (taken and tried again later); or a map from reason (timeout, unreachable, crash, invalid, overload, "*") to one of them.',
       ),
     timeout: duration().prefault('30s').describe('Runs only while the service owes an answer.'),
   },

@@ -6,8 +6,8 @@
  * will serve is accepted in form and refused by name: a file is never obeyed in part.
  */
 import { z } from 'zod';
-import { DOMAIN, duration, hostPort, name, path, size, uri } from './forms.ts';
-import { count, flag, later, laterChoice, list, map, typeError, word } from './leaf.ts';
+import { DOMAIN, duration, hostPort, name, path, period, size, uri } from './forms.ts';
+import { choice, count, flag, later, list, map, typeError, word } from './leaf.ts';
 import { entry, service } from './schema-services.ts';
 import { listener, route } from './schema-transport.ts';
 
@@ -41,6 +41,32 @@ const limits = map(
   'write limits: { memory: 2MiB }',
 );
 
+const queue = map(
+  {
+    mode: choice('a queue mode', ['inline', 'spool'])
+      .prefault('inline')
+      .describe(
+        '`inline`: the client gets its 250 when the next hop gave one; only mail that one next hop cannot serve is stored. `spool`: every mail is stored before its 250.',
+      ),
+    retry: list(duration(), 'a list of durations', true, 'write retry: [5m, 15m, 1h]')
+      .prefault(['5m', '10m', '20m', '40m', '1h', '2h', '4h'])
+      .describe('Waits before the second, third ... try of a delivery; the last one repeats.'),
+    lifetime: period().prefault('5d').describe('After this a delivery is given up, and its sender told.'),
+    warnAfter: duration().prefault('4h').describe('After this the sender is told of the delay, once.'),
+    perDestination: count('a number of connections', 1, 1000)
+      .prefault(20)
+      .describe('Mails on their way to one next hop at a time.'),
+  },
+  'queue settings',
+  'write queue: { mode: inline }',
+);
+
+const quarantine = map(
+  { keep: period().prefault('30d').describe('How long mail is kept aside before it is removed.') },
+  'quarantine settings',
+  'write quarantine: { keep: 30d }',
+);
+
 export const configSchema = map(
   {
     version: z
@@ -54,9 +80,11 @@ export const configSchema = map(
       .optional()
       .describe("Our name in greeting, EHLO and trace. Default: the machine's own."),
     dataDir: path().prefault('opes-data').describe('Where mails are kept while they are handled.'),
-    store: later(word('a store', 'write sqlite', /^(?:sqlite$|postgres(?:ql)?:)/), 'a store')
-      .optional()
-      .describe('`sqlite` or postgres://... Not yet.'),
+    store: word('a store', 'write sqlite, or postgres://USER@HOST/DATABASE', /^(?:sqlite$|postgres(?:ql)?:\/\/\S+$)/)
+      .prefault('sqlite')
+      .describe(
+        'Where mail is kept that the gateway answers for: `sqlite` (in the data directory), or `postgres://user@host/db` for several gateways.',
+      ),
     listeners: list(
       listener,
       'a list of listeners',
@@ -82,17 +110,8 @@ export const configSchema = map(
       .prefault('4m')
       .describe('From the final dot to our answer, over services and next hop together; then 451.'),
     limits: limits.prefault({}).describe('Bounds on what one mail, and all of them, may take.'),
-    queue: map(
-      {
-        mode: laterChoice('a queue mode', ['inline'], ['spool'], 'a spool')
-          .prefault('inline')
-          .describe('Only `inline` yet.'),
-      },
-      'queue settings',
-      'write queue: { mode: inline }',
-    )
-      .optional()
-      .describe('`inline`: the client gets its 250 when the next hop gave one. `spool`: not yet.'),
+    queue: queue.prefault({}).describe('Mail the gateway answers for, and how long and how often it is tried.'),
+    quarantine: quarantine.prefault({}).describe('Mail that is kept aside for an operator.'),
     console: map(
       {
         address: hostPort().describe('On loopback only: who can open the page sees the mails.'),

@@ -38,13 +38,24 @@ const DURATION_UNITS: ReadonlyMap<string, number> = new Map([
 /** Longer than this no timer of ours may run; `setTimeout` itself ends at 24.8 days and then fires at once. */
 const MAX_DURATION_MS = 7 * 86_400_000;
 
+/** What is written down and looked at now and then has no such bound, but one of sense. */
+const MAX_PERIOD_MS = 3650 * 86_400_000;
+
 /** `250ms`, `30s`, `4m`, as milliseconds. */
 export function readDuration(text: string): Read<number> {
+  const read = readPeriod(text);
+  if ('value' in read && read.value > MAX_DURATION_MS)
+    return { wrong: `${JSON.stringify(text)} is longer than 7 days` };
+  return read;
+}
+
+/** The same for times that no timer runs for, such as how long mail is kept. */
+export function readPeriod(text: string): Read<number> {
   const match = /^(\d{1,9}(?:\.\d{1,3})?) ?(ms|s|m|h|d)$/.exec(text);
   if (match === null) return { wrong: `${JSON.stringify(text)} is not a duration` };
   const ms = Math.round(Number(match[1]) * (DURATION_UNITS.get(match[2] ?? '') ?? 0));
   if (ms < 1) return { wrong: `${JSON.stringify(text)} is no time at all` };
-  if (ms > MAX_DURATION_MS) return { wrong: `${JSON.stringify(text)} is longer than 7 days` };
+  if (ms > MAX_PERIOD_MS) return { wrong: `${JSON.stringify(text)} is longer than ten years` };
   return { value: ms };
 }
 

@@ -18,12 +18,22 @@ import { RecentMailRing } from './record/recent-mails.ts';
 import { NextHops } from './relay/next-hops.ts';
 import { makeRuleEngine, type RuleEngine } from './rules/index.ts';
 import { SessionIds } from './session-ids.ts';
+import { QueueAdaptation } from './spool/adaptation.ts';
+import type { ReportMaker } from './spool/port.ts';
+import { Spool } from './spool/spool.ts';
 
 export interface ListeningAt {
   readonly name: string;
   readonly address: string;
   readonly port: number;
 }
+
+const noReports: ReportMaker = {
+  make: async ({ failed }) => ({
+    mails: [],
+    excepted: new Map(failed.map(({ delivery }) => [delivery.n, 'no reports'])),
+  }),
+};
 
 /**
  * A callout server that says nothing for this long while it has mails is asked (PQ), and given up after as long again. A
@@ -38,6 +48,7 @@ export class Gateway {
   readonly #services: readonly CalloutService[];
   readonly #hops: NextHops;
   readonly #world: MailWorld;
+  readonly #spool: Spool | undefined;
   readonly #ids = new SessionIds();
   readonly #listeners: SmtpListener[] = [];
   #listening: readonly ListeningAt[] = [];
@@ -58,7 +69,7 @@ export class Gateway {
     this.#hops = new NextHops({ helo: options.hostname, connections: limits.nextHopConnections, log });
     const ring = new RecentMailRing(options.recentMails);
     this.recent = ring;
-    this.#world = {
+    const world: Omit<MailWorld, 'spool'> = {
       hostname: options.hostname,
       system: options.system,
       limits,
@@ -66,7 +77,6 @@ export class Gateway {
       deadlineMs: options.deadlineMs,
       dispatcher: new Dispatcher(options.routes, pipelineSteps(options, this.#services), log),
       relay: this.#hops,
-      spool: undefined,
       budget: new MemoryBudget(8 * limits.memoryOctets, limits.memoryOctets),
       spill: new SpillDirectory({ directory: options.spillDir, maxOctets: limits.spillOctets }),
       deadlines,
@@ -77,6 +87,8 @@ export class Gateway {
       keep: options.recentMails > 0 ? (record) => ring.keep(record) : undefined,
       keepOctets: options.recentOctets,
     };
+    this.#spool = openSpool(options, world);
+    this.#world = { ...world, spool: this.#spool };
   }
 
   /** Listens. Rejects, with nothing left open, where a listener cannot (its error says which and why). */
@@ -85,6 +97,7 @@ export class Gateway {
     try {
       for (const service of gateway.#services) service.start();
       await gateway.#listen();
+      gateway.#spool?.start();
       return gateway;
     } catch (error) {
       await gateway.close(0);
@@ -109,6 +122,7 @@ export class Gateway {
   /** No new connections; sessions are told 421 when idle, mails under way end within `drainMs`. */
   async close(drainMs: number): Promise<void> {
     await Promise.all(this.#listeners.map((listener) => listener.close(drainMs)));
+    await this.#spool?.close(drainMs);
     await this.#hops.close(Math.min(drainMs, 1000));
     for (const service of this.#services) service.close();
     this.#ticker.stop();
@@ -131,6 +145,26 @@ export class Gateway {
   #dialog(options: ListenerOptions, connection: SmtpConnection): ServerHandler {
     return new Dialog(this.#world, options, connection, this.#ids.next());
   }
+}
+
+function openSpool(options: GatewayOptions, world: Omit<MailWorld, 'spool'>): Spool | undefined {
+  const { store, queue, listeners } = options;
+  if (store === undefined) return undefined;
+  const { dispatcher, relay, deadlines, wallClock, log, metrics } = world;
+  const adapt = new QueueAdaptation({ ...world, spool: undefined }, listeners);
+  const reports = noReports;
+  return new Spool(queue, {
+    store,
+    dispatcher,
+    relay,
+    reports,
+    adapt,
+    deadlines,
+    wallClock,
+    random: Math.random,
+    log,
+    metrics,
+  });
 }
 
 function pipelineSteps(options: GatewayOptions, services: readonly CalloutService[]): PipelineStep[] {

@@ -4,11 +4,14 @@
  * file is optional because "somebody will fill it in".
  */
 import type { Log, Metrics } from '../base/index.ts';
+import type { Store } from '../store/index.ts';
 
 // --- what the gateway is told -------------------------------------------------------------------------------------
 
 export interface GatewayOptions extends GatewaySettings {
   readonly services: readonly ServiceOptions[];
+  /** Open, and closed by whoever opened it after the gateway; without one all mail is relayed inline, one next hop a mail. */
+  readonly store: Store | undefined;
   readonly log: Log;
   readonly metrics: Metrics;
 }
@@ -22,6 +25,7 @@ export interface GatewaySettings {
   readonly routes: readonly RouteOptions[];
   /** In order; each works on the result of the one before. */
   readonly pipeline: readonly PipelineEntry[];
+  readonly queue: QueueOptions;
   /** From the final dot to our reply, over services and next hop together. */
   readonly deadlineMs: number;
   /** Where content beyond `limits.memoryOctets` goes; exists, mode 0700. */

@@ -15,7 +15,7 @@ export const OPES = process.env['OPES_PROGRAM'] ?? join(ROOT, 'bin', 'opes');
 export const SYSTEM_URI = 'https://gw.test/opes';
 
 export type Config = Readonly<Record<string, unknown>>;
-export type FailureAction = 'tempfail' | 'skip' | 'reject';
+export type FailureAction = 'tempfail' | 'skip' | 'reject' | 'quarantine' | 'spool';
 
 export interface TestService {
   /** Its name for the server; made from the system's where absent. */
@@ -92,8 +92,8 @@ export class Gateway {
     this.folder = folder;
   }
 
-  static async start(configuration: Config): Promise<Gateway> {
-    const folder = scratchFolder('gateway');
+  /** In a folder of its own, or once more in one that a former gateway left. */
+  static async start(configuration: Config, folder = scratchFolder('gateway')): Promise<Gateway> {
     // JSON is YAML.
     const file = join(folder, 'opes.yaml');
     writeFileSync(file, JSON.stringify(configuration, null, 2));

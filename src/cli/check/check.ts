@@ -75,6 +75,7 @@ async function runMail(config: EffectiveConfig, request: CheckRequest): Promise<
     const options = gatewayOptions(
       { ...config, listeners, spillDir, recentOctets: 0 },
       processes.services,
+      undefined,
       NOWHERE,
       silentLog,
     );

@@ -2,17 +2,29 @@
 import { type Log, noMetrics } from '../../base/index.ts';
 import type { EffectiveConfig } from '../../config/index.ts';
 import type { GatewayOptions, ServiceOptions } from '../../gateway/index.ts';
+import type { Store } from '../../store/index.ts';
 
 export function gatewayOptions(
   config: EffectiveConfig,
   services: readonly ServiceOptions[],
+  store: Store | undefined,
   mailbox: { readonly host: string; readonly port: number } | undefined,
   log: Log,
 ): GatewayOptions {
-  const { routes, services: _, console: __, source: ___, file: ____, dataDir: _____, ...settings } = config;
+  const {
+    routes,
+    services: _,
+    console: __,
+    source: ___,
+    file: ____,
+    dataDir: _____,
+    store: ______,
+    ...settings
+  } = config;
   return {
     ...settings,
     services,
+    store,
     log,
     metrics: noMetrics,
     routes: routes.map((route) => {

@@ -6,6 +6,7 @@ import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { type EffectiveConfig, showHostPort } from '../../config/index.ts';
 import { type ConsoleServer, openConsole } from '../../console/index.ts';
 import { Gateway, type GatewayOptions } from '../../gateway/index.ts';
+import { openStore, type Store, StoreError } from '../../store/index.ts';
 import { EXIT, Failure, socketProblem } from '../exit.ts';
 import type { Level } from '../levels.ts';
 import { loadConfig } from '../load.ts';
@@ -46,7 +47,9 @@ async function openAll(config: EffectiveConfig, log: FlushedLog, shutdown: Shutd
   if (mailbox !== undefined) shutdown.add('mailbox', () => mailbox.close());
   const processes = await ServiceProcesses.start(config, log);
   shutdown.add('services', () => processes.stop());
-  const gateway = await openGateway(config, gatewayOptions(config, processes.services, mailbox, log));
+  const store = await openStoreOf(config);
+  shutdown.add('store', () => store.close());
+  const gateway = await openGateway(config, gatewayOptions(config, processes.services, store, mailbox, log));
   shutdown.add('gateway', () => gateway.close(DRAIN_MS));
   const page = config.console === undefined ? undefined : await openPage(config, gateway);
   if (page !== undefined) shutdown.add('console', () => page.close());
@@ -64,6 +67,15 @@ async function openGateway(config: EffectiveConfig, options: GatewayOptions): Pr
     const { address, port } = error as { address?: string; port?: number };
     const place = address === undefined || port === undefined ? 'the listener' : showHostPort({ host: address, port });
     throw asFailure(error, place, config);
+  }
+}
+
+async function openStoreOf({ store }: EffectiveConfig): Promise<Store> {
+  try {
+    return await openStore({ dataDir: store.directory, url: store.url });
+  } catch (error) {
+    if (error instanceof StoreError) throw new Failure(error.message);
+    throw error;
   }
 }
 

@@ -8,6 +8,7 @@ import { addressFacts, mailFacts } from '../dialog/mail-facts.ts';
 import { makeSessionView } from '../dialog/session-view.ts';
 import type { MailPeer, MailWorld } from '../dialog/world.ts';
 import type { CheckReport, CheckRequest, DecisionRecord, ListenerOptions, MailRecord } from '../options.ts';
+import type { SpoolPort } from '../spool/port.ts';
 import { AcceptingRelay } from './accepting-relay.ts';
 
 /** Answers by ticket, and whoever waits for one. */
@@ -38,6 +39,18 @@ class Replies implements MailPeer {
   resumeContent(): void {}
 }
 
+/** A spool that takes every mail and does nothing with it. */
+const takesAll: SpoolPort = {
+  mode: 'inline',
+  isFull: false,
+  accept(acceptance, done) {
+    queueMicrotask(() => {
+      done(undefined);
+      acceptance.dispose();
+    });
+  },
+};
+
 export async function checkMail(
   world: MailWorld,
   listeners: readonly ListenerOptions[],
@@ -55,7 +68,12 @@ export async function checkMail(
     tls: false,
   });
   let record: MailRecord | undefined;
-  const checked: MailWorld = { ...world, relay: new AcceptingRelay(), keep: (kept) => (record = kept) };
+  const checked: MailWorld = {
+    ...world,
+    relay: new AcceptingRelay(),
+    spool: takesAll,
+    keep: (kept) => (record = kept),
+  };
   const decision: DecisionRecord[] = [];
   const routes: CheckReport['routes'][number][] = [];
 

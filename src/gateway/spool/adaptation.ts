@@ -4,7 +4,7 @@
  * end. It goes on with the service that failed; what the services before it did is in the content and in the trace.
  */
 import { isPositive, parseMailArgument, parseRcptArgument, type Reply } from '../../smtp/index.ts';
-import type { StoredDelivery, StoredMail } from '../../store/index.ts';
+import type { StoredMail } from '../../store/index.ts';
 import type { DataVerdict } from '../callouts/chain.ts';
 import { loadHeader } from '../content/compare.ts';
 import { OctetStore } from '../content/index.ts';
@@ -20,7 +20,14 @@ import type { ListenerOptions } from '../options.ts';
 import type { MessageFacts } from '../rules/index.ts';
 import type { ViaEntry } from '../trace/index.ts';
 import { spoolReplies } from './replies.ts';
-import { type DeliveryNotes, mailNotes, notesOf, parametersOf, recipientArgument } from './rows.ts';
+import {
+  type DeliveryNotes,
+  mailNotes,
+  notesOf,
+  parametersOf,
+  type QueuedDelivery,
+  recipientArgument,
+} from './rows.ts';
 import type { AdaptJob, AdaptLane, AdaptResult } from './world.ts';
 
 export class QueueAdaptation implements AdaptLane {
@@ -32,7 +39,7 @@ export class QueueAdaptation implements AdaptLane {
     this.#listeners = listeners;
   }
 
-  keyOf(mail: StoredMail, delivery: StoredDelivery): string {
+  keyOf(mail: StoredMail, delivery: QueuedDelivery): string {
     const sender = parseMailArgument(`<${mail.reversePath}>`);
     const to = parseRcptArgument(recipientArgument(delivery));
     if (sender.kind !== 'got' || to.kind !== 'got') return '';

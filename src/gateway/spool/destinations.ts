@@ -2,6 +2,7 @@
  * Where mail of the spool goes, each place with its own queue: so many transactions at a time, in order, and none for a
  * while after nobody answered there. A place that is down costs one try a while, however many mails wait for it.
  */
+import type { QueueOptions } from '../options.ts';
 import type { Task } from './task.ts';
 
 /** The first pause after nobody answered, doubled each time up to the longest. */
@@ -18,6 +19,7 @@ interface Destination {
 
 export class Destinations {
   readonly #limit: number;
+  readonly #longestMs: number;
   readonly #run: (task: Task) => void;
   readonly #defer: (task: Task, untilMs: number) => void;
   readonly #places = new Map<string, Destination>();
@@ -25,8 +27,14 @@ export class Destinations {
   #active = 0;
 
   /** `run` starts a try and ends with `free`; `defer` takes a task whose destination is known to be down until then. */
-  constructor(limit: number, run: (task: Task) => void, defer: (task: Task, untilMs: number) => void) {
-    this.#limit = limit;
+  constructor(
+    { perDestination, retryMs }: Pick<QueueOptions, 'perDestination' | 'retryMs'>,
+    run: (task: Task) => void,
+    defer: (task: Task, untilMs: number) => void,
+  ) {
+    this.#limit = perDestination;
+    // No place is left alone for longer than a mail of its own would be.
+    this.#longestMs = Math.min(LONGEST_PAUSE_MS, Math.max(...retryMs));
     this.#run = run;
     this.#defer = defer;
   }
@@ -61,7 +69,7 @@ export class Destinations {
       place.deadUntilMs = 0;
     } else if (nowMs >= place.deadUntilMs) {
       // Tries that were under way together are one failure.
-      place.deadUntilMs = nowMs + Math.min(FIRST_PAUSE_MS * 2 ** place.failures, LONGEST_PAUSE_MS);
+      place.deadUntilMs = nowMs + Math.min(FIRST_PAUSE_MS * 2 ** place.failures, this.#longestMs);
       place.failures++;
     }
     this.#next(place, nowMs);

@@ -1,12 +1,12 @@
 /** The operator's line for each try of the spool. */
 import { type Log, printable } from '../../base/index.ts';
-import type { StoredDelivery, StoredMail } from '../../store/index.ts';
-import { mailNotes } from './rows.ts';
+import type { StoredMail } from '../../store/index.ts';
+import { mailNotes, type QueuedDelivery } from './rows.ts';
 import { type Ended, replyText, type Settlement } from './settle.ts';
 
 interface About {
   readonly mail: StoredMail;
-  readonly deliveries: readonly StoredDelivery[];
+  readonly deliveries: readonly QueuedDelivery[];
   readonly nextHop: string | undefined;
 }
 

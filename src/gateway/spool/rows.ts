@@ -4,6 +4,9 @@ import type { Json, NewDelivery, NewMail, StoredDelivery, StoredMail } from '../
 import type { ViaEntry } from '../trace/index.ts';
 import type { Acceptance, Fate, SpooledSession, SpoolRecipient, SpoolVariant } from './port.ts';
 
+/** A delivery as we work on it: its place in the order of acceptance does not matter. */
+export type QueuedDelivery = Omit<StoredDelivery, 'seq'>;
+
 /** `facts` of a stored mail. */
 export interface MailNotes {
   /** The id in trace, reply and log; the stored mail's own has a suffix where a mail has several variants. */
@@ -80,7 +83,7 @@ export function storedMail({ id, acceptedMs, reversePath, params, facts }: NewMa
   return { id, acceptedMs, reversePath, params, facts };
 }
 
-export function storedDeliveries(mail: NewMail): StoredDelivery[] {
+export function storedDeliveries(mail: NewMail): QueuedDelivery[] {
   return mail.deliveries.map((row) => ({
     ...row,
     mail: mail.id,
@@ -94,12 +97,12 @@ export function mailNotes(mail: StoredMail): MailNotes {
   return mail.facts as unknown as MailNotes;
 }
 
-export function notesOf(delivery: StoredDelivery): DeliveryNotes {
+export function notesOf(delivery: QueuedDelivery): DeliveryNotes {
   return delivery.notes as unknown as DeliveryNotes;
 }
 
 /** RCPT's argument: the path, and its parameters behind it. */
-export function recipientArgument({ forwardPath, params }: Pick<StoredDelivery, 'forwardPath' | 'params'>): string {
+export function recipientArgument({ forwardPath, params }: Pick<QueuedDelivery, 'forwardPath' | 'params'>): string {
   let argument = `<${forwardPath}>`;
   for (const [keyword, value] of Object.entries(params))
     argument += value === true ? ` ${keyword}` : ` ${keyword}=${value}`;

@@ -1,8 +1,9 @@
 /** What a try means for the store and for the sender: a pure step from outcomes to changes. */
 
 import type { Reply } from '../../smtp/index.ts';
-import type { Change, StoredDelivery, StoredMail } from '../../store/index.ts';
+import type { Change, StoredMail } from '../../store/index.ts';
 import { nextTryMs } from './backoff.ts';
+import type { QueuedDelivery } from './rows.ts';
 import type { Outcome } from './task.ts';
 
 export interface QueuePlan {
@@ -13,7 +14,7 @@ export interface QueuePlan {
 
 /** One delivery with what came of it. */
 export interface Ended {
-  readonly delivery: StoredDelivery;
+  readonly delivery: QueuedDelivery;
   readonly reply: Reply;
 }
 
@@ -31,7 +32,7 @@ export interface Settlement {
 
 export function settle(
   mail: StoredMail,
-  deliveries: readonly StoredDelivery[],
+  deliveries: readonly QueuedDelivery[],
   outcomes: readonly Outcome[],
   nowMs: number,
   plan: QueuePlan,

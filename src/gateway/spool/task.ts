@@ -1,13 +1,14 @@
 /** What one transaction with one next hop can serve: one content, for recipients at one destination. */
 
 import type { Reply } from '../../smtp/index.ts';
-import type { StoredDelivery, StoredMail } from '../../store/index.ts';
+import type { StoredMail } from '../../store/index.ts';
 import type { Content } from '../content/index.ts';
 import type { RouteOptions } from '../options.ts';
+import type { QueuedDelivery } from './rows.ts';
 
 export interface Task {
   readonly mail: StoredMail;
-  readonly deliveries: readonly StoredDelivery[];
+  readonly deliveries: readonly QueuedDelivery[];
   readonly route: RouteOptions;
   /** Tasks with equal keys share connections, a limit and a fate. */
   readonly destination: string;

@@ -4,7 +4,7 @@
  */
 import { Armed, printable } from '../../base/index.ts';
 import type { Reply } from '../../smtp/index.ts';
-import type { Change, Ending, NewMail, StoredDelivery, StoredMail, Unit } from '../../store/index.ts';
+import type { Change, Ending, NewMail, StoredMail, Unit } from '../../store/index.ts';
 import { Content, FixedOctets } from '../content/index.ts';
 import type { QueueOptions } from '../options.ts';
 import { destinationOf, nextHopName } from '../relay/destination.ts';
@@ -14,7 +14,7 @@ import { contentInMemory, writeAhead } from './intake.ts';
 import { logDeliveries } from './log.ts';
 import type { Reports } from './port.ts';
 import { spoolReplies } from './replies.ts';
-import { notesOf, storedDeliveries, storedMail } from './rows.ts';
+import { notesOf, type QueuedDelivery, storedDeliveries, storedMail } from './rows.ts';
 import { type Settlement, settle } from './settle.ts';
 import { groupBy, Lease, type Outcome, type Task } from './task.ts';
 import { Transaction, type TransactionResult } from './transaction.ts';
@@ -26,7 +26,7 @@ const AGAIN_MS = 2000;
 /** What is being ended, and what is needed to tell its sender. */
 export interface Case {
   readonly mail: StoredMail;
-  readonly deliveries: readonly StoredDelivery[];
+  readonly deliveries: readonly QueuedDelivery[];
   readonly content: Content;
   readonly nextHop: string | undefined;
   readonly cause: 'delivery' | 'content';
@@ -54,7 +54,7 @@ export class Worker {
     this.#world = world;
     this.#events = events;
     this.#places = new Destinations(
-      options.perDestination,
+      options,
       (task) => this.#run(task),
       (task, untilMs) => this.#defer(task, untilMs),
     );
@@ -90,7 +90,7 @@ export class Worker {
   }
 
   /** Deliveries of one mail with one content. `lease` is the caller's. */
-  take(mail: StoredMail, deliveries: readonly StoredDelivery[], content: Content, lease: Lease): void {
+  take(mail: StoredMail, deliveries: readonly QueuedDelivery[], content: Content, lease: Lease): void {
     const lanes = groupBy(deliveries, laneOf);
     const refused = lanes.get('refused');
     if (refused !== undefined) {
@@ -107,7 +107,7 @@ export class Worker {
 
   // --- to the next hop ----------------------------------------------------------------------------------------------
 
-  #relay(mail: StoredMail, deliveries: readonly StoredDelivery[], content: Content, lease: Lease): void {
+  #relay(mail: StoredMail, deliveries: readonly QueuedDelivery[], content: Content, lease: Lease): void {
     const { dispatcher, wallClock } = this.#world;
     for (const [destination, group] of groupBy(deliveries, (one) => destinationOf(dispatcher, one.destination))) {
       const route = dispatcher.routeOf(group[0]?.destination ?? '');
@@ -141,7 +141,7 @@ export class Worker {
 
   // --- through the services -----------------------------------------------------------------------------------------
 
-  #adapt(mail: StoredMail, deliveries: readonly StoredDelivery[], content: Content, lease: Lease): void {
+  #adapt(mail: StoredMail, deliveries: readonly QueuedDelivery[], content: Content, lease: Lease): void {
     for (const group of groupBy(deliveries, (one) => this.#world.adapt.keyOf(mail, one)).values()) {
       const about: Case = { mail, deliveries: group, content, nextHop: undefined, cause: 'content' };
       const own = lease.take();
@@ -185,7 +185,7 @@ export class Worker {
       result.dispose();
       lease.give();
     });
-    const isRefused = ({ n }: StoredDelivery): boolean => result.refused.has(n);
+    const isRefused = ({ n }: QueuedDelivery): boolean => result.refused.has(n);
     const refused = about.deliveries.filter(isRefused);
     if (refused.length > 0) {
       const outcomes = refused.map(({ n }): Outcome => ({ kind: 'failed', reply: result.refused.get(n) as Reply }));
@@ -213,9 +213,9 @@ export class Worker {
   }
 
   /** They are unclaimed then: whoever claims them relays them, and nobody else does. */
-  async #storeAdapted(mail: StoredMail, deliveries: readonly StoredDelivery[], content: Content): Promise<void> {
+  async #storeAdapted(mail: StoredMail, deliveries: readonly QueuedDelivery[], content: Content): Promise<void> {
     const { store, wallClock } = this.#world;
-    const first = deliveries[0] as StoredDelivery;
+    const first = deliveries[0] as QueuedDelivery;
     // A try that was stored and lost its answer must not meet its own name.
     const id = `${mail.id}/a${first.n}.${wallClock()}`;
     const nextMs = wallClock();
@@ -227,7 +227,7 @@ export class Worker {
   }
 
   /** Nobody released it in time. It is in the counters and the log, and nobody is written to: senders of such mail are mostly forged (D19). */
-  #endHeld(mail: StoredMail, held: readonly StoredDelivery[]): void {
+  #endHeld(mail: StoredMail, held: readonly QueuedDelivery[]): void {
     const { log } = this.#world;
     for (const { n, forwardPath, hold } of held)
       log.info('quarantine.expired', { mail: mail.id, n, to: printable(forwardPath), service: hold?.service });
@@ -250,7 +250,7 @@ export class Worker {
       return;
     }
     this.#jobs++;
-    this.#report(about, settlement).then(({ mails, excepted }) => {
+    void this.#report(about, settlement).then(({ mails, excepted }) => {
       for (const { delivery } of settlement.failed) {
         const why = excepted.get(delivery.n);
         if (why !== undefined) log.info('report.none', { mail: about.mail.id, n: delivery.n, why });
@@ -317,7 +317,7 @@ export class Worker {
   }
 }
 
-function ending({ mail, n }: StoredDelivery, as: Ending): Change {
+function ending({ mail, n }: QueuedDelivery, as: Ending): Change {
   return { kind: 'end', mail, n, as };
 }
 
@@ -331,7 +331,7 @@ function caseOf({ mail, deliveries, content, route }: Task): Case {
   return { mail, deliveries, content, nextHop: nextHopName(route), cause: 'delivery' };
 }
 
-function laneOf(delivery: StoredDelivery): 'refused' | 'held' | 'adapt' | 'relay' {
+function laneOf(delivery: QueuedDelivery): 'refused' | 'held' | 'adapt' | 'relay' {
   if (delivery.hold !== undefined) return 'held';
   return notesOf(delivery).refused === undefined ? delivery.lane : 'refused';
 }

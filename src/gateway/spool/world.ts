@@ -1,12 +1,14 @@
 /** What the spool works with, and what works for it. */
+
 import type { Deadlines, Log, Metrics } from '../../base/index.ts';
 import type { Reply } from '../../smtp/index.ts';
-import type { Store, StoredDelivery, StoredMail } from '../../store/index.ts';
+import type { Store, StoredMail } from '../../store/index.ts';
 import type { Content } from '../content/index.ts';
 import type { Dispatcher } from '../dispatch/dispatcher.ts';
 import type { FailureReason } from '../options.ts';
 import type { OpenRelay } from '../relay/open-relay.ts';
 import type { ReportMaker } from './port.ts';
+import type { QueuedDelivery } from './rows.ts';
 
 export interface SpoolWorld {
   readonly store: Store;
@@ -25,7 +27,7 @@ export interface SpoolWorld {
 /** Services that run without the client: on what was taken in spite of their failure, or released by an operator. */
 export interface AdaptLane {
   /** Deliveries of a mail with equal keys meet the same services, and share a run. */
-  keyOf(mail: StoredMail, delivery: StoredDelivery): string;
+  keyOf(mail: StoredMail, delivery: QueuedDelivery): string;
   /** `done` is called once, later. The octets of the job may be read until then. */
   run(job: AdaptJob, done: (result: AdaptResult) => void): void;
 }
@@ -33,7 +35,7 @@ export interface AdaptLane {
 /** Deliveries of one mail with one content, which meet the same services. */
 export interface AdaptJob {
   readonly mail: StoredMail;
-  readonly deliveries: readonly StoredDelivery[];
+  readonly deliveries: readonly QueuedDelivery[];
   readonly content: Content;
 }
 

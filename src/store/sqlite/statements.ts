@@ -4,7 +4,31 @@ import type Database from 'better-sqlite3';
 const ONE = 'mail = (select seq from mail where id = ?) and n = ?';
 const FREE = 'owner = null, lease_ms = 0';
 
-export function prepare(db: Database.Database) {
+type Name =
+  | 'count'
+  | 'mail'
+  | 'delivery'
+  | 'content'
+  | 'chunk'
+  | 'grow'
+  | 'seal'
+  | 'bind'
+  | 'isBound'
+  | 'discardContent'
+  | 'discardChunks'
+  | 'end'
+  | 'endMail'
+  | 'endContents'
+  | 'endChunks'
+  | 'retry'
+  | 'hold'
+  | 'queue'
+  | 'release'
+  | 'begin'
+  | 'commit'
+  | 'rollback';
+
+export function prepare(db: Database.Database): Readonly<Record<Name, Database.Statement>> {
   return {
     mail: db.prepare('insert into mail (seq, id, accepted_ms, reverse_path, params, facts) values (?, ?, ?, ?, ?, ?)'),
     delivery: db.prepare(
