@@ -14,14 +14,14 @@ export const de: ReportTexts = {
   more: '... und {count} weitere; der zweite Teil dieses Berichts nennt alle.',
   why: {
     refused: 'Der Mailserver {server} hat sie abgelehnt.',
-    expired: 'Kein Mailserver hat sie rechtzeitig angenommen. Zuletzt gefragt wurde {server}.',
+    expired: 'Kein Mailserver hat sie rechtzeitig angenommen.',
     service: 'Ein Dienst, der bei {host} E-Mails prüft, hat sie abgelehnt (OPES-Verarbeitung).',
     'service-failed':
       'Ein Dienst, der bei {host} jede E-Mail prüfen muss, hat nicht rechtzeitig gearbeitet (OPES-Verarbeitung).',
     'cannot-carry': 'Der Mailserver {server} kann E-Mails dieser Art nicht annehmen.',
     'no-route': 'Für diese Adresse gibt es keinen Mailserver.',
     loop: 'Die E-Mail ist zwischen Mailservern im Kreis gelaufen.',
-    delayed: 'Der Mailserver {server} hat sie noch nicht angenommen. Wir versuchen es weiter bis {until}.',
+    delayed: 'Noch hat sie kein Mailserver angenommen. Wir versuchen es weiter bis {until}.',
     delivered: 'Sie wurde zugestellt.',
     relayed: 'Sie wurde an {server} weitergegeben; von dort kommen keine Berichte dieser Art.',
     expanded: 'Sie wurde an die Adressen weitergegeben, die hinter dieser stehen.',

@@ -14,14 +14,14 @@ export const es: ReportTexts = {
   more: '... y {count} más; la segunda parte de este informe los nombra a todos.',
   why: {
     refused: 'El servidor de correo {server} lo ha rechazado.',
-    expired: 'Ningún servidor de correo lo ha aceptado a tiempo. El último consultado fue {server}.',
+    expired: 'Ningún servidor de correo lo ha aceptado a tiempo.',
     service: 'Un servicio que examina el correo en {host} lo ha rechazado (tratamiento OPES).',
     'service-failed':
       'Un servicio que debe examinar todo el correo en {host} no ha funcionado a tiempo (tratamiento OPES).',
     'cannot-carry': 'El servidor de correo {server} no puede aceptar un mensaje de este tipo.',
     'no-route': 'No hay ningún servidor de correo para esta dirección.',
     loop: 'El mensaje ha dado vueltas entre servidores de correo.',
-    delayed: 'El servidor de correo {server} todavía no lo ha aceptado. Seguiremos intentándolo hasta el {until}.',
+    delayed: 'Ningún servidor de correo lo ha aceptado todavía. Seguiremos intentándolo hasta el {until}.',
     delivered: 'Se ha entregado.',
     relayed: 'Se ha pasado a {server}, que no envía informes de este tipo.',
     expanded: 'Se ha pasado a las direcciones que hay detrás de esta.',

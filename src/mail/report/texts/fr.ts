@@ -14,14 +14,14 @@ export const fr: ReportTexts = {
   more: '... et {count} autres ; la deuxième partie de ce rapport les nomme tous.',
   why: {
     refused: 'Le serveur de messagerie {server} l’a refusé.',
-    expired: 'Aucun serveur de messagerie ne l’a accepté à temps. Le dernier contacté était {server}.',
+    expired: 'Aucun serveur de messagerie ne l’a accepté à temps.',
     service: 'Un service qui examine le courrier chez {host} l’a refusé (traitement OPES).',
     'service-failed':
       'Un service qui doit examiner tout le courrier chez {host} n’a pas fonctionné à temps (traitement OPES).',
     'cannot-carry': 'Le serveur de messagerie {server} ne peut pas accepter un message de ce type.',
     'no-route': 'Il n’y a pas de serveur de messagerie pour cette adresse.',
     loop: 'Le message a tourné en rond entre des serveurs de messagerie.',
-    delayed: 'Le serveur de messagerie {server} ne l’a pas encore accepté. Nous réessayons jusqu’au {until}.',
+    delayed: 'Aucun serveur de messagerie ne l’a encore accepté. Nous réessayons jusqu’au {until}.',
     delivered: 'Il a été remis.',
     relayed: 'Il a été transmis à {server}, qui n’envoie pas de rapports de ce type.',
     expanded: 'Il a été transmis aux adresses que celle-ci représente.',

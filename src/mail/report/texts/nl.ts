@@ -14,14 +14,14 @@ export const nl: ReportTexts = {
   more: '... en nog {count}; het tweede deel van dit bericht noemt ze allemaal.',
   why: {
     refused: 'De mailserver {server} heeft de e-mail geweigerd.',
-    expired: 'Geen mailserver heeft de e-mail op tijd aangenomen. Als laatste is {server} gevraagd.',
+    expired: 'Geen mailserver heeft de e-mail op tijd aangenomen.',
     service: 'Een dienst die bij {host} e-mail controleert, heeft de e-mail geweigerd (OPES-verwerking).',
     'service-failed':
       'Een dienst die bij {host} alle e-mail moet controleren, heeft niet op tijd gewerkt (OPES-verwerking).',
     'cannot-carry': 'De mailserver {server} kan e-mail van deze soort niet aannemen.',
     'no-route': 'Voor dit adres is er geen mailserver.',
     loop: 'De e-mail is tussen mailservers in een kring rondgegaan.',
-    delayed: 'De mailserver {server} heeft de e-mail nog niet aangenomen. We blijven het proberen tot {until}.',
+    delayed: 'Nog geen mailserver heeft de e-mail aangenomen. We blijven het proberen tot {until}.',
     delivered: 'De e-mail is bezorgd.',
     relayed: 'De e-mail is doorgegeven aan {server}; die stuurt geen berichten van deze soort.',
     expanded: 'De e-mail is doorgegeven aan de adressen achter dit adres.',
