@@ -68,6 +68,11 @@ export function resolve(raw: RawConfig, context: ResolveContext): { config: Effe
       perDestination: raw.queue.perDestination,
       keepMs: raw.quarantine.keep,
     },
+    reports: {
+      ...raw.reports,
+      languages: [...new Set(raw.reports.languages)],
+      postmaster: raw.reports.postmaster,
+    },
     recentMails: raw.console === undefined ? 0 : raw.console.keep,
     recentOctets: showMail ? SHOWN_OCTETS : 0,
     console: raw.console === undefined ? undefined : { ...raw.console.address, showMail },

@@ -6,17 +6,19 @@
  * will serve is accepted in form and refused by name: a file is never obeyed in part.
  */
 import { z } from 'zod';
+import { REPORT_LANGUAGES } from '../gateway/options.ts';
 import { DOMAIN, duration, hostPort, name, path, period, size, uri } from './forms.ts';
 import { choice, count, flag, later, list, map, typeError, word } from './leaf.ts';
 import { entry, service } from './schema-services.ts';
 import { listener, route } from './schema-transport.ts';
 
+const mailAddress = () =>
+  word('an address', 'write a mail address, such as postmaster@example.com', /^[^\s@<>"]+@[^\s@<>"]+$/);
+
 const system = map(
   {
     uri: uri().describe('Our identity in OPES-System: a page of yours that tells what is done to mail here.'),
-    contact: word('an address', 'write a mail address, such as postmaster@example.com', /^[^\s@<>"]+@[^\s@<>"]+$/)
-      .optional()
-      .describe('Whom to write to about what was done to a mail.'),
+    contact: mailAddress().optional().describe('Whom to write to about what was done to a mail.'),
     privacyPolicy: uri().optional().describe('The privacy statement of this system.'),
   },
   'a description of this system',
@@ -67,6 +69,29 @@ const quarantine = map(
   'write quarantine: { keep: 30d }',
 );
 
+const reports = map(
+  {
+    languages: list(choice('a language', REPORT_LANGUAGES), 'a list of languages', true, 'write languages: [en]')
+      .prefault(['en'])
+      .describe(
+        "In which reports are written, one behind the other; where a mail tells its sender's language (Accept-Language, Content-Language), in that one.",
+      ),
+    returnContent: choice('a way to return mail', ['headers', 'full'])
+      .prefault('headers')
+      .describe(
+        'What comes back of a mail whose sender did not say (RET). `full` and RET=FULL only serve authenticated or aligned senders, and mails up to 256 KiB.',
+      ),
+    postmaster: mailAddress()
+      .optional()
+      .describe('Who is told of undelivered mail that has no sender to tell (`MAIL FROM:<>`). Without it, the log is.'),
+    perSenderPerHour: count('a number of reports', 1, 10_000)
+      .prefault(20)
+      .describe('Reports to one address in an hour; those beyond are counted and logged.'),
+  },
+  'report settings',
+  'write reports: { languages: [en] }',
+);
+
 export const configSchema = map(
   {
     version: z
@@ -112,6 +137,7 @@ export const configSchema = map(
     limits: limits.prefault({}).describe('Bounds on what one mail, and all of them, may take.'),
     queue: queue.prefault({}).describe('Mail the gateway answers for, and how long and how often it is tried.'),
     quarantine: quarantine.prefault({}).describe('Mail that is kept aside for an operator.'),
+    reports: reports.prefault({}).describe('How senders are told of mail that we accepted and could not deliver.'),
     console: map(
       {
         address: hostPort().describe('On loopback only: who can open the page sees the mails.'),

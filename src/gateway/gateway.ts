@@ -2,6 +2,8 @@
  * The gateway: listeners before, next hops behind, callout services beside, and what all mails share in between. Opened from
  * plain options, closed by draining: no new mail, the mails under way to their end within a bound.
  */
+
+import { randomBytes } from 'node:crypto';
 import { mailLimits } from '../mail/index.ts';
 import { ProcessorChannel } from '../ocp/index.ts';
 import { type ServerHandler, type SmtpConnection, SmtpListener } from '../smtp/index.ts';
@@ -11,15 +13,23 @@ import { MemoryBudget } from './content/index.ts';
 import { Dialog } from './dialog/dialog.ts';
 import type { MailWorld } from './dialog/world.ts';
 import { Dispatcher, type PipelineStep } from './dispatch/dispatcher.ts';
+import { ReportDecider } from './dsn/index.ts';
 import { SpillDirectory } from './fs/spill-files.ts';
 import { startTicker, type Ticker } from './net/ticker.ts';
-import type { CheckReport, CheckRequest, GatewayOptions, ListenerOptions, RecentMails } from './options.ts';
+import type {
+  CheckReport,
+  CheckRequest,
+  GatewayOptions,
+  ListenerOptions,
+  RecentMails,
+  ServiceOptions,
+} from './options.ts';
 import { RecentMailRing } from './record/recent-mails.ts';
 import { NextHops } from './relay/next-hops.ts';
 import { makeRuleEngine, type RuleEngine } from './rules/index.ts';
 import { SessionIds } from './session-ids.ts';
 import { QueueAdaptation } from './spool/adaptation.ts';
-import type { ReportMaker } from './spool/port.ts';
+import { type NamedService, Reporter } from './spool/reporter.ts';
 import { Spool } from './spool/spool.ts';
 
 export interface ListeningAt {
@@ -27,13 +37,6 @@ export interface ListeningAt {
   readonly address: string;
   readonly port: number;
 }
-
-const noReports: ReportMaker = {
-  make: async ({ failed }) => ({
-    mails: [],
-    excepted: new Map(failed.map(({ delivery }) => [delivery.n, 'no reports'])),
-  }),
-};
 
 /**
  * A callout server that says nothing for this long while it has mails is asked (PQ), and given up after as long again. A
@@ -152,7 +155,16 @@ function openSpool(options: GatewayOptions, world: Omit<MailWorld, 'spool'>): Sp
   if (store === undefined) return undefined;
   const { dispatcher, relay, deadlines, wallClock, log, metrics } = world;
   const adapt = new QueueAdaptation({ ...world, spool: undefined }, listeners);
-  const reports = noReports;
+  const reports = new Reporter(new ReportDecider(options.reports, log, metrics), {
+    hostname: options.hostname,
+    system: options.system,
+    reports: options.reports,
+    headerOctets: options.limits.headerOctets,
+    lifetimeMs: queue.lifetimeMs,
+    serviceOf: (name) => namedService(options.services, name),
+    wallClock,
+    nonce: () => randomBytes(12).toString('hex'),
+  });
   return new Spool(queue, {
     store,
     dispatcher,
@@ -165,6 +177,11 @@ function openSpool(options: GatewayOptions, world: Omit<MailWorld, 'spool'>): Sp
     log,
     metrics,
   });
+}
+
+function namedService(services: readonly ServiceOptions[], name: string): NamedService | undefined {
+  const service = services.find((one) => one.name === name);
+  return service && { uri: service.uri, isBypassable: service.bypassable === 'allowed' };
 }
 
 function pipelineSteps(options: GatewayOptions, services: readonly CalloutService[]): PipelineStep[] {

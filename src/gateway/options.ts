@@ -4,7 +4,10 @@
  * file is optional because "somebody will fill it in".
  */
 import type { Log, Metrics } from '../base/index.ts';
+import type { ReportLanguage } from '../mail/index.ts';
 import type { Store } from '../store/index.ts';
+
+export { REPORT_LANGUAGES } from '../mail/index.ts';
 
 // --- what the gateway is told -------------------------------------------------------------------------------------
 
@@ -31,6 +34,7 @@ export interface GatewaySettings {
   /** Where content beyond `limits.memoryOctets` goes; exists, mode 0700. */
   readonly spillDir: string;
   readonly limits: GatewayLimits;
+  readonly reports: ReportOptions;
   /** How many of the last mails are kept in memory for the console; 0: none. */
   readonly recentMails: number;
   /** Of each of them, how many octets of the mail as it came and as it left. */
@@ -58,6 +62,17 @@ export interface SystemOptions {
   readonly uri: string;
   readonly contact: string | undefined;
   readonly privacyPolicy: string | undefined;
+}
+
+/** Reports on mail that was accepted and did not arrive (RFC 3464). */
+export interface ReportOptions {
+  /** Where the mail does not tell its sender's; at least one. */
+  readonly languages: readonly ReportLanguage[];
+  /** What comes back where the sender did not say; never more than the header to a sender who may be forged. */
+  readonly returnContent: 'headers' | 'full';
+  /** Who is told of failures that nobody else may be told of: those of mail with a null reverse-path. */
+  readonly postmaster: string | undefined;
+  readonly perSenderPerHour: number;
 }
 
 export type Side = 'sender' | 'recipient';

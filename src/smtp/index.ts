@@ -24,6 +24,19 @@ export type {
 export { ReplyParser } from './client/reply-parser.ts';
 export { type ClientOptions, type ClientOut, ClientSession } from './client/session.ts';
 export { DotStuffer } from './client/stuffing.ts';
+export {
+  type DsnMailParameters,
+  type DsnRcptParameters,
+  decodeXtext,
+  encodeUtf8Address,
+  encodeXtext,
+  type NotifyOn,
+  type OriginalRecipient,
+  parseDsnMail,
+  parseDsnRcpt,
+  writeDsnMail,
+  writeDsnRcpt,
+} from './dsn.ts';
 export { type ReplyLimits, replyLimits, type ServerLimits, serverLimits } from './limits.ts';
 export { SmtpConnection, type TlsInfo } from './net/connection.ts';
 export { SmtpListener, type SmtpListenerOptions } from './net/listener.ts';

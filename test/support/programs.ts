@@ -14,6 +14,7 @@ const PACKAGE_OF = {
   'smtp-sink': 'postfix',
   swaks: 'swaks',
   chromium: 'chromium',
+  python3: 'python3',
 } as const;
 export type Program = keyof typeof PACKAGE_OF;
 

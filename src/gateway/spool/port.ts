@@ -63,6 +63,8 @@ export interface SpoolRecipient {
   /** RCPT's argument: the path in brackets, with parameters behind it. */
   readonly argument: string;
   readonly domain: string;
+  /** The address as the client named it, where a service made another of it. */
+  readonly named: string | undefined;
   readonly fate: Fate;
 }
 
@@ -71,11 +73,11 @@ export type Fate =
   | { readonly kind: 'deliver' }
   | { readonly kind: 'hold'; readonly service: string; readonly reason: FailureReason | 'refused' }
   /** Refused by a service when others were not: reported to the sender (design D19). */
-  | { readonly kind: 'refused'; readonly reply: Reply };
+  | { readonly kind: 'refused'; readonly service: string; readonly reply: Reply };
 
-/** Tells senders what became of their mail (RFC 3464). Made in `gateway/dsn`. */
+/** Tells senders what became of their mail (RFC 3464): decisions of `gateway/dsn`, built and ready for the store. */
 export interface ReportMaker {
-  /** The reports on deliveries of one mail that ended, or were found late, in one try. */
+  /** On deliveries of one mail that ended, or were found late, in one try. */
   make(event: ReportEvent): Promise<Reports>;
 }
 
@@ -84,12 +86,10 @@ export interface ReportEvent {
   readonly delivered: readonly Ended[];
   readonly failed: readonly Ended[];
   readonly delayed: readonly Ended[];
-  /** The message, or what of it is there. */
+  /** The message, as it goes back in part. */
   readonly content: Content;
-  /** Where the recipients' mail was going. */
+  /** Where it was going; undefined where no hop was asked. */
   readonly nextHop: string | undefined;
-  /** Why they failed: `content` where a service refused what it was shown, which only a known sender is told (D19). */
-  readonly cause: 'delivery' | 'content';
 }
 
 export interface Reports {
@@ -97,4 +97,6 @@ export interface Reports {
   readonly mails: readonly NewMail[];
   /** Failed deliveries nobody is told of, by number, and why. */
   readonly excepted: ReadonlyMap<number, string>;
+  /** Verdicts on content that may not be told to a sender who may be forged: kept aside (D19). */
+  readonly held: ReadonlySet<number>;
 }

@@ -40,6 +40,7 @@ export class Spool implements SpoolPort, Deadline {
   /** Mails being stored, and a poll under way. */
   #jobs = 0;
   #isPolling = false;
+  #pollAgain = false;
   #isClosing = false;
   #whenIdle: (() => void) | undefined;
 
@@ -151,6 +152,8 @@ export class Spool implements SpoolPort, Deadline {
   onDeadline(): void {
     if (this.#isClosing) return;
     this.#world.deadlines.arm(this.#poll, POLL_MS);
+    // What became due behind the back of a poll is looked for when it has ended.
+    this.#pollAgain = this.#isPolling;
     if (this.#isPolling) return;
     this.#isPolling = true;
     this.#jobs++;
@@ -158,6 +161,7 @@ export class Spool implements SpoolPort, Deadline {
       .catch((error: Error) => this.#world.log.error('spool.claim-failed', { error: error.message }))
       .finally(() => {
         this.#isPolling = false;
+        if (this.#pollAgain) this.onDeadline();
         this.#jobDone();
       });
   }

@@ -18,7 +18,7 @@ import { notesOf, type QueuedDelivery, storedDeliveries, storedMail } from './ro
 import { type Settlement, settle } from './settle.ts';
 import { groupBy, Lease, type Outcome, type Task } from './task.ts';
 import { Transaction, type TransactionResult } from './transaction.ts';
-import type { AdaptResult, SpoolWorld } from './world.ts';
+import type { AdaptResult, Refusal, SpoolWorld } from './world.ts';
 
 /** After a unit that says how deliveries ended could not be stored. */
 const AGAIN_MS = 2000;
@@ -29,7 +29,6 @@ export interface Case {
   readonly deliveries: readonly QueuedDelivery[];
   readonly content: Content;
   readonly nextHop: string | undefined;
-  readonly cause: 'delivery' | 'content';
 }
 
 export interface WorkerEvents {
@@ -94,8 +93,8 @@ export class Worker {
     const lanes = groupBy(deliveries, laneOf);
     const refused = lanes.get('refused');
     if (refused !== undefined) {
-      const outcomes = refused.map((one): Outcome => ({ kind: 'failed', reply: notesOf(one).refused as Reply }));
-      this.#end({ mail, deliveries: refused, content, nextHop: undefined, cause: 'content' }, outcomes, lease.take());
+      const outcomes = refused.map(refusedAtEntry);
+      this.#end({ mail, deliveries: refused, content, nextHop: undefined }, outcomes, lease.take());
     }
     const held = lanes.get('held');
     if (held !== undefined) this.#endHeld(mail, held);
@@ -115,7 +114,7 @@ export class Worker {
         this.#places.push({ mail, deliveries: group, route, destination, content, lease: lease.take() }, wallClock());
       else {
         const outcomes = group.map((): Outcome => ({ kind: 'later', reply: spoolReplies.noRoute }));
-        const about: Case = { mail, deliveries: group, content, nextHop: undefined, cause: 'delivery' };
+        const about: Case = { mail, deliveries: group, content, nextHop: undefined };
         this.#end(about, outcomes, lease.take());
       }
     }
@@ -143,7 +142,7 @@ export class Worker {
 
   #adapt(mail: StoredMail, deliveries: readonly QueuedDelivery[], content: Content, lease: Lease): void {
     for (const group of groupBy(deliveries, (one) => this.#world.adapt.keyOf(mail, one)).values()) {
-      const about: Case = { mail, deliveries: group, content, nextHop: undefined, cause: 'content' };
+      const about: Case = { mail, deliveries: group, content, nextHop: undefined };
       const own = lease.take();
       this.#jobs++;
       this.#world.adapt.run(about, (result) => {
@@ -154,29 +153,35 @@ export class Worker {
   }
 
   #adapted(about: Case, result: AdaptResult, lease: Lease): void {
-    const { mail, deliveries } = about;
+    const { deliveries } = about;
     switch (result.kind) {
       case 'release':
         this.#released(about, result, lease);
         return;
       case 'refused':
-      case 'later': {
-        const kind = result.kind === 'refused' ? 'failed' : 'later';
         this.#end(
           about,
-          deliveries.map((): Outcome => ({ kind, reply: result.reply })),
+          deliveries.map((): Outcome => ({ kind: 'failed', reply: result.reply, by: result.by })),
           lease,
         );
         return;
-      }
+      case 'later':
+        this.#end(
+          about,
+          deliveries.map((): Outcome => ({ kind: 'later', reply: result.reply })),
+          lease,
+        );
+        return;
       case 'hold': {
-        const nowMs = this.#world.wallClock();
-        const hold = { service: result.service, reason: result.reason, heldMs: nowMs };
-        const expiresMs = nowMs + this.#options.keepMs;
-        const changes = deliveries.map(({ n }): Change => ({ kind: 'hold', mail: mail.id, n, hold, expiresMs }));
+        const changes = deliveries.map((one) => this.#hold(one, result.service, result.reason));
         this.#commit({ changes }, () => lease.give());
       }
     }
+  }
+
+  #hold({ mail, n }: QueuedDelivery, service: string, reason: string): Change {
+    const heldMs = this.#world.wallClock();
+    return { kind: 'hold', mail, n, hold: { service, reason, heldMs }, expiresMs: heldMs + this.#options.keepMs };
   }
 
   /** The result is stored before it goes on: a crash must not run services with side effects again. */
@@ -188,8 +193,11 @@ export class Worker {
     const isRefused = ({ n }: QueuedDelivery): boolean => result.refused.has(n);
     const refused = about.deliveries.filter(isRefused);
     if (refused.length > 0) {
-      const outcomes = refused.map(({ n }): Outcome => ({ kind: 'failed', reply: result.refused.get(n) as Reply }));
-      this.#end({ ...about, deliveries: refused, cause: 'delivery' }, outcomes, both.take());
+      const outcomes = refused.map(({ n }): Outcome => {
+        const { reply, by } = result.refused.get(n) as Refusal;
+        return { kind: 'failed', reply, ...(by && { by }) };
+      });
+      this.#end({ ...about, deliveries: refused }, outcomes, both.take());
     }
     const rest = about.deliveries.filter((one) => !isRefused(one));
     if (rest.length === 0) {
@@ -250,11 +258,10 @@ export class Worker {
       return;
     }
     this.#jobs++;
-    void this.#report(about, settlement).then(({ mails, excepted }) => {
-      for (const { delivery } of settlement.failed) {
-        const why = excepted.get(delivery.n);
-        if (why !== undefined) log.info('report.none', { mail: about.mail.id, n: delivery.n, why });
-        changes.push(ending(delivery, why === undefined ? 'reported' : 'excepted'));
+    void this.#report(about, settlement).then(({ mails, excepted, held }) => {
+      for (const { delivery, by } of settlement.failed) {
+        if (held.has(delivery.n)) changes.push(this.#hold(delivery, by?.service ?? '', 'refused'));
+        else changes.push(ending(delivery, excepted.has(delivery.n) ? 'excepted' : 'reported'));
       }
       this.#commit({ mails, changes }, () => {
         lease.give();
@@ -270,10 +277,8 @@ export class Worker {
       return await this.#world.reports.make({ ...about, ...settlement });
     } catch (error) {
       this.#world.log.error('report.failed', { mail: about.mail.id, error: String(error) });
-      return {
-        mails: [],
-        excepted: new Map(settlement.failed.map(({ delivery }) => [delivery.n, 'it cannot be made'])),
-      };
+      const excepted = new Map(settlement.failed.map(({ delivery }) => [delivery.n, 'it cannot be made']));
+      return { mails: [], excepted, held: new Set() };
     }
   }
 
@@ -327,8 +332,14 @@ function wantsReport({ delivered, failed, delayed }: Settlement): boolean {
   return delivered.some(({ delivery }) => delivery.params['NOTIFY'] !== undefined);
 }
 
+function refusedAtEntry(delivery: QueuedDelivery): Outcome {
+  const { refused, service } = notesOf(delivery);
+  const by = { service: service ?? '', because: 'verdict', isOnContent: true } as const;
+  return { kind: 'failed', reply: refused as Reply, by };
+}
+
 function caseOf({ mail, deliveries, content, route }: Task): Case {
-  return { mail, deliveries, content, nextHop: nextHopName(route), cause: 'delivery' };
+  return { mail, deliveries, content, nextHop: nextHopName(route) };
 }
 
 function laneOf(delivery: QueuedDelivery): 'refused' | 'held' | 'adapt' | 'relay' {

@@ -9,6 +9,7 @@ import type { FailureReason } from '../options.ts';
 import type { OpenRelay } from '../relay/open-relay.ts';
 import type { ReportMaker } from './port.ts';
 import type { QueuedDelivery } from './rows.ts';
+import type { Blocker } from './task.ts';
 
 export interface SpoolWorld {
   readonly store: Store;
@@ -39,16 +40,21 @@ export interface AdaptJob {
   readonly content: Content;
 }
 
+export interface Refusal {
+  readonly reply: Reply;
+  readonly by: Blocker | undefined;
+}
+
 export type AdaptResult =
   | {
       readonly kind: 'release';
       /** With our trace block; by reference to the job's octets and to some of its own. */
       readonly content: Content;
       /** Recipients that were refused one by one, by delivery number. */
-      readonly refused: ReadonlyMap<number, Reply>;
+      readonly refused: ReadonlyMap<number, Refusal>;
       /** Its own octets are needed no more. */
       readonly dispose: () => void;
     }
-  | { readonly kind: 'refused'; readonly reply: Reply }
+  | { readonly kind: 'refused'; readonly reply: Reply; readonly by: Blocker }
   | { readonly kind: 'later'; readonly reply: Reply }
   | { readonly kind: 'hold'; readonly service: string; readonly reason: FailureReason };

@@ -30,7 +30,7 @@ export interface SmtpListenerOptions {
   /** Nothing but EHLO, NOOP, STARTTLS and QUIT before TLS. */
   readonly requireTls?: boolean;
   /** What else the session shall announce or not. */
-  readonly extensions?: Partial<Pick<ServerOptions, 'eightBitMime' | 'smtpUtf8' | 'chunking'>>;
+  readonly extensions?: Partial<Pick<ServerOptions, 'eightBitMime' | 'smtpUtf8' | 'chunking' | 'dsn'>>;
   /** The handler calls `connection.greet()` when it knows enough of the peer; else the greeting is sent at once. */
   readonly isGreetingHeld?: boolean;
   /** Ticked by the caller; else the listener has its own timer. */
