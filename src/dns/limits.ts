@@ -9,6 +9,10 @@ export interface DnsLimits {
   readonly rounds: number;
   /** One question in all: waiting for its turn, every server, TCP. */
   readonly deadlineMs: number;
+  /** A name with all its aliases. */
+  readonly resolveMs: number;
+  /** The hosts of a domain: many names, one after the other where preferences differ. A client waits 5 minutes for its RCPT, and a host must still be tried. */
+  readonly lookupMs: number;
   /** Questions on the wire at once: more than this and a resolver of usual size drops some. */
   readonly parallel: number;
   /** Questions that wait for their turn. Beyond it they would only end later with the same failure. */
@@ -49,6 +53,8 @@ export const DNS_LIMITS: DnsLimits = {
   attemptMs: 2000,
   rounds: 2,
   deadlineMs: 10_000,
+  resolveMs: 20_000,
+  lookupMs: 45_000,
   parallel: 100,
   waiting: 1000,
   udpOctets: 1232,

@@ -200,3 +200,14 @@ test('a host is secure where MX and addresses are; its aliases lead to its canon
     assert.equal(found.isSecure, authentic.test('MX d.example'));
   }
 });
+
+test('a domain whose servers are slow has a deadline in all', async () => {
+  const zone: Zone = { 'd.example': ['MX 10 a.example', 'MX 20 b.example', 'MX 30 c.example'] };
+  const lie: DnsScript['lie'] = (heard) => (heard.type === 'MX' ? undefined : { kind: 'silent' });
+  const slow = { attemptMs: 60_000, deadlineMs: 60_000 };
+  const all = await lookup('d.example', { zone, lie }, { ...slow, resolveMs: 60_000, lookupMs: 100 });
+  assert.deepEqual(all.found, { kind: 'failed', detail: 'the look-ups took too long' });
+  const one = await lookup('d.example', { zone, lie }, { ...slow, resolveMs: 20 });
+  assert.ok(one.found.kind === 'failed');
+  assert.match(one.found.detail, /^a\.example: A+ a\.example: too slow$/);
+});

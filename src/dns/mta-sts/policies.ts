@@ -41,7 +41,7 @@ const KEEP_MS = 31_557_600_000;
 
 export class StsPolicies {
   readonly #resolver: Resolve;
-  readonly #fetch: FetchPolicy;
+  readonly #fetchFile: FetchPolicy;
   readonly #clock: MonotonicClock;
   readonly #known: Cache<Known>;
   /** Why a fetch failed, by domain and id: another id may be tried at once. */
@@ -50,7 +50,7 @@ export class StsPolicies {
 
   constructor(resolver: Resolve, fetch: FetchPolicy, clock: MonotonicClock) {
     this.#resolver = resolver;
-    this.#fetch = fetch;
+    this.#fetchFile = fetch;
     this.#clock = clock;
     this.#known = new Cache(clock, MAX_DOMAINS, MAX_DOMAINS);
     this.#pauses = new Cache(clock, MAX_DOMAINS, MAX_DOMAINS);
@@ -101,7 +101,7 @@ export class StsPolicies {
 
   /** Or why not, in words for a log. */
   async #fetchPolicy(domain: Domain): Promise<StsPolicy | string> {
-    const fetched = await this.#fetch(domain);
+    const fetched = await this.#fetchFile(domain);
     if (fetched.kind === 'failed') return `policy of ${domain}: ${fetched.detail}`;
     const read = parseStsPolicy(fetched.octets);
     return read.kind === 'policy' ? read.policy : `policy of ${domain}: breaks the rule ${read.rule}`;

@@ -4,11 +4,14 @@ import { DNS_LIMITS, type DnsLimits } from '../limits.ts';
 import { lookupMail, type MailHost, type MailLookup, type Self } from '../mail-hosts.ts';
 import { type StsLookup, StsPolicies } from '../mta-sts/policies.ts';
 import type { Domain } from '../names.ts';
-import { Resolver } from '../resolver.ts';
+import { type Resolve, Resolver } from '../resolver.ts';
 import { lookupTlsa, type TlsaLookup } from '../tlsa.ts';
 import { type HttpsPolicyOptions, httpsPolicies } from './https-policy.ts';
 import { type DnsServer, systemServers } from './servers.ts';
 import { DnsTransport } from './transport.ts';
+import { resolveWithin, within } from './within.ts';
+
+const TOO_SLOW: MailLookup = { kind: 'failed', detail: 'the look-ups took too long' };
 
 export interface DnsOptions {
   /** In place of those of `/etc/resolv.conf`. */
@@ -28,7 +31,7 @@ export interface MailDns {
 }
 
 export interface Dns extends MailDns {
-  readonly resolver: Resolver;
+  readonly resolver: Resolve;
   /** What is under way fails; nothing is left behind. */
   close(): void;
 }
@@ -42,7 +45,7 @@ export function openDns(options: DnsOptions = {}): Dns {
   const servers = options.servers ?? systemServers();
   const transport = new DnsTransport({ servers, trustAd: options.trustAd ?? false, limits });
   const clock = (): number => performance.now();
-  const resolver = new Resolver(transport.ask, clock, limits);
+  const resolver = resolveWithin(limits.resolveMs, new Resolver(transport.ask, clock, limits));
   const closing = new AbortController();
   const policies = new StsPolicies(
     resolver,
@@ -51,7 +54,7 @@ export function openDns(options: DnsOptions = {}): Dns {
   );
   return {
     resolver,
-    lookupMail: (domain, self) => lookupMail(domain, { resolver, self, limits }),
+    lookupMail: (domain, self) => within(limits.lookupMs, lookupMail(domain, { resolver, self, limits }), TOO_SLOW),
     lookupTlsa: (host, port) => lookupTlsa(host, port, resolver, limits),
     lookupSts: (domain) => policies.lookup(domain),
     close() {
