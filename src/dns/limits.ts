@@ -33,7 +33,7 @@ export interface DnsLimits {
   readonly cacheOctets: number;
   /** Also for TTL 0: the look-ups of one mail shall agree with each other. */
   readonly minTtlS: number;
-  /** RFC 8767 section 4 speaks of days at most; an operator who moved a server waits no longer than this for us. */
+  /** RFC 8767 section 4 allows days and weeks; an operator who moved a server waits no longer than this for us. */
   readonly maxTtlS: number;
   /** RFC 2308 section 5: one to three hours is sensible. */
   readonly maxNegativeTtlS: number;

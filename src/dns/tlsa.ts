@@ -29,7 +29,7 @@ export type TlsaLookup =
   /** The host must be passed over (RFC 7672 section 2.1.2): whoever can make the look-up fail could else switch DANE off. */
   | { readonly kind: 'failed'; readonly detail: string };
 
-/** RFC 7672 section 2.2.2: at the end of the host's aliases first, then at its own name. */
+/** RFC 7672 section 2.2.3: at the end of the host's aliases first, then at its own name. */
 export async function lookupTlsa(
   host: MailHost,
   port: number,
@@ -64,7 +64,7 @@ function usable(records: readonly TlsaRecord[]): readonly Tlsa[] {
   });
 }
 
-/** RFC 7671 section 9: of the digests for one usage and selector only the strongest counts, so that a broken one can be retired. */
+/** RFC 7672 section 5: of the digests for one usage and selector only the strongest counts, so that a broken one can be retired. */
 function strongest(records: readonly Tlsa[]): readonly Tlsa[] {
   return records.filter(
     (one) =>

@@ -75,6 +75,17 @@ test('`*.` stands for one label, and for one only', () => {
   assert.equal(isNamed('net', { ...policy, mx: ['*.net'] }), false);
 });
 
+test('long runs of spaces cost no more than other octets', () => {
+  const spaces = ' '.repeat(60_000);
+  const began = process.cpuUsage();
+  for (let i = 0; i < 20; i++) {
+    assert.equal(read(`version: STSv1\nx:${spaces}y\n`), 'policy-mode');
+    assert.equal(readStsId([`v=STSv1;${spaces}x${spaces}y; id=1`]), '1');
+  }
+  // A quadratic search takes minutes for this.
+  assert.ok(process.cpuUsage(began).user < 5_000_000);
+});
+
 test('no octets throw, and what is read keeps the caps', () => {
   const words = fc.constantFrom(
     'version: STSv1\n',

@@ -26,7 +26,7 @@ const MAX_AGE_S = 31_557_600;
 export function readStsId(texts: readonly string[]): string | undefined {
   const records = texts.filter((text) => /^v=STSv1[ \t]*;/.test(text));
   if (records.length !== 1) return undefined;
-  const [, ...fields] = (records[0] ?? '').split(';').map((field) => field.replace(/^[ \t]+|[ \t]+$/g, ''));
+  const [, ...fields] = (records[0] ?? '').split(';').map((field) => field.trim());
   const id = fields.find((field) => /^id[ \t]*=/.test(field));
   return id === undefined ? undefined : /^id[ \t]*=[ \t]*([A-Za-z0-9]{1,32})$/.exec(id)?.[1];
 }
@@ -41,10 +41,12 @@ export function parseStsPolicy(octets: Buffer): ReadPolicy {
   const fields = new Map<string, string>();
   const patterns: string[] = [];
   for (const line of octets.toString('utf8').split(/\r?\n/)) {
-    if (/^[ \t]*$/.test(line)) continue;
-    const found = /^([A-Za-z0-9][A-Za-z0-9_.-]{0,31}):[ \t]*(.*?)[ \t]*$/.exec(line);
+    if (line.trim() === '') continue;
+    // The value is trimmed behind the expression: one that looks for the spaces at its end tries each of 64 Ki places.
+    const found = /^([A-Za-z0-9][A-Za-z0-9_.-]{0,31}):(.*)$/.exec(line);
     if (found === null) return { kind: 'bad', rule: 'policy-line' };
-    const [, key = '', value = ''] = found;
+    const key = found[1] ?? '';
+    const value = (found[2] ?? '').trim();
     if (key === 'mx') patterns.push(value);
     else if (!fields.has(key)) fields.set(key, value);
   }

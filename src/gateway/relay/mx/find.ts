@@ -3,7 +3,7 @@ import { type MailDns, type MailHost, type MailLookup, readDomain, type Self } f
 import { type Reply, reply } from '../../../smtp/index.ts';
 import { type Destination, planDestination, type RouteTls } from './plan.ts';
 
-/** RFC 7505 section 4.2, RFC 3463 sections 3.2 and 3.5, RFC 5321 section 5.1. */
+/** RFC 7504 and 7505 (null MX), RFC 3463 sections 3.2 and 3.5, RFC 5321 section 5.1. */
 const REFUSALS = {
   'null-mx': reply(556, '5.1.10', 'The recipient domain does not accept mail'),
   'no-domain': reply(550, '5.1.2', 'The recipient domain does not exist'),

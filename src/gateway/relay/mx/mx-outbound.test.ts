@@ -59,6 +59,7 @@ const TWO_HOSTS: Destination = {
     { host: 'b.example', addresses: ['192.0.2.2'], port: 25, tlsName: 'b.example', tls: { kind: 'require' } },
   ],
   skipped: [],
+  notes: [],
 };
 
 function rig(destination: Destination | Promise<Destination> = TWO_HOSTS, mail: TestMail = {}) {

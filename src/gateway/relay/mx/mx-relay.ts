@@ -44,6 +44,10 @@ export class MxRelay {
 }
 
 function logFound(log: Log, domain: string, found: Destination): void {
-  if (found.kind === 'refused') log.info('mx.no-host', { domain, why: found.why, reply: found.reply.code });
-  else for (const { host, why, detail } of found.skipped) log.warn('mx.host-skipped', { domain, host, why, detail });
+  if (found.kind === 'refused') {
+    log.info('mx.no-host', { domain, why: found.why, reply: found.reply.code });
+    return;
+  }
+  for (const { host, why, detail } of found.skipped) log.warn('mx.host-skipped', { domain, host, why, detail });
+  for (const note of found.notes) log.warn('mx.note', { domain, note });
 }

@@ -127,3 +127,18 @@ test('a literal has no name to show, and is verified by its address', () => {
   assert.equal(inWords(planned), 'verify 192.0.2.1');
   assert.equal(planned.kind === 'hosts' && planned.hosts[0]?.tlsName, undefined);
 });
+
+test('what the log should know of a policy', () => {
+  const notes = (sts: StsLookup, tlsa: TlsaLookup = TLSA.none) => {
+    const planned = plan('mta-sts', [{ host: host('mx.example'), tlsa }], sts);
+    return planned.kind === 'hosts' ? planned.notes : undefined;
+  };
+  assert.deepEqual(notes(STS['no sts']), []);
+  assert.deepEqual(notes({ kind: 'none', detail: 'policy of d.example: status 404' }), [
+    'MTA-STS: policy of d.example: status 404',
+  ]);
+  assert.deepEqual(notes(STS.testing), ['MTA-STS: mx.example is not in the policy, which is being tested']);
+  assert.deepEqual(notes(policy('testing', 'mx.example')), []);
+  assert.deepEqual(notes(STS.enforce), []);
+  assert.deepEqual(notes(STS['mode none']), []);
+});

@@ -17,7 +17,7 @@ export type TlsDemand =
   | { readonly kind: 'require' }
   /** TLS, and a certificate that a known authority gave to one of `names`. */
   | { readonly kind: 'verify'; readonly names: readonly string[] }
-  /** TLS, and a chain that matches one of `records`; `names` are for those of usage 2 (RFC 7672 section 3.2.3). */
+  /** TLS, and a chain that matches one of `records`; `names` are for those of usage 2 (RFC 7672 section 3.2.2). */
   | { readonly kind: 'dane'; readonly records: readonly Tlsa[]; readonly names: readonly string[] };
 
 export interface PlannedHost {
@@ -39,7 +39,13 @@ export interface SkippedHost {
 
 export type Destination =
   /** In the order to try them. Never empty. */
-  | { readonly kind: 'hosts'; readonly hosts: readonly PlannedHost[]; readonly skipped: readonly SkippedHost[] }
+  | {
+      readonly kind: 'hosts';
+      readonly hosts: readonly PlannedHost[];
+      readonly skipped: readonly SkippedHost[];
+      /** For the log: why there is less protection than there might be. */
+      readonly notes: readonly string[];
+    }
   /** There is nowhere to go: the reply to every recipient, and the reason for the log. */
   | { readonly kind: 'refused'; readonly reply: Reply; readonly why: string };
 
@@ -72,7 +78,7 @@ export function planDestination(facts: DestinationFacts): Destination {
     if ('why' in demand) skipped.push(demand);
     else hosts.push(demand);
   }
-  if (hosts.length > 0) return { kind: 'hosts', hosts, skipped };
+  if (hosts.length > 0) return { kind: 'hosts', hosts, skipped, notes: stsNotes(hosts, facts.sts) };
   const isTlsa = skipped.some(({ why }) => why === 'tlsa-failed');
   const why = skipped.map(({ host, why, detail }) => `${host}: ${why}${detail === undefined ? '' : ` (${detail})`}`);
   return { kind: 'refused', reply: isTlsa ? TLSA_FAILED : NOT_IN_POLICY, why: why.join('; ') };
@@ -106,4 +112,15 @@ function demandOf({ host, tlsa }: HostFacts, { tls, domain, sts }: DestinationFa
       return planned({ kind: tlsa?.kind === 'records' ? 'require' : 'may' });
     }
   }
+}
+
+/** A policy that could not be had, and what a policy in `testing` would have refused (RFC 8461 section 5). */
+function stsNotes(hosts: readonly PlannedHost[], sts: StsLookup | undefined): readonly string[] {
+  if (sts === undefined) return [];
+  if (sts.kind === 'none') return sts.detail === undefined ? [] : [`MTA-STS: ${sts.detail}`];
+  if (sts.policy.mode !== 'testing') return [];
+  const { policy } = sts;
+  return hosts
+    .filter(({ host }) => !isNamed(host, policy))
+    .map(({ host }) => `MTA-STS: ${host} is not in the policy, which is being tested`);
 }
