@@ -209,5 +209,6 @@ test('a domain whose servers are slow has a deadline in all', async () => {
   assert.deepEqual(all.found, { kind: 'failed', detail: 'the look-ups took too long' });
   const one = await lookup('d.example', { zone, lie }, { ...slow, resolveMs: 20 });
   assert.ok(one.found.kind === 'failed');
-  assert.match(one.found.detail, /^a\.example: A+ a\.example: too slow$/);
+  // On a busy machine the first answer may be late already.
+  assert.match(one.found.detail, /^(?:a\.example: A+ a|MX d)\.example: too slow$/);
 });

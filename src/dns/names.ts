@@ -11,9 +11,12 @@ export type Domain = string & { readonly [checked]: 'Domain' };
 const LABEL = /^[a-z0-9_-]{1,63}$/;
 /** RFC 1035 section 2.3.4: 255 octets on the wire, which is 253 characters. */
 const MAX_NAME = 253;
+/** Not even looked at: letters beyond ASCII make a name longer, never four times shorter. */
+const MAX_TEXT = 4 * MAX_NAME;
 
 /** The name as it is asked for; undefined where it can be no host's. Unicode is turned into A-labels (RFC 5891). */
 export function readDomain(text: string): Domain | undefined {
+  if (text.length > MAX_TEXT) return undefined;
   // Only for what needs it: the function also "repairs" ASCII, such as 1.2 into 1.0.0.2.
   const ascii = /[^\x00-\x7f]/.test(text) ? domainToASCII(text) : text;
   const name = (ascii.endsWith('.') ? ascii.slice(0, -1) : ascii).toLowerCase();

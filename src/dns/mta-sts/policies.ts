@@ -31,8 +31,9 @@ interface Known {
   readonly refreshMs: number;
 }
 
-/** Domains remembered; those least used go first. A policy may be 64 KiB, but its patterns are what is kept. */
+/** Domains remembered, and the characters of their policies' host names; those least used go first. */
 const MAX_DOMAINS = 10_000;
+const MAX_CHARACTERS = 16 * 1024 * 1024;
 const DAY_MS = 86_400_000;
 /** RFC 8461 section 3.3: not to ask a broken web server again at each mail. */
 const PAUSE_MS = 300_000;
@@ -52,7 +53,7 @@ export class StsPolicies {
     this.#resolver = resolver;
     this.#fetchFile = fetch;
     this.#clock = clock;
-    this.#known = new Cache(clock, MAX_DOMAINS, MAX_DOMAINS);
+    this.#known = new Cache(clock, MAX_DOMAINS, MAX_CHARACTERS);
     this.#pauses = new Cache(clock, MAX_DOMAINS, MAX_DOMAINS);
   }
 
@@ -95,7 +96,8 @@ export class StsPolicies {
     const nowMs = this.#clock();
     const ageMs = policy.maxAgeS * 1000;
     const refreshMs = nowMs + Math.min(DAY_MS, ageMs / 2);
-    this.#known.keep(domain, { id, policy, untilMs: nowMs + ageMs, refreshMs }, KEEP_MS);
+    const characters = policy.mx.reduce((sum, { length }) => sum + length, domain.length);
+    this.#known.keep(domain, { id, policy, untilMs: nowMs + ageMs, refreshMs }, KEEP_MS, characters);
     return { kind: 'policy', policy };
   }
 
