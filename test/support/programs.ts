@@ -13,6 +13,9 @@ const PACKAGE_OF = {
   'smtp-source': 'postfix',
   'smtp-sink': 'postfix',
   swaks: 'swaks',
+  unbound: 'unbound',
+  'ldns-keygen': 'ldnsutils',
+  'ldns-signzone': 'ldnsutils',
   chromium: 'chromium',
   python3: 'python3',
 } as const;
