@@ -67,6 +67,7 @@ export function resolve(raw: RawConfig, context: ResolveContext): { config: Effe
       warnAfterMs: raw.queue.warnAfter,
       perDestination: raw.queue.perDestination,
       keepMs: raw.quarantine.keep,
+      notice: raw.quarantine.notice,
     },
     reports: {
       ...raw.reports,

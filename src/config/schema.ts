@@ -64,7 +64,14 @@ const queue = map(
 );
 
 const quarantine = map(
-  { keep: period().prefault('30d').describe('How long mail is kept aside before it is removed.') },
+  {
+    keep: period().prefault('30d').describe('How long mail is kept aside before it is removed.'),
+    notice: flag()
+      .prefault(false)
+      .describe(
+        'Each recipient is told by mail of what is kept aside for them, and the client gets its 250. Without it the client is refused, and a copy kept.',
+      ),
+  },
   'quarantine settings',
   'write quarantine: { keep: 30d }',
 );

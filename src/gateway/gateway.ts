@@ -29,6 +29,7 @@ import { NextHops } from './relay/next-hops.ts';
 import { makeRuleEngine, type RuleEngine } from './rules/index.ts';
 import { SessionIds } from './session-ids.ts';
 import { QueueAdaptation } from './spool/adaptation.ts';
+import { type NoticeOptions, Notices } from './spool/notices.ts';
 import { type NamedService, Reporter } from './spool/reporter.ts';
 import { Spool } from './spool/spool.ts';
 
@@ -170,6 +171,7 @@ function openSpool(options: GatewayOptions, world: Omit<MailWorld, 'spool'>): Sp
     dispatcher,
     relay,
     reports,
+    notices: queue.notice ? new Notices(noticeOptions(options)) : undefined,
     adapt,
     deadlines,
     wallClock,
@@ -177,6 +179,17 @@ function openSpool(options: GatewayOptions, world: Omit<MailWorld, 'spool'>): Sp
     log,
     metrics,
   });
+}
+
+function noticeOptions({ hostname, system, reports, limits, queue }: GatewayOptions): NoticeOptions {
+  return {
+    hostname,
+    contact: system.contact ?? `postmaster@${hostname}`,
+    languages: reports.languages,
+    headerOctets: limits.headerOctets,
+    lifetimeMs: queue.lifetimeMs,
+    perHour: reports.perSenderPerHour,
+  };
 }
 
 function namedService(services: readonly ServiceOptions[], name: string): NamedService | undefined {

@@ -55,6 +55,8 @@ export interface QueueOptions {
   readonly perDestination: number;
   /** What is in quarantine is kept this long. */
   readonly keepMs: number;
+  /** Recipients are told of what is kept aside for them. Without it the client is refused, and a copy kept (D18). */
+  readonly notice: boolean;
 }
 
 export interface SystemOptions {

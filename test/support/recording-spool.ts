@@ -13,6 +13,7 @@ export class RecordingSpool implements SpoolPort {
   readonly taken: Taken[] = [];
   readonly ids: string[] = [];
   isFull = false;
+  hasNotice = true;
   fails: Error | undefined;
   disposed = 0;
 

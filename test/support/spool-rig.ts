@@ -5,6 +5,7 @@ import { Content, FixedOctets } from '../../src/gateway/content/index.ts';
 import { Dispatcher } from '../../src/gateway/dispatch/dispatcher.ts';
 import type { QueueOptions, RouteOptions } from '../../src/gateway/options.ts';
 import type { OpenRelay } from '../../src/gateway/relay/open-relay.ts';
+import { Notices } from '../../src/gateway/spool/notices.ts';
 import type { ReportEvent, Reports, SpoolPort, SpoolVariant } from '../../src/gateway/spool/port.ts';
 import { Spool } from '../../src/gateway/spool/spool.ts';
 import type { AdaptJob, AdaptResult } from '../../src/gateway/spool/world.ts';
@@ -27,6 +28,7 @@ export const QUEUE: QueueOptions = {
   warnAfterMs: 30 * MINUTE,
   perDestination: 3,
   keepMs: 100 * MINUTE,
+  notice: false,
 };
 export const QUEUED = reply(250, '2.0.0', 'queued');
 
@@ -87,6 +89,17 @@ export class SpoolRig implements OpenRelay {
             return this.reports(event);
           },
         },
+        notices:
+          options.notice === true
+            ? new Notices({
+                hostname: 'mx.example.com',
+                contact: 'postmaster@example.com',
+                languages: ['en'],
+                headerOctets: 10_000,
+                lifetimeMs: 60 * MINUTE,
+                perHour: 2,
+              })
+            : undefined,
         adapt: {
           keyOf: () => '',
           run: (job, done) => {

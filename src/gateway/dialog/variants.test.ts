@@ -176,6 +176,15 @@ test('onFailure quarantine: taken, whole and as it came, and not passed on', asy
   assert.ok(rig.delivered.every(({ isComplete }) => !isComplete));
 });
 
+test('onFailure quarantine where nobody is told: the copy is kept, and the client refused', async () => {
+  const spool = new RecordingSpool();
+  spool.hasNotice = false;
+  const { rig } = rigWith([dies], { onFailure: 'quarantine', spool });
+  const { final } = await rig.send(MAIL);
+  assert.deepEqual([final?.code, final?.text.length], [554, 2]);
+  assert.equal(spool.taken[0]?.octets.toString(), MAIL);
+});
+
 test('onFailure spool: taken with what earlier services did, to go on with the one that failed', async () => {
   const spool = new RecordingSpool();
   const { rig } = rigWith([adds('X-First: 1'), dies], { each: [{}, { onFailure: 'spool' }], spool });

@@ -6,6 +6,7 @@
  *   passedOn(params, recipient, forwardPath, isUtf8)              parameters of RCPT towards the next hop
  */
 export { passedOn, type StoredParameters } from './asked.ts';
+export { ReportBudget } from './budget.ts';
 export {
   type BuiltReport,
   buildReport,

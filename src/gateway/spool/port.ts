@@ -9,6 +9,8 @@ import type { Ended } from './settle.ts';
 export interface SpoolPort {
   /** `spool`: every mail is stored before its 250. `inline`: only those that one transaction with a next hop cannot serve. */
   readonly mode: 'inline' | 'spool';
+  /** Recipients of held mail are told. Where they are not, mail of which all is held is refused, and kept all the same (D18). */
+  readonly hasNotice: boolean;
   /** No room: new mail is answered 452 4.3.1 at MAIL. */
   readonly isFull: boolean;
   /**

@@ -18,6 +18,8 @@ async function started(...args: Parameters<SpoolRig['start']>): Promise<SpoolRig
 
 const byHop = ([a]: readonly unknown[], [b]: readonly unknown[]): number => (String(a) < String(b) ? -1 : 1);
 
+const byRcpt = ([, a]: readonly unknown[], [, b]: readonly unknown[]): number => (String(a) < String(b) ? -1 : 1);
+
 /** All counters balance at any time; the ones asked for are as expected in the end. */
 async function counts(expected: Partial<Awaited<ReturnType<Store['counters']>>>): Promise<void> {
   let got: Awaited<ReturnType<Store['counters']>> | undefined;
@@ -270,6 +272,38 @@ test('kept aside: not tried, and ended by its own time as an exception', async (
   rig.tick(2 * MINUTE);
   await counts({ held: 0, excepted: 1 });
   assert.equal(rig.jobs.length + rig.tries, 0);
+});
+
+test('each recipient of what is kept aside is told, up to so many an hour', async () => {
+  await started({ notice: true });
+  const held = (address: string) => ({
+    argument: `<${address}>`,
+    domain: 'one.example',
+    named: undefined,
+    fate: { kind: 'hold', service: 'av', reason: 'crash' } as const,
+  });
+  for (const i of [1, 2, 3])
+    await rig.accept(`s.${i}`, [], { lane: 'adapt', recipients: [held('a@one.example'), held('b@one.example')] });
+  await counts({ held: 6, delivered: 4 });
+  assert.deepEqual(rig.sent.map(({ mail, rcpts }) => [mail, rcpts.join()]).toSorted(byRcpt), [
+    ['<>', '<a@one.example> NOTIFY=NEVER'],
+    ['<>', '<a@one.example> NOTIFY=NEVER'],
+    ['<>', '<b@one.example> NOTIFY=NEVER'],
+    ['<>', '<b@one.example> NOTIFY=NEVER'],
+  ]);
+  assert.match(rig.sent[0]?.octets ?? '', /Subject: A mail to you is kept aside\r\n[\s\S]*From: <a@src\.example>/);
+  assert.ok(rig.sent.every(({ octets, rcpts }) => octets.includes('b@one.example') === rcpts.join().includes('b@')));
+});
+
+test('what services hold later is told of as well', async () => {
+  await started({ notice: true });
+  rig.adapt = () => ({ kind: 'hold', service: 's2', reason: 'invalid' });
+  await rig.accept('s.1', ['a@one.example'], { lane: 'adapt', resume: { service: 's2', via: [] } });
+  await counts({ held: 1, delivered: 1 });
+  assert.deepEqual(
+    rig.sent.map(({ rcpts }) => rcpts.join()),
+    ['<a@one.example> NOTIFY=NEVER'],
+  );
 });
 
 test('refused when it was taken: told by a report at once, and never sent', async () => {

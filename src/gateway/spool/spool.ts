@@ -31,6 +31,7 @@ const FULL_MS = 5000;
 
 export class Spool implements SpoolPort, Deadline {
   readonly mode: 'inline' | 'spool';
+  readonly hasNotice: boolean;
   readonly #options: QueueOptions;
   readonly #world: SpoolWorld;
   readonly #worker: Worker;
@@ -46,6 +47,7 @@ export class Spool implements SpoolPort, Deadline {
 
   constructor(options: QueueOptions, world: SpoolWorld) {
     this.mode = options.mode;
+    this.hasNotice = world.notices !== undefined;
     this.#options = options;
     this.#world = world;
     this.#worker = new Worker(options, world, { onIdle: () => this.#maybeIdle(), onWork: () => this.onDeadline() });
@@ -118,8 +120,22 @@ export class Spool implements SpoolPort, Deadline {
         contentInMemory(id, variant.content) ?? (await writeAhead(store, id, variant.content));
       mails.push({ ...row, contents: [content] });
     }
-    await store.commit({ mails });
+    const notices = await this.#noticesOf(acceptance, mails);
+    await store.commit({ mails: [...mails, ...notices] });
+    this.#worker.takeNew(notices);
     return mails;
+  }
+
+  async #noticesOf(acceptance: Acceptance, rows: readonly NewMail[]): Promise<readonly NewMail[]> {
+    const { notices, wallClock } = this.#world;
+    const made: NewMail[] = [];
+    for (const [at, row] of rows.entries()) {
+      if (notices === undefined || row.deliveries.every(({ hold }) => hold === undefined)) continue;
+      const held = storedDeliveries(row).filter(({ hold }) => hold !== undefined);
+      const { content } = acceptance.variants[at] as SpoolVariant;
+      made.push(...(await notices.make(storedMail(row), held, content, wallClock())));
+    }
+    return made;
   }
 
   #begin(acceptance: Acceptance, mails: readonly NewMail[]): void {

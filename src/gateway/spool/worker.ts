@@ -173,9 +173,37 @@ export class Worker {
         );
         return;
       case 'hold': {
-        const changes = deliveries.map((one) => this.#hold(one, result.service, result.reason));
-        this.#commit({ changes }, () => lease.give());
+        this.#holdAll(about, result.service, result.reason, lease);
       }
+    }
+  }
+
+  #holdAll({ mail, deliveries, content }: Case, service: string, reason: string, lease: Lease): void {
+    const changes = deliveries.map((one) => this.#hold(one, service, reason));
+    this.#jobs++;
+    void this.#notices(mail, deliveries, content).then((mails) => {
+      this.#commit({ mails, changes }, () => {
+        lease.give();
+        this.takeNew(mails);
+      });
+      this.#jobDone();
+    });
+  }
+
+  async #notices(mail: StoredMail, held: readonly QueuedDelivery[], content: Content): Promise<readonly NewMail[]> {
+    const { notices, wallClock, log } = this.#world;
+    if (notices === undefined || held.length === 0) return [];
+    try {
+      const expiresMs = wallClock() + this.#options.keepMs;
+      return await notices.make(
+        mail,
+        held.map((one) => ({ ...one, expiresMs })),
+        content,
+        wallClock(),
+      );
+    } catch (error) {
+      log.error('notice.failed', { mail: mail.id, error: String(error) });
+      return [];
     }
   }
 
@@ -258,17 +286,24 @@ export class Worker {
       return;
     }
     this.#jobs++;
-    void this.#report(about, settlement).then(({ mails, excepted, held }) => {
+    void this.#tell(about, settlement).then(({ mails, excepted, held }) => {
       for (const { delivery, by } of settlement.failed) {
         if (held.has(delivery.n)) changes.push(this.#hold(delivery, by?.service ?? '', 'refused'));
         else changes.push(ending(delivery, excepted.has(delivery.n) ? 'excepted' : 'reported'));
       }
       this.#commit({ mails, changes }, () => {
         lease.give();
-        this.#takeReports(mails);
+        this.takeNew(mails);
       });
       this.#jobDone();
     });
+  }
+
+  /** Reports to the sender, notices to recipients of what may not be reported. */
+  async #tell(about: Case, settlement: Settlement): Promise<Reports> {
+    const reports = await this.#report(about, settlement);
+    const held = about.deliveries.filter(({ n }) => reports.held.has(n));
+    return { ...reports, mails: [...reports.mails, ...(await this.#notices(about.mail, held, about.content))] };
   }
 
   /** A report that cannot be made must not keep its mail: it ends as an exception, which is logged and counted. */
@@ -282,7 +317,8 @@ export class Worker {
     }
   }
 
-  #takeReports(mails: readonly NewMail[]): void {
+  /** Short mails of our own, just stored. */
+  takeNew(mails: readonly NewMail[]): void {
     for (const row of mails) {
       const content = new Content();
       for (const { octets } of row.contents) {

@@ -7,6 +7,7 @@ import type { Content } from '../content/index.ts';
 import type { Dispatcher } from '../dispatch/dispatcher.ts';
 import type { FailureReason } from '../options.ts';
 import type { OpenRelay } from '../relay/open-relay.ts';
+import type { Notices } from './notices.ts';
 import type { ReportMaker } from './port.ts';
 import type { QueuedDelivery } from './rows.ts';
 import type { Blocker } from './task.ts';
@@ -17,6 +18,8 @@ export interface SpoolWorld {
   readonly relay: OpenRelay;
   readonly reports: ReportMaker;
   readonly adapt: AdaptLane;
+  /** Absent where recipients are not told of what is held. */
+  readonly notices: Notices | undefined;
   readonly deadlines: Deadlines;
   readonly wallClock: () => number;
   /** 0 up to 1. */

@@ -12,5 +12,6 @@ export type {
 } from './input.ts';
 export { chooseLanguages, REPORT_LANGUAGES, type ReportLanguage } from './languages.ts';
 export { MAX_RETURNED_FULL } from './limits.ts';
+export { makeNotice, type NoticeInput } from './notice.ts';
 export { type OriginalFacts, originalFacts } from './original.ts';
 export { makeReport } from './report.ts';

@@ -3,6 +3,8 @@ import { fieldBody, findField, scanHeader, unfold } from '../header.ts';
 
 export interface OriginalFacts {
   readonly messageId: string | undefined;
+  /** As it stands there, unfolded; encoded words are left as they are. */
+  readonly subject: string | undefined;
   /** Accept-Language and Content-Language as they stand there. */
   readonly languages: { readonly accept: string | undefined; readonly content: string | undefined };
   /** The value of the first `OPES-Via`. */
@@ -17,6 +19,7 @@ export function originalFacts(header: Buffer): OriginalFacts {
   };
   return {
     messageId: value('message-id'),
+    subject: value('subject'),
     languages: { accept: value('accept-language'), content: value('content-language') },
     via: value('opes-via'),
   };
