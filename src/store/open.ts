@@ -1,7 +1,9 @@
 /** Opens a store: its place, its schema, and what a former life left behind. */
+import { hostname } from 'node:os';
 import type { Engine } from './engine.ts';
 import { type Migration, migrate, migrations } from './migrations/index.ts';
 import { type Store, StoreError, type WallMs } from './ports.ts';
+import { PostgresEngine } from './postgres/engine.ts';
 import { Queries } from './queries.ts';
 import { number } from './rows.ts';
 import { OwnerNote, prepareDirectory } from './sqlite/directory.ts';
@@ -30,6 +32,7 @@ const LEASE_MS = 30 * 60 * 1000;
 /** Rejects with a `StoreError` that says what to do. */
 export async function openStore(options: OpenStoreOptions): Promise<Store> {
   if (options.url === 'sqlite') return await openSqlite(options);
+  if (/^postgres(?:ql)?:\/\//.test(options.url)) return await openPostgres(options);
   throw new StoreError('failed', `"${options.url}" names no store: write sqlite or postgres://user@host/database`);
 }
 
@@ -45,6 +48,13 @@ async function openSqlite(options: OpenStoreOptions): Promise<Store> {
   });
   note.write();
   return await start(engine, { ...options, owner: SOLE_OWNER }, () => note.remove());
+}
+
+/** Gateways that were given no names are told apart by their hosts: claims of a former life are known by it. */
+async function openPostgres(options: OpenStoreOptions): Promise<Store> {
+  const owner = options.owner ?? hostname();
+  const engine = await PostgresEngine.open(options.url, owner);
+  return await start(engine, { ...options, owner }, () => undefined);
 }
 
 async function start(

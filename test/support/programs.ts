@@ -14,6 +14,8 @@ const PACKAGE_OF = {
   'smtp-sink': 'postfix',
   swaks: 'swaks',
   chromium: 'chromium',
+  pg_lsclusters: 'postgresql',
+  strace: 'strace',
 } as const;
 export type Program = keyof typeof PACKAGE_OF;
 

@@ -2,7 +2,7 @@
  * Applies a batch: all units in one transaction. Where one of them fails, everything is taken back and each unit gets a
  * transaction of its own, so that the others do not fail with it; that is rare, and only then it costs.
  */
-import { hash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
 import type Database from 'better-sqlite3';
 import { CHUNK_OCTETS } from '../content-writer.ts';
 import type { Op } from '../engine.ts';
@@ -89,7 +89,7 @@ export class Applier {
         this.#content(op[1], op[2], op[3], op[4] === 1 ? this.#owner : null);
         return;
       case 'open':
-        run.content.run(op[1], -1, '', null, this.#owner, Date.now());
+        run.content.run(op[1], -1, 0, null, this.#owner, Date.now());
         return;
       case 'chunk':
         this.#chunk(op[1], op[2], op[3], op[4]);
@@ -97,7 +97,7 @@ export class Applier {
         this.#tally.add('octets', op[4]);
         return;
       case 'seal':
-        if (run.seal.run(op[2], op[3], op[1], op[2]).changes === 0) throw gone(op[1]);
+        if (run.seal.run(op[2], op[1], op[2]).changes === 0) throw gone(op[1]);
         return;
       case 'bind':
         if (run.bind.run(op[1]).changes === 0) throw gone(op[1]);
@@ -128,7 +128,8 @@ export class Applier {
     const whole = this.#octets.subarray(from, from + length);
     const isShort = length <= CHUNK_OCTETS;
     const looseMs = loose === null ? 0 : Date.now();
-    this.#do.content.run(id, length, hash('sha256', whole, 'hex'), isShort ? whole : null, loose, looseMs);
+    const row = isShort ? ([crc32(whole), whole] as const) : ([0, null] as const);
+    this.#do.content.run(id, length, ...row, loose, looseMs);
     for (let at = 0; !isShort && at < length; at += CHUNK_OCTETS)
       this.#chunk(id, at, from + at, Math.min(CHUNK_OCTETS, length - at));
     this.#tally.add('octets', length);
@@ -136,7 +137,7 @@ export class Applier {
 
   #chunk(content: string, at: number, from: number, length: number): void {
     const octets = this.#octets.subarray(from, from + length);
-    this.#do.chunk.run(content, at, hash('sha256', octets, 'hex'), octets);
+    this.#do.chunk.run(content, at, crc32(octets), octets);
   }
 
   #discard(content: string): void {
