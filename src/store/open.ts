@@ -21,6 +21,11 @@ export interface OpenStoreOptions {
   readonly leaseMs?: number;
   /** Octets of all contents; more are refused with `full`. Default: no limit but the disk's. */
   readonly maxOctets?: number;
+  /**
+   * SQLite: octets of the disk that new mail leaves free, so that the end of a mail can always be written. Default: 64 MiB,
+   * for the log and a copy of it.
+   */
+  readonly reserveOctets?: number;
   readonly clock?: () => WallMs;
   /** For tests of migration. */
   readonly migrations?: readonly Migration[];
@@ -28,6 +33,8 @@ export interface OpenStoreOptions {
 
 /** An attempt may last for the sum of RFC 5321 section 4.5.3.2's timeouts, which is about this. */
 const LEASE_MS = 30 * 60 * 1000;
+
+const RESERVE_OCTETS = 64 * 1024 * 1024;
 
 /** Rejects with a `StoreError` that says what to do. */
 export async function openStore(options: OpenStoreOptions): Promise<Store> {
@@ -40,10 +47,10 @@ export async function openStore(options: OpenStoreOptions): Promise<Store> {
 const SOLE_OWNER = 'local';
 
 async function openSqlite(options: OpenStoreOptions): Promise<Store> {
-  const { dataDir } = options;
+  const { dataDir, reserveOctets = RESERVE_OCTETS } = options;
   const file = prepareDirectory(dataDir);
   const note = new OwnerNote(dataDir);
-  const engine = await SqliteEngine.open({ file, owner: SOLE_OWNER }).catch((error: unknown) => {
+  const engine = await SqliteEngine.open({ file, owner: SOLE_OWNER, reserveOctets }).catch((error: unknown) => {
     throw error instanceof StoreError && error.code === 'owned' ? note.error(dataDir, error) : error;
   });
   note.write();

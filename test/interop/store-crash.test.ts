@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'vitest';
 import { openStore } from '../../src/store/index.ts';
-import { Child } from '../support/child.ts';
+import { run } from '../support/child.ts';
 import { needPrograms } from '../support/programs.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { crash } from '../support/store-crash.ts';
@@ -24,9 +24,11 @@ test('SQLite: the log was synchronised before the promise resolved', async () =>
   const calls = 'trace=write,pwrite64,fsync,fdatasync';
   // One session: what is written for a mail lies between the line of the one before and its own.
   const args = ['-f', '-y', '-s', '400', '-o', trace, '-e', calls, process.execPath, '-C', 'opes-source', CHILD];
-  const child = new Child(strace, [...args, join(folder, 'data'), 'sqlite', 's', '1']);
-  await child.until(() => (child.stdout.length > 40 ? true : undefined), 'commits', 120_000);
-  await child.stop('SIGKILL');
+  // It ends by itself: a tracer that is killed leaves its process behind.
+  const { code, stderr } = await run(strace, [...args, join(folder, 'data'), 'sqlite', 's', '1', '40'], {
+    timeoutMs: 120_000,
+  });
+  assert.equal(code, 0, stderr);
   const proved = prove(readFileSync(trace, 'utf8').split('\n'));
   assert.ok(proved > 20, `${proved} mails in the trace`);
 }, 300_000);

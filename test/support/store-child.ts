@@ -1,5 +1,5 @@
 /**
- * A gateway's store in a process that can be killed: `node store-child.ts DATADIR URL PREFIX`. Sessions commit mails side by side;
+ * A gateway's store in a process that can be killed: `node store-child.ts DATADIR URL PREFIX [SESSIONS [MAILS]]`. Sessions commit mails side by side;
  * the id of each is written to stdout when its promise has resolved, and not before. Every third mail ends in a later unit,
  * which is told as `-id`.
  */
@@ -7,7 +7,7 @@ import { writeSync } from 'node:fs';
 import { openStore } from '../../src/store/index.ts';
 import { makeMail } from './store-mail.ts';
 
-const [dataDir = '', url = 'sqlite', prefix = 'c', sessions = '8'] = process.argv.slice(2);
+const [dataDir = '', url = 'sqlite', prefix = 'c', sessions = '8', mails = 'Infinity'] = process.argv.slice(2);
 const store = await openStore({ dataDir, url, owner: 'child' });
 const say = (line: string): void => void writeSync(1, `${line}\n`);
 say('open');
@@ -21,7 +21,7 @@ void (async () => {
 })();
 await Promise.all(
   Array.from({ length: Number(sessions) }, async (_, session) => {
-    for (let n = 0; ; n++) {
+    for (let n = 0; n < Number(mails); n++) {
       const id = `${prefix}-${session}.${n}`;
       await store.commit({ mails: [makeMail(id, { octets: [Buffer.alloc(10_000, id)] })] });
       say(id);
@@ -31,3 +31,4 @@ await Promise.all(
     }
   }),
 );
+process.exit(0);

@@ -2,6 +2,7 @@
  * Applies a batch: all units in one transaction. Where one of them fails, everything is taken back and each unit gets a
  * transaction of its own, so that the others do not fail with it; that is rare, and only then it costs.
  */
+import { statfsSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import type Database from 'better-sqlite3';
 import { CHUNK_OCTETS } from '../content-writer.ts';
@@ -20,6 +21,7 @@ export interface Applied {
 export class Applier {
   readonly #db: Database.Database;
   readonly #owner: string;
+  readonly #reserveOctets: number;
   readonly #do: Statements;
   #octets: Buffer = Buffer.alloc(0);
   #tally = new Tally();
@@ -27,9 +29,10 @@ export class Applier {
   #seq: number;
   #stored = 0;
 
-  constructor(db: Database.Database, owner: string) {
+  constructor(db: Database.Database, owner: string, reserveOctets: number) {
     this.#db = db;
     this.#owner = owner;
+    this.#reserveOctets = reserveOctets;
     this.#do = prepare(db);
     this.#seq = db.prepare('select coalesce(max(seq), 0) from mail').pluck().get() as number;
   }
@@ -37,20 +40,34 @@ export class Applier {
   apply(units: readonly (readonly Op[])[], octets: Buffer): Applied {
     this.#octets = octets;
     try {
-      const failure = this.#transaction(units);
+      const isFull = octets.length > 0 && this.#isFull(octets.length);
+      const failure = isFull ? 'one by one' : this.#transaction(units);
       if (failure === undefined) return { errors: [], stored: this.#stored };
-      if (units.length === 1) return { errors: [[0, failure]], stored: this.#stored };
-      return { errors: this.#oneByOne(units), stored: this.#stored };
+      if (units.length === 1 && failure !== 'one by one') return { errors: [[0, failure]], stored: this.#stored };
+      return { errors: this.#oneByOne(units, isFull), stored: this.#stored };
     } finally {
       this.#octets = Buffer.alloc(0);
     }
   }
 
-  #oneByOne(units: readonly (readonly Op[])[]): [number, Said][] {
+  /** The log is copied into the database when it has grown; that, and what makes room, must always be possible. */
+  #isFull(octets: number): boolean {
+    const { bavail, bsize } = statfsSync(this.#db.name);
+    return bavail * bsize - octets < this.#reserveOctets;
+  }
+
+  #oneByOne(units: readonly (readonly Op[])[], isFull: boolean): [number, Said][] {
     return units.flatMap((unit, i): [number, Said][] => {
-      const failure = this.#transaction([unit]);
+      const brings = unit.some(([op]) => op === 'content' || op === 'chunk');
+      const failure = isFull && brings ? this.#full() : this.#transaction([unit]);
       return failure === undefined ? [] : [[i, failure]];
     });
+  }
+
+  #full(): Said {
+    const mebibytes = Math.ceil(this.#reserveOctets / 2 ** 20);
+    const message = `the disk of ${this.#db.name} has less than ${mebibytes} MiB left: make room, and mail is taken again`;
+    return { code: 'full', message };
   }
 
   #transaction(units: readonly (readonly Op[])[]): Said | undefined {

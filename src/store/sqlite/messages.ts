@@ -5,6 +5,8 @@ import type { Said } from './errors.ts';
 export interface Opening {
   readonly file: string;
   readonly owner: string;
+  /** New octets leave so much of the disk free. */
+  readonly reserveOctets: number;
 }
 
 export type Job =

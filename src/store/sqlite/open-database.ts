@@ -50,7 +50,7 @@ function check(db: Database.Database, file: string): void {
     if (found !== 'ok')
       throw new StoreError(
         'corrupt',
-        `${file} is damaged (${table}: ${String(found)}): restore it, or move it away and start with an empty store`,
+        `${file} is damaged (${table}: ${String(found).replaceAll('\n', ' ')}): restore it, or move it away and start with an empty store`,
       );
   }
 }
