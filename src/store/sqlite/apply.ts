@@ -10,6 +10,7 @@ import type { Op } from '../engine.ts';
 import { StoreError } from '../ports.ts';
 import { Tally } from '../tally.ts';
 import { type Said, said } from './errors.ts';
+import { PAGE_OCTETS } from './open-database.ts';
 import { prepare, type Statements } from './statements.ts';
 
 export interface Applied {
@@ -53,7 +54,13 @@ export class Applier {
   /** The log is copied into the database when it has grown; that, and what makes room, must always be possible. */
   #isFull(octets: number): boolean {
     const { bavail, bsize } = statfsSync(this.#db.name);
-    return bavail * bsize - octets < this.#reserveOctets;
+    const missing = this.#reserveOctets + octets - bavail * bsize;
+    // Mail that has gone left pages in the database, which new mail takes first.
+    return missing > 0 && missing > this.#freePages() * PAGE_OCTETS;
+  }
+
+  #freePages(): number {
+    return this.#do.freePages.get() as number;
   }
 
   #oneByOne(units: readonly (readonly Op[])[], isFull: boolean): [number, Said][] {

@@ -40,6 +40,7 @@ export function prepare(db: Database.Database) {
         excepted = excepted + ?, removed = removed + ?, octets = octets + ? where owner = ? returning octets`,
       )
       .pluck(),
+    freePages: db.prepare('pragma freelist_count').pluck(),
     begin: db.prepare('begin immediate'),
     commit: db.prepare('commit'),
     rollback: db.prepare('rollback'),
