@@ -3,7 +3,6 @@ import { hostname } from 'node:os';
 import type { Engine } from './engine.ts';
 import { type Migration, migrate, migrations } from './migrations/index.ts';
 import { type Store, StoreError, type WallMs } from './ports.ts';
-import { PostgresEngine } from './postgres/engine.ts';
 import { Queries } from './queries.ts';
 import { number } from './rows.ts';
 import { OwnerNote, prepareDirectory } from './sqlite/directory.ts';
@@ -60,6 +59,8 @@ async function openSqlite(options: OpenStoreOptions): Promise<Store> {
 /** Gateways that were given no names are told apart by their hosts: claims of a former life are known by it. */
 async function openPostgres(options: OpenStoreOptions): Promise<Store> {
   const owner = options.owner ?? hostname();
+  // Loaded by those who use it.
+  const { PostgresEngine } = await import('./postgres/engine.ts');
   const engine = await PostgresEngine.open(options.url, owner);
   return await start(engine, { ...options, owner }, () => undefined);
 }

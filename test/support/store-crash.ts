@@ -10,7 +10,7 @@ export interface CrashOptions {
   readonly dataDir: string;
   readonly url: string;
   readonly kills: number;
-  open(): Promise<Store>;
+  readonly open: () => Promise<Store>;
 }
 
 export async function crash({ dataDir, url, kills, open }: CrashOptions): Promise<void> {

@@ -9,7 +9,8 @@ import { CHUNK_OCTETS } from '../content-writer.ts';
 import type { Op } from '../engine.ts';
 import { StoreError } from '../ports.ts';
 import { Tally } from '../tally.ts';
-import { type Said, said } from './errors.ts';
+import { said } from './errors.ts';
+import type { Said } from './messages.ts';
 import { PAGE_OCTETS } from './open-database.ts';
 import { prepare, type Statements } from './statements.ts';
 
