@@ -70,11 +70,7 @@ export class Queries {
         ]),
       );
     }
-    if (after !== undefined) {
-      query = query.where((is) =>
-        is.or([is('d.mail', '>', after.seq), is.and([is('d.mail', '=', after.seq), is('d.n', '>', after.n)])]),
-      );
-    }
+    if (after !== undefined) query = query.where(sql<boolean>`(d.mail, d.n) > (${after.seq}, ${after.n})`);
     return made(query.orderBy('d.mail').orderBy('d.n').limit(limit));
   }
 

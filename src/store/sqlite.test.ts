@@ -128,7 +128,7 @@ test('a damaged file is told as damaged', async () => {
   await store.close();
   const file = join(dataDir, 'store.sqlite');
   const sound = readFileSync(file);
-  for (let page = 1; page < 12; page++) {
+  for (let page = 1; page < 12; page += 2) {
     const damaged = Buffer.from(sound);
     damaged.fill(0xff, page * 4096, page * 4096 + 2048);
     writeFileSync(file, damaged);
