@@ -18,6 +18,8 @@ const PACKAGE_OF = {
   'ldns-signzone': 'ldnsutils',
   chromium: 'chromium',
   python3: 'python3',
+  pg_lsclusters: 'postgresql',
+  strace: 'strace',
 } as const;
 export type Program = keyof typeof PACKAGE_OF;
 
