@@ -70,9 +70,9 @@ async function openGateway(config: EffectiveConfig, options: GatewayOptions): Pr
   }
 }
 
-async function openStoreOf({ store }: EffectiveConfig): Promise<Store> {
+async function openStoreOf({ store, hostname }: EffectiveConfig): Promise<Store> {
   try {
-    return await openStore({ dataDir: store.directory, url: store.url });
+    return await openStore({ dataDir: store.directory, url: store.url, owner: hostname });
   } catch (error) {
     if (error instanceof StoreError) throw new Failure(error.message);
     throw error;

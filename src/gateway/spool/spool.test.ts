@@ -95,6 +95,16 @@ test('one place that is away does not hold up another', async () => {
   await counts({ delivered: 10, queued: 10 });
 });
 
+test('a claim that outlives its lease is not worked on twice', async () => {
+  await started();
+  rig.hops.rcpt = () => 'mute';
+  await rig.accept('s.1', ['a@one.example']);
+  await rig.until(() => rig.tries === 1, 'under way');
+  rig.tick(31 * MINUTE);
+  await rig.until(async () => (await rig.store.claim(rig.nowMs, 10)).length === 0, 'claimed again');
+  assert.equal(rig.tries, 1);
+});
+
 test('no more transactions with one place than permitted', async () => {
   await started();
   await Promise.all(Array.from({ length: 40 }, (_, i) => rig.accept(`s.${i}`, ['a@one.example'])));

@@ -44,6 +44,8 @@ export class Worker {
   readonly #events: WorkerEvents;
   readonly #places: Destinations;
   readonly #running = new Map<Task, Transaction>();
+  /** What we work on. A claim's lease may end before a long wait does, and the store then hands it out once more. */
+  readonly #mine = new Set<string>();
   /** Cases and adaptations under way. */
   #jobs = 0;
   #isClosing = false;
@@ -88,8 +90,10 @@ export class Worker {
     this.#places.revive();
   }
 
-  /** Deliveries of one mail with one content. `lease` is the caller's. */
-  take(mail: StoredMail, deliveries: readonly QueuedDelivery[], content: Content, lease: Lease): void {
+  /** Deliveries of one mail with one content. `lease` is the caller's. What is under way already is left alone. */
+  take(mail: StoredMail, claimed: readonly QueuedDelivery[], content: Content, lease: Lease): void {
+    const deliveries = claimed.filter((one) => !this.#mine.has(keyOf(one)));
+    for (const one of deliveries) this.#mine.add(keyOf(one));
     const lanes = groupBy(deliveries, laneOf);
     const refused = lanes.get('refused');
     if (refused !== undefined) {
@@ -235,6 +239,7 @@ export class Worker {
     this.#jobs++;
     this.#storeAdapted(about.mail, rest, result.content).then(
       () => {
+        for (const one of rest) this.#mine.delete(keyOf(one));
         both.give();
         this.#events.onWork();
         this.#jobDone();
@@ -337,6 +342,7 @@ export class Worker {
     this.#jobs++;
     this.#world.store.commit(unit).then(
       () => {
+        for (const change of unit.changes ?? []) this.#mine.delete(keyOf(change));
         then();
         this.#jobDone();
       },
@@ -356,6 +362,10 @@ export class Worker {
     this.#jobs--;
     if (this.isIdle) this.#events.onIdle();
   }
+}
+
+function keyOf({ mail, n }: { readonly mail: string; readonly n: number }): string {
+  return `${mail} ${n}`;
 }
 
 function ending({ mail, n }: QueuedDelivery, as: Ending): Change {
