@@ -32,6 +32,7 @@ const listenerNames: Check = (raw) =>
 const listenerAddresses: Check = (raw) => {
   const places = raw.listeners.map((listener, at) => ({ path: ['listeners', at, 'address'], ...listener.address }));
   if (raw.console !== undefined) places.push({ path: ['console', 'address'], ...raw.console.address });
+  if (raw.metrics !== undefined) places.push({ path: ['metrics', 'address'], ...raw.metrics.address });
   return repeated(places, (place) => (place.port === 0 ? undefined : showHostPort(place))).map(
     ([at, first, address]) => ({
       path: places[at]?.path ?? [],
@@ -237,6 +238,23 @@ const consoleOnLoopback: Check = (raw) =>
         },
       ];
 
+/** Nobody is asked who they are there, and the examples in it are ids of mails. */
+const metricsOnLoopback: Check = (raw) =>
+  raw.metrics === undefined || isLoopback(raw.metrics.address.host) || raw.metrics.insecure
+    ? []
+    : [
+        {
+          path: ['metrics', 'address'],
+          what: `metrics.address: ${showHostPort(raw.metrics.address)} can be reached from other machines, and the page asks nobody who they are`,
+          fix: 'write 127.0.0.1, or add insecure: true if only your own monitoring reaches that address',
+        },
+      ];
+
+const groupWithUser: Check = (raw) =>
+  raw.group === undefined || raw.user !== undefined
+    ? []
+    : [{ path: ['group'], what: 'group stands without user', fix: 'write user, too: a group alone gives up nothing' }];
+
 const CHECKS: readonly Check[] = [
   listenerNames,
   listenerAddresses,
@@ -252,6 +270,8 @@ const CHECKS: readonly Check[] = [
   pipelineTwice,
   neverSkipped,
   consoleOnLoopback,
+  metricsOnLoopback,
+  groupWithUser,
 ];
 
 const decides = (permission: string) =>

@@ -62,6 +62,9 @@ export function resolve(raw: RawConfig, context: ResolveContext): { config: Effe
     recentMails: raw.console === undefined ? 0 : raw.console.keep,
     recentOctets: showMail ? SHOWN_OCTETS : 0,
     console: raw.console === undefined ? undefined : { ...raw.console.address, showMail },
+    metrics: raw.metrics?.address,
+    user: raw.user,
+    group: raw.group,
   };
   return { config, problems: files.problems };
 }

@@ -1,5 +1,5 @@
 /** From the effective configuration to what the gateway takes: the two things only a start can know are filled in. */
-import { type Log, noMetrics } from '../../base/index.ts';
+import type { Log, Metrics } from '../../base/index.ts';
 import type { EffectiveConfig } from '../../config/index.ts';
 import type { GatewayOptions, ServiceOptions } from '../../gateway/index.ts';
 
@@ -8,13 +8,15 @@ export function gatewayOptions(
   services: readonly ServiceOptions[],
   mailbox: { readonly host: string; readonly port: number } | undefined,
   log: Log,
+  metrics: Metrics,
 ): GatewayOptions {
-  const { routes, services: _, console: __, source: ___, file: ____, dataDir: _____, ...settings } = config;
+  const { routes, services: _, console: __, source: ___, file: ____, dataDir: _____, ...rest } = config;
+  const { metrics: ______, user: _______, group: ________, ...settings } = rest;
   return {
     ...settings,
     services,
     log,
-    metrics: noMetrics,
+    metrics,
     routes: routes.map((route) => {
       if (route.nextHop !== 'mailbox') return { ...route, nextHop: route.nextHop };
       if (mailbox === undefined) throw new Error('a route to the mailbox, and no mailbox');

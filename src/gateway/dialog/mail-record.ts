@@ -20,7 +20,8 @@ export function summarise(
   cause?: string,
 ): void {
   const { chain, envelope, session, relay } = mail;
-  world.metrics.count('opes_mails_total', { outcome });
+  const ms = world.clock() - mail.startedMs;
+  countMail(mail, world, outcome, ms);
   const hop = relay?.route.nextHop;
   const { relayedSender } = envelope;
   // One shape of object for every mail; the log leaves out what is undefined.
@@ -40,8 +41,15 @@ export function summarise(
     outcome,
     cause,
     reply: reply === undefined ? undefined : printable(`${reply.code} ${reply.enhanced ?? ''} ${reply.text[0] ?? ''}`),
-    ms: Math.round(world.clock() - mail.startedMs),
+    ms: Math.round(ms),
   });
+}
+
+function countMail(mail: Mail, world: MailWorld, outcome: MailOutcome, ms: number): void {
+  const { counts } = world;
+  counts.ended(mail.id, outcome, ms, mail.original?.size ?? 0, mail.released?.size ?? 0);
+  for (const one of mail.envelope.recipients) counts.recipient(one.reply?.code ?? 0);
+  mail.chain.count();
 }
 
 export function makeRecord(mail: Mail, world: MailWorld, outcome: MailOutcome, reply: Reply | undefined): MailRecord {
