@@ -56,6 +56,6 @@ export class Generation {
 
   /** Sessions that are idle end now, others when their mail is done. */
   shutdownHolders(): void {
-    for (const holder of [...this.#holders]) holder.shutdown();
+    for (const holder of this.#holders) holder.shutdown();
   }
 }

@@ -3,7 +3,7 @@
  * SIGTERM. Knows only the documented command line and configuration (design, sections 4 and 5).
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Child, type Exit, type Signal } from './child.ts';
 import { scratchFolder } from './scratch.ts';
@@ -77,6 +77,8 @@ export function config(
 }
 
 interface Ready {
+  readonly metrics?: string;
+  readonly console?: string;
   readonly listeners: readonly { readonly name: string; readonly address: string; readonly port: number }[];
   readonly pid: number;
 }
@@ -85,11 +87,14 @@ export class Gateway {
   readonly child: Child;
   readonly ready: Ready;
   readonly folder: string;
+  /** Its configuration. */
+  readonly file: string;
 
-  private constructor(child: Child, ready: Ready, folder: string) {
+  private constructor(child: Child, ready: Ready, file: string) {
     this.child = child;
     this.ready = ready;
-    this.folder = folder;
+    this.folder = dirname(file);
+    this.file = file;
   }
 
   static async start(configuration: Config): Promise<Gateway> {
@@ -98,7 +103,17 @@ export class Gateway {
     const file = join(folder, 'opes.yaml');
     writeFileSync(file, JSON.stringify(configuration, null, 2));
     const child = new Child(OPES, ['start', '--config', file]);
-    return new Gateway(child, await child.event<Ready>('ready', 60_000), folder);
+    return new Gateway(child, await child.event<Ready>('ready', 60_000), file);
+  }
+
+  /** Writes the configuration (text as it stands) and asks to reload it. Returns the log line that says how it went. */
+  async reload(configuration: Config | string): Promise<Record<string, unknown>> {
+    const text = typeof configuration === 'string' ? configuration : JSON.stringify(configuration, null, 2);
+    writeFileSync(this.file, text);
+    const isEnd = ({ event }: Record<string, unknown>) => event === 'reloaded' || event === 'reload-failed';
+    const before = this.logs().filter(isEnd).length;
+    process.kill(this.child.pid, 'SIGHUP');
+    return await this.child.until(() => this.logs().filter(isEnd)[before], 'end of the reload', 60_000);
   }
 
   /** The port of a listener; the first one without a name. */

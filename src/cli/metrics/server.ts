@@ -55,7 +55,7 @@ async function answer(
     say(405, 'GET or HEAD\n');
     return;
   }
-  switch (url.split('?')[0]) {
+  switch (url.split('?', 1)[0] ?? '') {
     case '/metrics': {
       const { text, contentType } = await metrics.text(headers.accept ?? '');
       say(200, text, contentType);
