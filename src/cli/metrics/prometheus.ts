@@ -52,14 +52,14 @@ export class PrometheusMetrics implements Metrics {
 
   counter(name: string, labels: MetricLabels = NO_LABELS): Counter {
     const made = this.#line(name, labels, () => new CounterLine(labels));
-    if (made instanceof CounterLine) return made;
-    throw new Error(`metric ${name} is no counter`);
+    if (made instanceof CounterLine && this.#definitions[name]?.kind === 'counter') return made;
+    throw new Error(`metric ${name} is no counter to be added to`);
   }
 
   histogram(name: string, labels: MetricLabels = NO_LABELS): Histogram {
     const bounds = this.#definitions[name]?.buckets ?? [];
     const made = this.#line(name, labels, () => new HistogramLine(name, bounds, labels));
-    if (made instanceof HistogramLine) return made;
+    if (made instanceof HistogramLine && this.#definitions[name]?.kind === 'histogram') return made;
     throw new Error(`metric ${name} is no histogram`);
   }
 
