@@ -14,6 +14,11 @@ const PACKAGE_OF = {
   'smtp-sink': 'postfix',
   swaks: 'swaks',
   chromium: 'chromium',
+  'systemd-analyze': 'systemd',
+  'systemd-notify': 'systemd',
+  'systemd-socket-activate': 'systemd',
+  setpriv: 'util-linux',
+  perl: 'perl-base',
 } as const;
 export type Program = keyof typeof PACKAGE_OF;
 

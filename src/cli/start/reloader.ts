@@ -45,7 +45,7 @@ export class Reloader {
     const status = isDone
       ? 'serving'
       : 'serving; the last reload failed, the configuration before it holds (see the log)';
-    await this.#notifier.ready(status);
+    void this.#notifier.ready(status);
   }
 
   async #try(): Promise<boolean> {

@@ -33,9 +33,9 @@ export async function start(options: StartOptions): Promise<number> {
   const system = await System.open(config, sockets, log);
   shutdown.add('system', () => system.close());
   const notifier = new Notifier(process.env['NOTIFY_SOCKET'], log);
-  shutdown.add('notice to systemd', () => notifier.stopping('draining'));
+  shutdown.add('notice to systemd', async () => void notifier.stopping('draining'));
   sayReady(system.ready);
-  await notifier.ready('serving');
+  void notifier.ready('serving');
   if (options.config !== undefined) {
     const reloader = new Reloader(options.config, system, log, notifier);
     hangup?.(() => void reloader.request());

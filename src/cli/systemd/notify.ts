@@ -43,7 +43,7 @@ export class Notifier {
   #send(socket: string, words: readonly string[]): Promise<void> {
     return new Promise((resolve) => {
       const options = { env: { NOTIFY_SOCKET: socket, PATH }, timeout: PATIENCE_MS };
-      execFile(PROGRAM, [`--pid=${process.pid}`, ...words], options, (error) => {
+      execFile(PROGRAM, [...words], options, (error) => {
         if (error !== null) this.#log.warn('notify-failed', { words: words[0], error: error.message });
         resolve();
       });
