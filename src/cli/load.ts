@@ -30,7 +30,10 @@ function makePorts(): LoadPorts {
       const { message, line = 1, column = 1, suggestion } = compiled.error;
       const before = expression.split('\n').slice(0, line - 1);
       const at = before.reduce((sum, one) => sum + one.length + 1, 0) + column - 1;
-      return { at, what: message, fix: suggestion === undefined ? undefined : `did you mean ${suggestion}?` };
+      return { at, what: message, fix: suggestion === undefined ? RULE_FIX : `did you mean ${suggestion}?` };
     },
   };
 }
+
+const RULE_FIX =
+  "a rule compares client, session, listener, sender, recipient or message, such as listener.side == 'recipient'; docs/operate.md has examples";

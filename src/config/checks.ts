@@ -3,7 +3,7 @@
  * circle, that nothing confidential crosses a network in the clear. Each check is a function from the whole file to
  * problems; none stops at the first.
  */
-
+import { isIP } from 'node:net';
 import { type Problem, showPath } from './problem.ts';
 import type { RawConfig } from './schema.ts';
 import { suggest } from './suggest.ts';
@@ -250,6 +250,18 @@ const metricsOnLoopback: Check = (raw) =>
         },
       ];
 
+/** In EHLO and Received an address stands in brackets, and is no name that anybody could trust (RFC 5321 section 4.1.4). */
+const hostnameIsName: Check = (raw) =>
+  raw.hostname === undefined || isIP(raw.hostname) === 0
+    ? []
+    : [
+        {
+          path: ['hostname'],
+          what: `hostname: ${raw.hostname} is an address`,
+          fix: 'write the name that has this address in DNS, such as mx1.example.com',
+        },
+      ];
+
 const groupWithUser: Check = (raw) =>
   raw.group === undefined || raw.user !== undefined
     ? []
@@ -272,6 +284,7 @@ const CHECKS: readonly Check[] = [
   consoleOnLoopback,
   metricsOnLoopback,
   groupWithUser,
+  hostnameIsName,
 ];
 
 const decides = (permission: string) =>

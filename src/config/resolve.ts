@@ -2,7 +2,7 @@
  * From the checked file to what it comes to: paths made absolute, certificates read, defaults that depend on other values
  * filled in. Files that cannot be used are problems at the place that names them.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { resolve as resolvePath } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import type {
@@ -15,6 +15,7 @@ import type {
 } from '../gateway/options.ts';
 import { bypassable } from './checks.ts';
 import type { EffectiveConfig, EffectiveRoute, EffectiveService } from './effective.ts';
+import { keysComplaint, type Material } from './pem.ts';
 import { type Problem, showPath } from './problem.ts';
 import type { RawConfig } from './schema.ts';
 
@@ -158,7 +159,9 @@ class Files {
       return { kind: 'builtin', name: builtin };
     }
     const file = this.absolute(run);
-    if (!existsSync(file)) this.#add(path, `there is no file ${file}`, RELATIVE);
+    const found = statSync(file, { throwIfNoEntry: false });
+    if (found === undefined) this.#add(path, `there is no file ${file}`, RELATIVE);
+    else if (!found.isFile()) this.#add(path, `${file} is no file`, 'name the TypeScript or JavaScript file in it');
     return { kind: 'run', file };
   }
 
@@ -177,17 +180,13 @@ class Files {
     return { ...(ca && { ca }), ...keys, ...(serverName !== undefined && { serverName }) };
   }
 
-  #usable(material: { ca?: Buffer; cert?: Buffer; key?: Buffer }, path: readonly PropertyKey[]): boolean {
+  #usable(material: Material, path: readonly PropertyKey[]): boolean {
     try {
-      createSecureContext(material);
+      createSecureContext({ ...material });
       return true;
     } catch (error) {
-      const reason = (error as Error).message.replace(/^error:[0-9A-F]*:/, '');
-      this.#add(
-        path,
-        `certificate and key cannot be used: ${reason}`,
-        'check that both are PEM files and belong together',
-      );
+      const { what, fix } = keysComplaint(material, error as Error);
+      this.#add(path, what, fix);
       return false;
     }
   }

@@ -49,7 +49,9 @@ export const configSchema = map(
     version: z
       .literal(1, {
         error: ({ input }) =>
-          input === undefined ? `is missing\nwrite version: 1` : `this program reads version 1 only\nwrite version: 1`,
+          input === undefined
+            ? `is missing\nwrite version: 1`
+            : `this program reads version 1 only\nwrite version: 1${input === '1' ? ', without quotes' : ''}`,
       })
       .describe('Of this format.'),
     system: system.describe('Who we are, for senders and recipients who ask.'),

@@ -18,13 +18,7 @@ export interface Account {
 }
 
 export function dropPrivileges(config: EffectiveConfig, log: Log): void {
-  if (process.getuid?.() !== 0) return;
-  if (config.user === undefined) {
-    // The demo is for trying out, in a container as likely as not.
-    if (config.file !== undefined)
-      log.warn('running-as-root', { fix: 'write user: in the file, or start it under systemd' });
-    return;
-  }
+  if (process.getuid?.() !== 0 || config.user === undefined) return;
   const account = findAccount(config.user, config.group);
   if (account.uid === 0) throw new Failure(`user: ${config.user} is root\n    name another user`, EXIT.config);
   makeOwned(config.dataDir, account);
@@ -32,6 +26,12 @@ export function dropPrivileges(config: EffectiveConfig, log: Log): void {
   process.setgid?.(account.gid);
   process.setuid?.(account.uid);
   log.info('became-user', { user: account.user, uid: account.uid, gid: account.gid });
+}
+
+/** Told once we are up; of the demo not at all: it is for trying out, in a container as likely as not. */
+export function warnOfRoot(config: EffectiveConfig, log: Log): void {
+  if (process.getuid?.() !== 0 || config.file === undefined) return;
+  log.warn('running-as-root', { fix: 'write user: in the file, or start it under systemd' });
 }
 
 /** Accounts may come from a directory service, so `id` is asked and not /etc/passwd. */

@@ -12,7 +12,7 @@ import { passedSockets } from '../systemd/listen-fds.ts';
 import { Notifier } from '../systemd/notify.ts';
 import { bindListeners } from './bind.ts';
 import { showWelcome } from './demo.ts';
-import { dropPrivileges } from './privileges.ts';
+import { dropPrivileges, warnOfRoot } from './privileges.ts';
 import { Reloader } from './reloader.ts';
 import { System } from './system.ts';
 
@@ -34,6 +34,7 @@ export async function start(options: StartOptions): Promise<number> {
   shutdown.add('system', () => system.close());
   const notifier = new Notifier(process.env['NOTIFY_SOCKET'], log);
   shutdown.add('notice to systemd', async () => void notifier.stopping('draining'));
+  warnOfRoot(config, log);
   sayReady(system.ready);
   void notifier.ready('serving');
   if (options.config !== undefined) {
