@@ -97,19 +97,17 @@ export class Gateway {
     this.file = file;
   }
 
-  static async start(configuration: Config): Promise<Gateway> {
+  static async start(configuration: Config | string): Promise<Gateway> {
     const folder = scratchFolder('gateway');
-    // JSON is YAML.
     const file = join(folder, 'opes.yaml');
-    writeFileSync(file, JSON.stringify(configuration, null, 2));
+    writeFileSync(file, textOf(configuration));
     const child = new Child(OPES, ['start', '--config', file]);
     return new Gateway(child, await child.event<Ready>('ready', 60_000), file);
   }
 
   /** Writes the configuration (text as it stands) and asks to reload it. Returns the log line that says how it went. */
   async reload(configuration: Config | string): Promise<Record<string, unknown>> {
-    const text = typeof configuration === 'string' ? configuration : JSON.stringify(configuration, null, 2);
-    writeFileSync(this.file, text);
+    writeFileSync(this.file, textOf(configuration));
     const isEnd = ({ event }: Record<string, unknown>) => event === 'reloaded' || event === 'reload-failed';
     const before = this.logs().filter(isEnd).length;
     process.kill(this.child.pid, 'SIGHUP');
@@ -143,6 +141,11 @@ export class Gateway {
     const status = readFileSync(`/proc/${this.child.pid}/status`, 'latin1');
     return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) * 1024;
   }
+}
+
+/** Text as it stands; JSON is YAML. */
+function textOf(configuration: Config | string): string {
+  return typeof configuration === 'string' ? configuration : JSON.stringify(configuration, null, 2);
 }
 
 /** A callout server of our SDK: `bin/opes serve FILE`. */

@@ -41,7 +41,7 @@ beforeAll(() => {
 });
 
 /** What is said about a file; the directory of this machine is taken out. */
-function said(octets: string | Buffer): string {
+function said(octets: string | Uint8Array): string {
   const file = join(dir, 'opes.yaml');
   writeFileSync(file, octets);
   return shown(file);
