@@ -1,4 +1,6 @@
 /** Why a certificate and a key cannot be used, in words that say which file to mend; the TLS library's own say neither. */
+import { X509Certificate } from 'node:crypto';
+
 export interface Material {
   readonly ca?: Buffer;
   readonly cert?: Buffer;
@@ -35,6 +37,20 @@ export function keysComplaint(material: Material, error: Error): Complaint {
   }
   const reason = error.message.replace(/^error:[0-9A-F]*:/, '');
   return { what: `certificate and key cannot be used: ${reason}`, fix: 'check that both are whole PEM files' };
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+/** Certificates of 90 days are renewed 30 days before their end; who is below this has missed it. */
+const SOON_DAYS = 14;
+
+/** What is worth a word of a certificate that can be used. */
+export function certificateNotice(cert: Buffer, nowMs: number): string | undefined {
+  const { validToDate, validFromDate } = new X509Certificate(cert);
+  const day = (date: Date): string => date.toISOString().slice(0, 10);
+  if (validFromDate.getTime() > nowMs) return `the certificate is not valid before ${day(validFromDate)}`;
+  const days = Math.floor((validToDate.getTime() - nowMs) / DAY_MS);
+  if (days < 0) return `the certificate ended on ${day(validToDate)}`;
+  return days < SOON_DAYS ? `the certificate ends on ${day(validToDate)}` : undefined;
 }
 
 function noCertificate(name: string, octets: Buffer): Complaint {

@@ -15,7 +15,7 @@ import type {
 } from '../gateway/options.ts';
 import { bypassable } from './checks.ts';
 import type { EffectiveConfig, EffectiveRoute, EffectiveService } from './effective.ts';
-import { keysComplaint, type Material } from './pem.ts';
+import { certificateNotice, keysComplaint, type Material } from './pem.ts';
 import { type Problem, showPath } from './problem.ts';
 import type { RawConfig } from './schema.ts';
 
@@ -29,7 +29,14 @@ export interface ResolveContext {
   readonly builtins: ReadonlySet<string>;
 }
 
-export function resolve(raw: RawConfig, context: ResolveContext): { config: EffectiveConfig; problems: Problem[] } {
+export interface Resolved {
+  readonly config: EffectiveConfig;
+  readonly problems: readonly Problem[];
+  /** Not wrong, but worth a word. */
+  readonly notices: readonly Problem[];
+}
+
+export function resolve(raw: RawConfig, context: ResolveContext): Resolved {
   const files = new Files(context.baseDir);
   const dataDir = files.absolute(raw.dataDir);
   const showMail = raw.console?.showMail === true;
@@ -67,7 +74,7 @@ export function resolve(raw: RawConfig, context: ResolveContext): { config: Effe
     user: raw.user,
     group: raw.group,
   };
-  return { config, problems: files.problems };
+  return { config, problems: files.problems, notices: files.notices };
 }
 
 /** Of a mail on the console page. Two such copies of each of the last mails are held in memory. */
@@ -141,6 +148,7 @@ function failureActions(raw: RawConfig['pipeline'][number]['onFailure']): Record
 /** Files that the configuration names; what is wrong with them is gathered. */
 class Files {
   readonly problems: Problem[] = [];
+  readonly notices: Problem[] = [];
   readonly #baseDir: string;
 
   constructor(baseDir: string) {
@@ -169,7 +177,14 @@ class Files {
     const certPem = this.#read(cert, [...path, 'cert']);
     const keyPem = this.#read(key, [...path, 'key']);
     if (certPem === undefined || keyPem === undefined) return undefined;
-    return this.#usable({ cert: certPem, key: keyPem }, path) ? { cert: certPem, key: keyPem } : undefined;
+    if (!this.#usable({ cert: certPem, key: keyPem }, path)) return undefined;
+    const notice = certificateNotice(certPem, Date.now());
+    if (notice !== undefined) {
+      const at = [...path, 'cert'];
+      const fix = 'renew it; SIGHUP (systemctl reload) takes the new one';
+      this.notices.push({ path: at, what: `${showPath(at)}: ${notice}`, fix });
+    }
+    return { cert: certPem, key: keyPem };
   }
 
   calloutTls(raw: NonNullable<RawConfig['services'][string]['tls']>, path: readonly PropertyKey[]): CalloutTls {

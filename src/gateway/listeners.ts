@@ -35,7 +35,8 @@ export class Listeners {
   readonly #deadlines: Deadlines;
   readonly #metrics: Metrics;
   #slots = new Map<string, Slot>();
-  readonly #draining = new Set<Promise<void>>();
+  /** Taken out by a reload, with sessions still there. */
+  readonly #draining = new Set<Slot>();
 
   constructor(deadlines: Deadlines, metrics: Metrics) {
     this.#deadlines = deadlines;
@@ -77,10 +78,11 @@ export class Listeners {
     }
   }
 
-  /** No new connections; resolves when the last session is gone, those of earlier configurations too. */
+  /** No new connections; resolves when the last session is gone, those on listeners that a reload took out included. */
   async close(drainMs: number): Promise<void> {
-    for (const slot of this.#slots.values()) this.#drain(slot, drainMs);
-    await Promise.all(this.#draining);
+    const slots = [...this.#slots.values(), ...this.#draining];
+    for (const slot of slots) slot.forget();
+    await Promise.all(slots.map(({ listener }) => listener.close(drainMs)));
   }
 
   #commit(
@@ -113,10 +115,8 @@ export class Listeners {
 
   #drain(slot: Slot, drainMs: number): void {
     slot.forget();
-    const closed = slot.listener.close(drainMs).then(() => {
-      this.#draining.delete(closed);
-    });
-    this.#draining.add(closed);
+    this.#draining.add(slot);
+    void slot.listener.close(drainMs).then(() => this.#draining.delete(slot));
   }
 
   #settings(options: GatewayOptions, listener: ListenerOptions) {

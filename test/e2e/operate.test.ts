@@ -35,7 +35,7 @@ async function write(text: string): Promise<string> {
   const folder = scratchFolder('operate');
   const etc = join(folder, '/etc/opes');
   mkdirSync(etc, { recursive: true });
-  const args = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=mx1.example.com';
+  const args = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 90 -subj /CN=mx1.example.com';
   const made = await run('openssl', [
     ...args.split(' '),
     '-keyout',

@@ -116,7 +116,8 @@ test('listeners: what stays keeps its socket, what is new is opened, what is gon
   const at = (name: string, port: number, more: Config = {}) => ({ name, address: `127.0.0.1:${port}`, ...more });
   const listening = (...listeners: Config[]) => config(one.url, {}, { listeners });
   const gateway = await start(listening(at('stays', a), at('goes', b)));
-  const busy = await SmtpTalk.hello(b);
+  const [busy, lasting] = [await SmtpTalk.hello(b), await SmtpTalk.hello(b)];
+  assert.equal((await lasting.say('MAIL FROM:<a@src.test>')).code, 250);
   assert.equal((await busy.say('MAIL FROM:<a@src.test>')).code, 250);
   assert.equal((await busy.say('RCPT TO:<b@dst.test>')).code, 250);
 
@@ -135,6 +136,8 @@ test('listeners: what stays keeps its socket, what is new is opened, what is gon
   assert.ok((await fresh.say('EHLO client.test')).lines.includes('SIZE 1000000'));
   fresh.destroy();
   assert.equal(await send(c, 'on the new listener'), 250);
+  assert.equal((await gateway.stop()).code, 0, 'the end does not wait as long as the drain of a listener that is gone');
+  lasting.destroy();
 });
 
 test('a place that cannot be had: nothing changes, not even what could have', async () => {

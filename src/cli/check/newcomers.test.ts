@@ -82,3 +82,34 @@ test('files that are no text, no file, or not there', () => {
   assert.match(shown(dir), /:1:1: this is a directory\n {4}name the file in it$/);
   assert.match(shown(join(dir, 'ops.yaml')), /:1:1: there is no such file\n {4}check the name after --config$/);
 });
+
+test('a certificate that ends soon is told; the file is good all the same', () => {
+  const made = (name: string, ...validity: string[]) => {
+    const names = ['-keyout', `${name}.key`, '-out', `${name}.pem`, ...validity];
+    openssl(
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:prime256v1',
+      '-nodes',
+      '-subj',
+      '/CN=x',
+      ...names,
+    );
+    const tls = `tls: { cert: ${name}.pem, key: ${name}.key }`;
+    writeFileSync(join(dir, 'tls.yaml'), BASE.replace('"127.0.0.1:2525"', `"127.0.0.1:2525", ${tls}`));
+    const loaded = readConfig(join(dir, 'tls.yaml'));
+    return loaded.kind === 'broken' ? assert.fail() : loaded.notices.map(({ what }) => what);
+  };
+  assert.deepEqual(made('long', '-days', '90'), []);
+  assert.match(
+    made('soon', '-days', '3')[0] ?? '',
+    /^listeners\[0\]\.tls\.cert: the certificate ends on \d{4}-\d\d-\d\d$/,
+  );
+  assert.match(
+    made('over', '-days', '-1')[0] ?? '',
+    /^listeners\[0\]\.tls\.cert: the certificate (?:ended on|is not valid)/,
+  );
+});

@@ -21,6 +21,8 @@ export interface StartOptions {
   readonly logLevel: Level;
 }
 
+const SOCKETS_FIX = 'LISTEN_PID names another process: let ExecStart= run opes itself, without a shell around it';
+
 export async function start(options: StartOptions): Promise<number> {
   const isTerminal = process.stderr.isTTY;
   const log = makeLog(options.logLevel, isTerminal);
@@ -28,7 +30,11 @@ export async function start(options: StartOptions): Promise<number> {
   const shutdown = new Shutdown(log);
   // Before the first wait: a reload asked for while we start is done when we are up.
   const hangup = options.config === undefined ? undefined : shutdown.onHangup();
-  const sockets = await bindListeners(config, passedSockets(process.env, process.pid));
+  const passed = passedSockets(process.env, process.pid);
+  if (process.env['LISTEN_FDS'] !== undefined && passed.length === 0) {
+    log.warn('sockets-not-ours', { pid: process.pid, listenPid: process.env['LISTEN_PID'], fix: SOCKETS_FIX });
+  }
+  const sockets = await bindListeners(config, passed);
   dropPrivileges(config, log);
   const system = await System.open(config, sockets, log);
   shutdown.add('system', () => system.close());

@@ -100,12 +100,12 @@ export class System {
     return { report, started: opened.running.started, config };
   }
 
-  /** What was opened last is closed first. */
+  /** The gateway first: meanwhile `/readyz` says that it drains. Then what it used. */
   async close(): Promise<void> {
     const opened = this.#opened;
-    await this.#closing('metrics', opened?.metricsPage);
-    await this.#closing('console', opened?.page);
     await this.#closing('gateway', this.#gateway && { close: () => this.#gateway?.close(DRAIN_MS) });
+    await this.#closing('console', opened?.page);
+    await this.#closing('metrics', opened?.metricsPage);
     await this.#closing('services', { close: () => this.#processes.stop() });
     await this.#closing('mailbox', opened?.mailbox);
   }
