@@ -4,11 +4,8 @@ import { test } from 'vitest';
 import { certificateNotice, keysComplaint } from './pem.ts';
 
 /** Valid for 90 days from now; its key before it. */
-const pair = execFileSync('openssl', [
-  ...'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 90 -subj /CN=x -keyout - -out -'.split(
-    ' ',
-  ),
-]);
+const ARGS = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 90 -subj /CN=x -keyout - -out -';
+const pair = execFileSync('openssl', ARGS.split(' '));
 const cert = pair.subarray(pair.indexOf('-----BEGIN CERTIFICATE'));
 const DAY_MS = 24 * 60 * 60 * 1000;
 
