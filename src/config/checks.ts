@@ -3,7 +3,7 @@
  * circle, that nothing confidential crosses a network in the clear. Each check is a function from the whole file to
  * problems; none stops at the first.
  */
-import { isIP } from 'node:net';
+import { groupWithUser, hostnameIsName, metricsOnLoopback } from './checks-process.ts';
 import { type Problem, showPath } from './problem.ts';
 import type { RawConfig } from './schema.ts';
 import { suggest } from './suggest.ts';
@@ -237,35 +237,6 @@ const consoleOnLoopback: Check = (raw) =>
           fix: 'write 127.0.0.1, and reach it from elsewhere through an SSH tunnel',
         },
       ];
-
-/** Nobody is asked who they are there, and the examples in it are ids of mails. */
-const metricsOnLoopback: Check = (raw) =>
-  raw.metrics === undefined || isLoopback(raw.metrics.address.host) || raw.metrics.insecure
-    ? []
-    : [
-        {
-          path: ['metrics', 'address'],
-          what: `metrics.address: ${showHostPort(raw.metrics.address)} can be reached from other machines, and the page asks nobody who they are`,
-          fix: 'write 127.0.0.1, or add insecure: true if only your own monitoring reaches that address',
-        },
-      ];
-
-/** In EHLO and Received an address stands in brackets, and is no name that anybody could trust (RFC 5321 section 4.1.4). */
-const hostnameIsName: Check = (raw) =>
-  raw.hostname === undefined || isIP(raw.hostname) === 0
-    ? []
-    : [
-        {
-          path: ['hostname'],
-          what: `hostname: ${raw.hostname} is an address`,
-          fix: 'write the name that has this address in DNS, such as mx1.example.com',
-        },
-      ];
-
-const groupWithUser: Check = (raw) =>
-  raw.group === undefined || raw.user !== undefined
-    ? []
-    : [{ path: ['group'], what: 'group stands without user', fix: 'write user, too: a group alone gives up nothing' }];
 
 const CHECKS: readonly Check[] = [
   listenerNames,
