@@ -8,12 +8,15 @@
 import { z } from 'zod';
 import { REPORT_LANGUAGES } from '../gateway/options.ts';
 import { DOMAIN, duration, hostPort, name, path, period, size, uri } from './forms.ts';
-import { choice, count, flag, later, list, map, typeError, word } from './leaf.ts';
+import { choice, count, flag, list, map, typeError, word } from './leaf.ts';
 import { entry, service } from './schema-services.ts';
 import { listener, route } from './schema-transport.ts';
 
 const mailAddress = () =>
   word('an address', 'write a mail address, such as postmaster@example.com', /^[^\s@<>"]+@[^\s@<>"]+$/);
+
+/** What useradd takes (its NAME_REGEX on Debian). */
+const ACCOUNT = /^[a-z_][a-z0-9_-]{0,31}$/;
 
 const system = map(
   {
@@ -104,7 +107,9 @@ export const configSchema = map(
     version: z
       .literal(1, {
         error: ({ input }) =>
-          input === undefined ? `is missing\nwrite version: 1` : `this program reads version 1 only\nwrite version: 1`,
+          input === undefined
+            ? `is missing\nwrite version: 1`
+            : `this program reads version 1 only\nwrite version: 1${input === '1' ? ', without quotes' : ''}`,
       })
       .describe('Of this format.'),
     system: system.describe('Who we are, for senders and recipients who ask.'),
@@ -158,16 +163,26 @@ export const configSchema = map(
     )
       .optional()
       .describe('A page that shows what happened to the last mails. Without it there is none.'),
-    metrics: later(
-      map(
-        { address: hostPort().describe('Where it listens.') },
-        'metrics settings',
-        'write metrics: { address: "127.0.0.1:9464" }',
-      ),
-      'a metrics page',
+    metrics: map(
+      {
+        address: hostPort().describe('Where it listens: on loopback, unless `insecure` says otherwise.'),
+        insecure: flag()
+          .prefault(false)
+          .describe('Permits another address: whoever reaches it reads figures and ids of mails, without a password.'),
+      },
+      'metrics settings',
+      'write metrics: { address: "127.0.0.1:9464" }',
     )
       .optional()
-      .describe('Not yet.'),
+      .describe('Serves `/metrics` (Prometheus), `/healthz` and `/readyz`. Without it there are none.'),
+    user: word('a user name', 'write a user of this machine, such as opes', ACCOUNT)
+      .optional()
+      .describe(
+        'Who to be once the ports are open, where opes is started as root. Under systemd leave it out: the unit says it.',
+      ),
+    group: word('a group name', 'write a group of this machine, such as opes', ACCOUNT)
+      .optional()
+      .describe("And the group. Default: the user's own."),
   },
   'a configuration',
   'write keys and values, starting with version: 1',

@@ -42,6 +42,7 @@ export { SmtpConnection, type TlsInfo } from './net/connection.ts';
 export { SmtpListener, type SmtpListenerOptions } from './net/listener.ts';
 export { NextHop, type NextHopOptions } from './net/next-hop.ts';
 export type { NextHopStats } from './net/next-hop-pool.ts';
+export { type BindTo, ServerSocket } from './net/server-socket.ts';
 export { greeting, replies } from './replies.ts';
 export {
   isPermanent,

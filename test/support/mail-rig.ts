@@ -6,6 +6,7 @@ import { Mail } from '../../src/gateway/dialog/mail.ts';
 import { makeSessionView, type SessionView } from '../../src/gateway/dialog/session-view.ts';
 import type { MailPeer, MailWorld } from '../../src/gateway/dialog/world.ts';
 import { Dispatcher } from '../../src/gateway/dispatch/dispatcher.ts';
+import { MailCounts } from '../../src/gateway/metrics/index.ts';
 import type {
   FailureAction,
   FailureReason,
@@ -129,6 +130,7 @@ export class MailRig implements OpenRelay {
       wallClock: () => Date.UTC(2026, 10, 22),
       log: this.#log(),
       metrics: noMetrics,
+      counts: new MailCounts(noMetrics),
       keep: (record) => this.records.push(record),
       keepOctets: 10_000,
     };

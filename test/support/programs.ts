@@ -20,6 +20,11 @@ const PACKAGE_OF = {
   python3: 'python3',
   pg_lsclusters: 'postgresql',
   strace: 'strace',
+  'systemd-analyze': 'systemd',
+  'systemd-notify': 'systemd',
+  'systemd-socket-activate': 'systemd',
+  setpriv: 'util-linux',
+  perl: 'perl-base',
 } as const;
 export type Program = keyof typeof PACKAGE_OF;
 

@@ -28,15 +28,18 @@ const MAX_TASKS = 10_000;
 const CLAIM = 500;
 const POLL_MS = 1000;
 const FULL_MS = 5000;
+/** How often what is stored is counted for the figures, in polls. */
+const COUNT_EVERY = 5;
 
 export class Spool implements SpoolPort, Deadline {
   readonly mode: 'inline' | 'spool';
-  readonly hasNotice: boolean;
   readonly #options: QueueOptions;
   readonly #world: SpoolWorld;
   readonly #worker: Worker;
   readonly #poll: Armed;
   #fullUntilMs = 0;
+  #counted = { queued: 0, held: 0 };
+  #polls = 0;
   #hot = 0;
   /** Mails being stored, and a poll under way. */
   #jobs = 0;
@@ -47,7 +50,6 @@ export class Spool implements SpoolPort, Deadline {
 
   constructor(options: QueueOptions, world: SpoolWorld) {
     this.mode = options.mode;
-    this.hasNotice = world.notices !== undefined;
     this.#options = options;
     this.#world = world;
     this.#worker = new Worker(options, world, { onIdle: () => this.#maybeIdle(), onWork: () => this.onDeadline() });
@@ -59,9 +61,23 @@ export class Spool implements SpoolPort, Deadline {
     this.#world.deadlines.arm(this.#poll, 1);
   }
 
+  get hasNotice(): boolean {
+    return this.#world.notices !== undefined;
+  }
+
   /** For a while after a mail could not be stored for want of room; the next one finds out whether there is some again. */
   get isFull(): boolean {
     return this.#fullUntilMs > 0 && this.#world.wallClock() < this.#fullUntilMs;
+  }
+
+  /** Recipients in the store, as counted a few seconds ago. */
+  get stored(): { readonly queued: number; readonly held: number } {
+    return this.#counted;
+  }
+
+  /** Transactions under way or waiting. */
+  get load(): number {
+    return this.#worker.load;
   }
 
   /** Looks for work now: an operator released something, or wants everything tried. */
@@ -184,6 +200,7 @@ export class Spool implements SpoolPort, Deadline {
 
   async #claimDue(): Promise<void> {
     const { store, wallClock } = this.#world;
+    if (this.#polls++ % COUNT_EVERY === 0) this.#counted = await store.counters();
     while (this.#worker.load < MAX_TASKS - CLAIM && !this.#isClosing) {
       const due = await store.claim(wallClock(), CLAIM);
       const expired = await store.claimExpired(wallClock(), CLAIM);

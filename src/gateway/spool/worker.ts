@@ -2,7 +2,7 @@
  * The work on mail that is stored and claimed: services for what waits for them, next hops for what is ready, and the
  * ends of both. Every end is stored before it counts; where it cannot be, the same is tried until it can.
  */
-import { Armed, printable } from '../../base/index.ts';
+import { Armed, type Counter, printable } from '../../base/index.ts';
 import type { Reply } from '../../smtp/index.ts';
 import type { Change, Ending, NewMail, StoredMail, Unit } from '../../store/index.ts';
 import { Content, FixedOctets } from '../content/index.ts';
@@ -43,6 +43,7 @@ export class Worker {
   readonly #world: SpoolWorld;
   readonly #events: WorkerEvents;
   readonly #places: Destinations;
+  readonly #counts: Readonly<Record<'delivered' | 'failed' | 'later', Counter>>;
   readonly #running = new Map<Task, Transaction>();
   /** What we work on. A claim's lease may end before a long wait does, and the store then hands it out once more. */
   readonly #mine = new Set<string>();
@@ -54,6 +55,12 @@ export class Worker {
     this.#options = options;
     this.#world = world;
     this.#events = events;
+    const { metrics } = world;
+    this.#counts = {
+      delivered: metrics.counter('opes_deliveries_total', { outcome: 'delivered' }),
+      failed: metrics.counter('opes_deliveries_total', { outcome: 'failed' }),
+      later: metrics.counter('opes_deliveries_total', { outcome: 'later' }),
+    };
     this.#places = new Destinations(
       options,
       (task) => this.#run(task),
@@ -282,6 +289,8 @@ export class Worker {
     const { wallClock, random, log } = this.#world;
     const settlement = settle(about.mail, about.deliveries, outcomes, wallClock(), this.#options, random);
     logDeliveries(log, about, settlement, wallClock());
+    for (const outcome of ['delivered', 'failed', 'later'] as const)
+      if (settlement[outcome].length > 0) this.#counts[outcome].add(settlement[outcome].length);
     const changes = [
       ...settlement.delivered.map(({ delivery }) => ending(delivery, 'delivered')),
       ...settlement.retries,
