@@ -29,6 +29,7 @@ import {
   reply,
 } from '../../src/smtp/index.ts';
 import type { MemoryCallouts } from './memory-callout.ts';
+import { plainRoute } from './routes.ts';
 
 export interface Delivered {
   readonly mail: string;
@@ -92,7 +93,7 @@ export class MailRig implements OpenRelay {
       };
       return { index, entry, service: this.services[index] as CalloutService, rule: compiled?.ok };
     });
-    const anywhere: RouteOptions = { to: '*', nextHop: { host: 'hop', port: 25 }, tls: 'none' };
+    const anywhere = plainRoute('*', 'hop', 25);
     this.world = {
       hostname: 'mx.example.com',
       system: { uri: 'https://mail.example.com/opes', contact: undefined, privacyPolicy: undefined },
@@ -155,6 +156,7 @@ export class MailRig implements OpenRelay {
       });
     };
     return {
+      passesDsn: true,
       rcpt: (argument) => {
         const index = count++;
         const refusal = this.hopRefuses.get(argument);

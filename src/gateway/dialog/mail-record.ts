@@ -2,7 +2,7 @@
 import { printable } from '../../base/index.ts';
 import type { Reply } from '../../smtp/index.ts';
 import type { Content, Source } from '../content/index.ts';
-import type { MailOutcome, MailRecord, ReplyRecord } from '../options.ts';
+import { type MailOutcome, type MailRecord, type ReplyRecord, showNextHop } from '../options.ts';
 import type { MailRecipient } from './envelope.ts';
 import type { Mail } from './mail.ts';
 import type { MailWorld } from './world.ts';
@@ -36,7 +36,7 @@ export function summarise(
     size: mail.original?.size ?? 0,
     relayedSize: mail.released?.size ?? 0,
     services: chain.isEmpty ? undefined : chain.summary(),
-    nextHop: hop === undefined ? undefined : `${hop.host}:${hop.port}`,
+    nextHop: hop === undefined ? undefined : showNextHop(hop),
     outcome,
     cause,
     reply: reply === undefined ? undefined : printable(`${reply.code} ${reply.enhanced ?? ''} ${reply.text[0] ?? ''}`),
@@ -73,7 +73,7 @@ export function makeRecord(mail: Mail, world: MailWorld, outcome: MailOutcome, r
       relay === undefined
         ? undefined
         : {
-            address: `${relay.route.nextHop.host}:${relay.route.nextHop.port}`,
+            address: showNextHop(relay.route.nextHop),
             reply: nextHopReply(outcome, reply),
             tookMs: mail.relayMs,
           },

@@ -16,7 +16,7 @@ import type { ServiceRun } from '../callouts/service-run.ts';
 import { Content, FixedOctets, type OctetStore } from '../content/index.ts';
 import type { Plan, PlannedCall } from '../dispatch/dispatcher.ts';
 import type { MailFacts } from '../dispatch/facts.ts';
-import type { MailOutcome } from '../options.ts';
+import { type MailOutcome, showNextHop } from '../options.ts';
 import { MailRelay, type MailRelayEvents } from '../relay/mail-relay.ts';
 import type { MessageFacts } from '../rules/index.ts';
 import { addTraceToReply, traceReplyLine, type ViaEntry } from '../trace/index.ts';
@@ -439,7 +439,7 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
 
   #hopName(): string | undefined {
     const hop = this.#relay?.route.nextHop;
-    return hop === undefined ? undefined : `${hop.host}:${hop.port}`;
+    return hop === undefined ? undefined : showNextHop(hop);
   }
 }
 

@@ -3,6 +3,7 @@ import { test } from 'vitest';
 import { replyLimits } from '../limits.ts';
 import type { Reply } from '../reply.ts';
 import type { Awaited, MailEvents } from './mail-transaction.ts';
+import type { TlsMode } from './opening.ts';
 import type { OutboundFailure } from './outbound.ts';
 import { type ClientOut, ClientSession } from './session.ts';
 
@@ -20,7 +21,8 @@ class Talk implements ClientOut, MailEvents {
 
   constructor(
     options: {
-      tls?: 'may';
+      tls?: TlsMode;
+      protocol?: 'smtp' | 'lmtp';
       rcpts?: readonly string[];
       content?: readonly string[];
       exact?: boolean;
@@ -31,7 +33,8 @@ class Talk implements ClientOut, MailEvents {
     this.#content = options.content ?? ['Hi\r\n'];
     this.#exact = options.exact ?? false;
     this.#mails = options.mails ?? 1;
-    this.session = new ClientSession({ helo: 'us.example', tls: options.tls ?? 'none', reply: replyLimits }, this);
+    const { tls = 'none', protocol = 'smtp' } = options;
+    this.session = new ClientSession({ helo: 'us.example', protocol, tls, reply: replyLimits }, this);
     this.session.connected();
   }
 
@@ -45,6 +48,18 @@ class Talk implements ClientOut, MailEvents {
   }
   startTls(): void {
     this.said.push('(tls)');
+  }
+  derive(): void {
+    this.said.push('(derive)');
+  }
+  isPrivate(): boolean {
+    return false;
+  }
+  onDeclined(reply: Reply): void {
+    this.said.push(`(declined ${reply.code})`);
+  }
+  onEachReply(reply: Reply): void {
+    this.said.push(`(each ${reply.code})`);
   }
   awaits(what: Awaited): void {
     this.awaited = what;

@@ -4,9 +4,16 @@
  *
  * A mail that waits is not bound to the connection opened for its sake: whichever is free first serves it. Only a mail
  * whose connection died has one opened for itself, as the idle ones may be as dead.
+ *
+ * Where connections carry the identity of a client (`key`), a mail goes only over one that carries its own. XCLIENT makes an
+ * idle connection another client's; PROXY stands at the start of a connection and cannot be changed, so there each mail
+ * that waits has one opened for itself. At the cap an idle one of another client's leaves to make room.
  */
 import { Deadlines, type Log, printable } from '../../base/index.ts';
-import type { OutboundFailure } from '../client/outbound.ts';
+import { heloOf, type IdentityMode, xclientCommands } from '../client/identity.ts';
+import type { TlsMode } from '../client/opening.ts';
+import type { FailureReason, OutboundFailure } from '../client/outbound.ts';
+import type { Reply } from '../reply.ts';
 import { type ConnectionOptions, type ConnectionOwner, NextHopConnection } from './next-hop-connection.ts';
 import type { NextHopOutbound, OutboundOwner } from './next-hop-outbound.ts';
 
@@ -26,10 +33,23 @@ export interface NextHopStats {
 const SHUTDOWN: OutboundFailure = { stage: 'connect', reason: 'shutdown', sent: false };
 const BUSY: OutboundFailure = { stage: 'connect', reason: 'busy', sent: false };
 
+/** What only the operator can put right. */
+const FIXES: ReadonlyMap<FailureReason, string> = new Map([
+  ['auth', 'check auth: of the route (user and passwordFile), and that the hop offers AUTH to us'],
+  ['identity', 'let the hop trust us (Postfix: smtpd_authorized_xclient_hosts), or write identity: none for the route'],
+  ['no-tls', 'let the hop offer STARTTLS to us, or write tls: may for the route'],
+  [
+    'untrusted',
+    "correct the hop's certificate, or name who vouches for it (tlsCa) or what it is called there (tlsName)",
+  ],
+]);
+
 export class NextHopPool implements ConnectionOwner, OutboundOwner {
   readonly deadlines = new Deadlines();
   readonly replayOctets: number;
   readonly roomOctets: number;
+  readonly identity: IdentityMode;
+  readonly isLmtp: boolean;
   readonly #options: ConnectionOptions;
   readonly #log: Log;
   readonly #idle: NextHopConnection[] = [];
@@ -42,6 +62,9 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
   /** Connections being opened for whoever waits. */
   #opening = 0;
   #holdUntilMs = 0;
+  /** Our login was refused; by `performance.now()`, as no deadline may be running. */
+  #login: { readonly failure: OutboundFailure; readonly untilMs: number } | undefined;
+  #isIdentityNoted = false;
   #ticker: NodeJS.Timeout | undefined;
   #offers: ReadonlyMap<string, string> | undefined;
   readonly #onEmpty: (() => void)[] = [];
@@ -55,6 +78,8 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
     this.#log = log;
     this.replayOctets = options.limits.replayOctets;
     this.roomOctets = options.limits.pendingOctets;
+    this.identity = options.identity;
+    this.isLmtp = options.address.kind === 'lmtp' || options.address.kind === 'lmtp-unix';
   }
 
   get stats(): NextHopStats {
@@ -95,13 +120,17 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
       return;
     }
     const { limits } = this.#options;
-    const connection = this.#idle.pop();
+    const connection = this.#takeIdle(outbound);
     if (connection !== undefined) {
       if (!this.#bind(outbound, connection)) this.#rest(connection);
       return;
     }
     if (this.#waiting.size >= limits.waiting) {
       outbound.failSoon(BUSY);
+      return;
+    }
+    if (this.#login !== undefined && performance.now() < this.#login.untilMs) {
+      outbound.failSoon(this.#login.failure);
       return;
     }
     this.#wake();
@@ -112,9 +141,9 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
 
   serveAnew(outbound: NextHopOutbound): void {
     this.#retried++;
-    this.#log.debug('next-hop.retry', { host: this.#options.host, port: this.#options.port });
+    this.#log.debug('next-hop.retry', this.#place());
     // The dead connection left its place among the allowed ones.
-    this.#connect(this.#options.tls, outbound);
+    this.#connect(this.#options.security.mode, outbound);
   }
 
   forget(outbound: NextHopOutbound): void {
@@ -139,6 +168,8 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
     if (!connection.wasReady) {
       connection.wasReady = true;
       this.#offers = connection.session.hop.offers;
+      this.#login = undefined;
+      if (this.identity === 'xforward' && !this.#offers.has('XFORWARD')) this.#noteIdentity('XFORWARD is not offered');
       if (reserved === undefined) this.#opening--;
       this.#holdUntilMs = 0;
     }
@@ -151,14 +182,24 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
     this.#leaving.delete(connection);
     const idleAt = this.#idle.indexOf(connection);
     if (idleAt >= 0) this.#idle.splice(idleAt, 1);
-    const { outbound } = connection;
+    const { outbound, reserved } = connection;
     connection.outbound = undefined;
-    if (failure.reason !== 'shutdown' && (outbound !== undefined || !connection.wasReady))
-      this.#report(connection, failure);
+    const isInUse = outbound !== undefined || reserved !== undefined || !connection.wasReady;
+    if (failure.reason !== 'shutdown' && isInUse) this.#report(connection, failure);
     outbound?.onLost(failure);
-    if (!connection.wasReady) this.#onNeverReady(connection, failure);
+    if (!connection.wasReady) {
+      this.#onNeverReady(connection, failure);
+    } else if (reserved !== undefined) {
+      // It was being made another client's.
+      connection.reserved = undefined;
+      reserved.onNotBegun(failure, connection.transactions > 0);
+    }
     this.#open();
     this.#restIfEmpty();
+  }
+
+  onDeclined(reply: Reply): void {
+    this.#noteIdentity(`XFORWARD is refused: ${reply.code} ${printable(reply.text.join(' '))}`);
   }
 
   #onNeverReady(connection: NextHopConnection, failure: OutboundFailure): void {
@@ -170,6 +211,10 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
     if (isTlsAtFault && (reserved !== undefined ? !reserved.isOver : this.#waiting.size > 0)) {
       this.#connect('none', reserved);
       return;
+    }
+    if (failure.reason === 'auth') {
+      this.#login = { failure, untilMs: performance.now() + this.#options.limits.loginHoldMs };
+      for (let one = this.#takeWaiting(); one !== undefined; one = this.#takeWaiting()) one.fail(failure);
     }
     if (reserved !== undefined) {
       reserved.fail(failure);
@@ -190,7 +235,7 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
       this.#open();
       return;
     }
-    for (let outbound = this.#takeWaiting(); outbound !== undefined; outbound = this.#takeWaiting()) {
+    for (let outbound = this.#takeWaiting(connection); outbound; outbound = this.#takeWaiting(connection)) {
       if (this.#bind(outbound, connection)) return;
     }
     if (this.#isClosing) this.#leave(connection);
@@ -198,9 +243,41 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
   }
 
   #bind(outbound: NextHopOutbound, connection: NextHopConnection): boolean {
+    if (outbound.key !== connection.key) return this.#identify(outbound, connection);
     if (!outbound.bind(connection)) return false;
     this.#begun++;
     return true;
+  }
+
+  /** Makes the connection that of the mail's client; `onReady` follows. False where the hop cannot be told. */
+  #identify(outbound: NextHopOutbound, connection: NextHopConnection): boolean {
+    const { client } = outbound.envelope;
+    const { session } = connection;
+    const commands = client && xclientCommands(session.hop, client, this.#options.auth === undefined);
+    if (client === undefined || commands === undefined || commands.length === 0) {
+      const detail = 'XCLIENT is not offered';
+      const failure = { stage: 'hello', reason: 'identity', detail, sent: false } as const;
+      this.#report(connection, failure);
+      outbound.failSoon(failure);
+      return false;
+    }
+    connection.key = outbound.key;
+    connection.reserved = outbound;
+    session.identify(commands, heloOf(client));
+    return true;
+  }
+
+  /** Used last, first out; where identities are carried, one of the mail's own before one that can be made so. */
+  #takeIdle(outbound: NextHopOutbound): NextHopConnection | undefined {
+    if (this.identity === 'none' || this.identity === 'xforward') return this.#idle.pop();
+    const own = this.#idle.findLastIndex((one) => one.key === outbound.key);
+    const at = own >= 0 ? own : this.#idle.findLastIndex((one) => this.#mayServe(one, outbound));
+    return at < 0 ? undefined : this.#idle.splice(at, 1)[0];
+  }
+
+  /** A connection that was a client's is never our own again. */
+  #mayServe(connection: NextHopConnection, outbound: NextHopOutbound): boolean {
+    return connection.key === outbound.key || (this.identity === 'xclient' && outbound.key !== '');
   }
 
   #rest(connection: NextHopConnection): void {
@@ -216,8 +293,10 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
     connection.session.quit();
   }
 
-  #takeWaiting(): NextHopOutbound | undefined {
+  /** The first that waits, or the first that `connection` may serve. */
+  #takeWaiting(connection?: NextHopConnection): NextHopOutbound | undefined {
     for (const outbound of this.#waiting) {
+      if (connection !== undefined && !this.#mayServe(connection, outbound)) continue;
       this.#waiting.delete(outbound);
       this.deadlines.release(outbound.armed);
       return outbound;
@@ -227,18 +306,28 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
 
   /** As many connections as mails wait, within the cap. */
   #open(): void {
-    const { connections } = this.#options.limits;
-    while (this.#waiting.size > this.#opening && this.#live.size < connections) {
+    while (this.#waiting.size > this.#opening && this.#hasPlace()) {
       if (this.#live.size > 0 && this.deadlines.nowMs < this.#holdUntilMs) return;
-      this.#connect(this.#options.tls, undefined);
+      this.#connect(this.#options.security.mode, this.identity === 'proxy' ? this.#takeWaiting() : undefined);
     }
   }
 
-  #connect(tls: 'none' | 'may', reserved: NextHopOutbound | undefined): void {
+  /** Idle ones while mails wait are other clients', and those mails cannot use them. */
+  #hasPlace(): boolean {
+    const [coldest] = this.#idle;
+    const { connections } = this.#options.limits;
+    if (this.#live.size >= connections && coldest !== undefined) this.#leave(coldest);
+    return this.#live.size < connections;
+  }
+
+  #connect(tls: TlsMode, reserved: NextHopOutbound | undefined): void {
     this.#wake();
     this.#opened++;
     if (reserved === undefined) this.#opening++;
-    const connection = new NextHopConnection({ ...this.#options, tls }, this);
+    const isProxy = this.identity === 'proxy';
+    const client = isProxy ? reserved?.envelope.client : undefined;
+    const key = isProxy ? (reserved?.key ?? '') : '';
+    const connection = new NextHopConnection(this.#options, this, tls, client, key);
     connection.reserved = reserved;
     this.#live.add(connection);
   }
@@ -270,17 +359,31 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
     for (const tell of this.#onEmpty.splice(0)) tell();
   }
 
+  /** Once: each mail would say the same. */
+  #noteIdentity(why: string): void {
+    if (this.#isIdentityNoted) return;
+    this.#isIdentityNoted = true;
+    const fix =
+      'let the hop trust us (Postfix: smtpd_authorized_xforward_hosts), or write identity: none for the route';
+    this.#log.warn('next-hop.identity', { ...this.#place(), why, fix });
+  }
+
+  #place(): { readonly path: string } | { readonly host: string; readonly port: number } {
+    const { address } = this.#options;
+    return address.kind === 'lmtp-unix' ? { path: address.path } : { host: address.host, port: address.port };
+  }
+
   #report(connection: NextHopConnection, failure: OutboundFailure): void {
     const { stage, reason, detail, sent, reply } = failure;
     this.#log.warn('next-hop.failed', {
-      host: this.#options.host,
-      port: this.#options.port,
+      ...this.#place(),
       stage,
       reason,
       sent,
       ...(detail !== undefined && { detail }),
       name: connection.session.hop.name,
       ...(reply && { code: reply.code, text: printable(reply.text.join(' ')) }),
+      fix: FIXES.get(reason),
     });
   }
 }

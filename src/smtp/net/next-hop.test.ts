@@ -305,7 +305,11 @@ test('nobody there', async () => {
   const address = server.address();
   assert.ok(address !== null && typeof address === 'object');
   await new Promise((resolve) => server.close(resolve));
-  const hop = new NextHop({ host: '127.0.0.1', port: address.port, tls: 'may', helo: 'us.example' });
+  const hop = new NextHop({
+    address: { kind: 'smtp', host: '127.0.0.1', port: address.port },
+    tls: { policy: 'may' },
+    helo: 'us.example',
+  });
   const sent = await Promise.all([sendMail(hop), sendMail(hop)]);
   for (const { events, failure } of sent) {
     assert.deepEqual(events, ['failed connect unreachable']);
