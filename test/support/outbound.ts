@@ -147,7 +147,10 @@ export async function withHop(
   const sink = await Sink.listen(script);
   const { kind = 'smtp', tls = 'none', limits, ...rest } = options;
   const hop = new NextHop({
-    address: { kind, host: '127.0.0.1', port: sink.port },
+    address:
+      script.path === undefined
+        ? { kind, host: '127.0.0.1', port: sink.port }
+        : { kind: 'lmtp-unix', path: script.path },
     tls: typeof tls === 'string' ? { policy: tls } : tls,
     helo: 'us.example',
     limits: { tickMs: 5, ...limits },

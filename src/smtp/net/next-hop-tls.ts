@@ -45,7 +45,7 @@ export class HopSecurity {
   readonly #ca: Buffer | undefined;
   readonly #verify: PeerVerify;
   #context: SecureContext | undefined;
-  /** Of a connection whose peer was found right. Each is used once (RFC 8446 appendix C.4). */
+  /** The last of a connection whose peer was found right. A hop that knows it no more does a whole handshake instead. */
   #session: Buffer | undefined;
 
   constructor(tls: HopTls, host: string, isImplicit: boolean) {
@@ -60,7 +60,6 @@ export class HopSecurity {
   connect(plain: Socket): TLSSocket {
     this.#context ??= createSecureContext({ minVersion: 'TLSv1.2', ...(this.#ca && { ca: this.#ca }) });
     const session = this.#session;
-    this.#session = undefined;
     return connect({
       socket: plain,
       secureContext: this.#context,
