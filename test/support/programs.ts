@@ -14,11 +14,15 @@ const PACKAGE_OF = {
   'smtp-sink': 'postfix',
   swaks: 'swaks',
   chromium: 'chromium',
+  dovecot: 'dovecot-core',
+  lmtp: 'dovecot-lmtpd',
 } as const;
 export type Program = keyof typeof PACKAGE_OF;
 
-/** The usual path plus the sbin folders, which a user's PATH may lack. */
-const FOLDERS = [...new Set([...(process.env['PATH'] ?? '').split(':'), '/usr/local/sbin', '/usr/sbin', '/sbin'])];
+/** The usual path plus the sbin folders, which a user's PATH may lack, and where Dovecot keeps its parts. */
+const FOLDERS = [
+  ...new Set([...(process.env['PATH'] ?? '').split(':'), '/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/lib/dovecot']),
+];
 const LOCK = join(tmpdir(), 'opes-test-install.lock');
 const INSTALL_MS = 240_000;
 

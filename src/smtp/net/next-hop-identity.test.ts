@@ -54,6 +54,19 @@ test("XCLIENT again makes an idle connection another client's, but never ours ag
   });
 });
 
+test('a hop that offers XCLIENT only once gets a connection for each client', async () => {
+  const answer = (c: SinkCommand) => (c.verb === 'EHLO' && c.nth === 1 ? '250-hop\r\n250 PIPELINING\r\n' : undefined);
+  await withHop({ ...XCLIENT, answer }, { identity: 'xclient', limits: { connections: 2 } }, async (hop, sink) => {
+    for (const n of [1, 2, 1, 3]) assert.equal((await sendMail(hop, from(n))).result, 250);
+    assert.deepEqual(
+      sink.mails.map((mail) => mail.connection),
+      [0, 1, 0, 2],
+    );
+    assert.deepEqual(whose(sink.mails), ['192.0.2.1', '192.0.2.2', '192.0.2.1', '192.0.2.3']);
+    assert.equal(hop.stats.connections, 2, 'the coldest one left');
+  });
+});
+
 test('XCLIENT behind TLS, and our login behind XCLIENT', async () => {
   const user = { user: 'opes', password: 'sesame' };
   const offers = ['PIPELINING', 'AUTH PLAIN', ...(XCLIENT.offers ?? [])];

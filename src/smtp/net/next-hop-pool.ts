@@ -5,8 +5,8 @@
  * A mail that waits is not bound to the connection opened for its sake: whichever is free first serves it. Only a mail
  * whose connection died has one opened for itself, as the idle ones may be as dead.
  *
- * Where connections carry the identity of a client (`key`), a mail goes only over one that carries its own. XCLIENT makes an
- * idle connection another client's; PROXY stands at the start of a connection and cannot be changed, so there each mail
+ * Where connections carry the identity of a client (`key`), a mail goes only over one that carries its own. XCLIENT can make
+ * an idle connection another client's; PROXY stands at the start of a connection and cannot be changed, so there each mail
  * that waits has one opened for itself. At the cap an idle one of another client's leaves to make room.
  */
 import { Deadlines, type Log, printable } from '../../base/index.ts';
@@ -275,9 +275,14 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
     return at < 0 ? undefined : this.#idle.splice(at, 1)[0];
   }
 
-  /** A connection that was a client's is never our own again. */
+  /**
+   * A connection that was a client's is never our own again; another client's it becomes where XCLIENT is still offered.
+   * Postfix judges that by the address it was told last, and mostly offers it once.
+   */
   #mayServe(connection: NextHopConnection, outbound: NextHopOutbound): boolean {
-    return connection.key === outbound.key || (this.identity === 'xclient' && outbound.key !== '');
+    if (connection.key === outbound.key) return true;
+    if (this.identity !== 'xclient' || outbound.key === '') return false;
+    return connection.key === '' || connection.session.hop.offers.has('XCLIENT');
   }
 
   #rest(connection: NextHopConnection): void {
