@@ -11,24 +11,24 @@ export interface SinkUser {
 /** Ask for a line: `ask` sends 334 with this text and gives the answer's octets. */
 type Ask = (challenge: string) => Promise<Buffer>;
 
-const hmac = (key: Buffer, text: string | Buffer): Buffer => createHmac('sha256', key).update(text).digest();
+const hmac = (key: Buffer, text: string | Uint8Array): Buffer => createHmac('sha256', key).update(text).digest();
 
 export async function authenticate(
   { user, password, lies }: SinkUser,
   mechanism: string,
-  initial: Buffer | undefined,
+  initial: Uint8Array | undefined,
   ask: Ask,
 ): Promise<boolean> {
   switch (mechanism) {
     case 'PLAIN':
-      return (initial ?? (await ask(''))).equals(Buffer.from(`\0${user}\0${password}`));
+      return Buffer.from(initial ?? (await ask(''))).equals(Buffer.from(`\0${user}\0${password}`));
     case 'LOGIN': {
       const name = await ask('Username:');
       const word = await ask('Password:');
       return name.toString() === user && word.toString() === password;
     }
     case 'SCRAM-SHA-256': {
-      const first = (initial ?? (await ask(''))).toString();
+      const first = Buffer.from(initial ?? (await ask(''))).toString();
       const [, bare = '', name, nonce] = /^n,,(n=([^,]*),r=([^,]+))$/.exec(first) ?? [];
       const salt = randomBytes(16);
       const serverFirst = `r=${nonce}${randomBytes(9).toString('base64')},s=${salt.toString('base64')},i=4096`;

@@ -85,7 +85,8 @@ export class Sink implements AsyncDisposable {
   readonly mails: SinkMail[] = [];
   readonly complaints: string[] = [];
   readonly #server: Server;
-  #context: SecureContext | undefined;
+  /** Made once, as sessions can be taken up again only where they began. */
+  readonly #context: { made?: SecureContext } = {};
   readonly #waiting = new Set<() => void>();
 
   private constructor(options: SinkOptions) {
@@ -133,8 +134,8 @@ export class Sink implements AsyncDisposable {
 
   secureContext(): SecureContext {
     const { key = SINK_KEY, cert = SINK_CERT } = this.options.keys ?? {};
-    this.#context ??= createSecureContext({ key, cert });
-    return this.#context;
+    this.#context.made ??= createSecureContext({ key, cert });
+    return this.#context.made;
   }
 
   /** For the connections: something happened. */

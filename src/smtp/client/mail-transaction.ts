@@ -92,7 +92,7 @@ export class MailTransaction {
     this.#isLmtp = isLmtp;
     this.#finals = isLmtp ? 0 : 1;
     this.#before = xforward.length;
-    for (const command of xforward) this.#send(`${command}\r\n`);
+    if (xforward.length > 0) for (const command of xforward) this.#send(`${command}\r\n`);
     this.#send(`MAIL FROM:${argument}\r\n`);
   }
 

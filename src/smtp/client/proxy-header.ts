@@ -54,7 +54,7 @@ function readIpv6(text: string): Buffer | undefined {
   if (left === undefined || right === undefined) return undefined;
   const missing = 16 - left.length - right.length;
   if (tail === undefined ? missing !== 0 : missing < 2) return undefined;
-  return Buffer.from([...left, ...new Array<number>(missing).fill(0), ...right]);
+  return Buffer.from([...left, ...Buffer.alloc(missing), ...right]);
 }
 
 function readGroups(text: string): number[] | undefined {

@@ -79,7 +79,7 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
   constructor(envelope: OutboundEnvelope, events: OutboundEvents, owner: OutboundOwner) {
     if (BREAKS_LINE.test(envelope.mail)) throw new TypeError('a reverse-path with a line end');
     this.envelope = envelope;
-    this.key = identityKey(owner.identity, envelope.client);
+    this.key = owner.identity === 'none' ? '' : identityKey(owner.identity, envelope.client);
     this.#events = events;
     this.#owner = owner;
   }

@@ -50,6 +50,8 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
   readonly roomOctets: number;
   readonly identity: IdentityMode;
   readonly isLmtp: boolean;
+  /** Any connection serves any mail. */
+  readonly #isShared: boolean;
   readonly #options: ConnectionOptions;
   readonly #log: Log;
   readonly #idle: NextHopConnection[] = [];
@@ -79,6 +81,7 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
     this.replayOctets = options.limits.replayOctets;
     this.roomOctets = options.limits.pendingOctets;
     this.identity = options.identity;
+    this.#isShared = options.identity === 'none' || options.identity === 'xforward';
     this.isLmtp = options.address.kind === 'lmtp' || options.address.kind === 'lmtp-unix';
   }
 
@@ -120,7 +123,7 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
       return;
     }
     const { limits } = this.#options;
-    const connection = this.#takeIdle(outbound);
+    const connection = this.#isShared ? this.#idle.pop() : this.#takeIdle(outbound);
     if (connection !== undefined) {
       if (!this.#bind(outbound, connection)) this.#rest(connection);
       return;
@@ -267,9 +270,8 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
     return true;
   }
 
-  /** Used last, first out; where identities are carried, one of the mail's own before one that can be made so. */
+  /** Where connections are not everybody's: one of the mail's own, before one that can be made so. Used last, first out. */
   #takeIdle(outbound: NextHopOutbound): NextHopConnection | undefined {
-    if (this.identity === 'none' || this.identity === 'xforward') return this.#idle.pop();
     const own = this.#idle.findLastIndex((one) => one.key === outbound.key);
     const at = own >= 0 ? own : this.#idle.findLastIndex((one) => this.#mayServe(one, outbound));
     return at < 0 ? undefined : this.#idle.splice(at, 1)[0];

@@ -327,3 +327,24 @@ test('a hop that refuses at the greeting or at EHLO', async () => {
     });
   }
 });
+
+test('wishes for reports go where DSN is offered, and whoever asks is told whether they went', async () => {
+  const params = new Map([['ENVID', 'ours']]);
+  const wishes = new Map<string, string | true>([['NOTIFY', 'NEVER']]);
+  for (const offers of [['DSN'], ['PIPELINING']]) {
+    await withHop({ offers }, {}, async (hop, sink) => {
+      const sent = new SentMail(hop, { rcpts: [], params });
+      assert.equal(sent.out.passesDsn, undefined, 'not known yet');
+      sent.out.rcpt('<b@c>', wishes);
+      assert.throws(() => sent.out.rcpt('<b@c>', new Map([['ORCPT', 'rfc822;b\r\nRSET']])), TypeError);
+      await sent.done;
+      const isOffered = offers.includes('DSN');
+      assert.equal(sent.out.passesDsn, isOffered);
+      const [mail] = sink.mails;
+      assert.deepEqual(
+        [mail?.mail, mail?.rcpts],
+        isOffered ? ['<a@example.org> ENVID=ours', ['<b@c> NOTIFY=NEVER']] : ['<a@example.org>', ['<b@c>']],
+      );
+    });
+  }
+});
