@@ -540,8 +540,8 @@ export class SinkConnection {
     if (this.#sink.options.lmtp === true) {
       for (const rcpt of rcpts) {
         const answer = await this.#answer('CONTENT', rcpt, usual);
-        if (this.#isStalled) break;
         if (isYes(answer)) this.#sink.mails.push({ ...envelope, rcpts: [rcpt], answer });
+        if (this.#isStalled) break;
       }
     } else {
       const answer = await this.#answer('CONTENT', '', usual);

@@ -215,7 +215,8 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
       this.#connect('none', reserved);
       return;
     }
-    if (failure.reason === 'auth') {
+    // A 454 is over soon; anything else stays wrong.
+    if (failure.reason === 'auth' && failure.reply?.code !== 454) {
       this.#login = { failure, untilMs: performance.now() + this.#options.limits.loginHoldMs };
       for (let one = this.#takeWaiting(); one !== undefined; one = this.#takeWaiting()) one.fail(failure);
     }
