@@ -12,9 +12,10 @@
 import { Deadlines, type Log, printable } from '../../base/index.ts';
 import { heloOf, type IdentityMode, xclientCommands } from '../client/identity.ts';
 import type { TlsMode } from '../client/opening.ts';
-import type { FailureReason, OutboundFailure } from '../client/outbound.ts';
+import type { OutboundFailure } from '../client/outbound.ts';
 import type { Reply } from '../reply.ts';
 import { type ConnectionOptions, type ConnectionOwner, NextHopConnection } from './next-hop-connection.ts';
+import { HopLog } from './next-hop-log.ts';
 import type { NextHopOutbound, OutboundOwner } from './next-hop-outbound.ts';
 
 /** Counters since the start, and what is there now. */
@@ -33,17 +34,6 @@ export interface NextHopStats {
 const SHUTDOWN: OutboundFailure = { stage: 'connect', reason: 'shutdown', sent: false };
 const BUSY: OutboundFailure = { stage: 'connect', reason: 'busy', sent: false };
 
-/** What only the operator can put right. */
-const FIXES: ReadonlyMap<FailureReason, string> = new Map([
-  ['auth', 'check auth: of the route (user and passwordFile), and that the hop offers AUTH to us'],
-  ['identity', 'let the hop trust us (Postfix: smtpd_authorized_xclient_hosts), or write identity: none for the route'],
-  ['no-tls', 'let the hop offer STARTTLS to us, or write tls: may for the route'],
-  [
-    'untrusted',
-    "correct the hop's certificate, or name who vouches for it (tlsCa) or what it is called there (tlsName)",
-  ],
-]);
-
 export class NextHopPool implements ConnectionOwner, OutboundOwner {
   readonly deadlines = new Deadlines();
   readonly replayOctets: number;
@@ -53,7 +43,7 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
   /** Any connection serves any mail. */
   readonly #isShared: boolean;
   readonly #options: ConnectionOptions;
-  readonly #log: Log;
+  readonly #log: HopLog;
   readonly #idle: NextHopConnection[] = [];
   /** Every connection that may still serve a mail; bounded. */
   readonly #live = new Set<NextHopConnection>();
@@ -66,7 +56,6 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
   #holdUntilMs = 0;
   /** Our login was refused; by `performance.now()`, as no deadline may be running. */
   #login: { readonly failure: OutboundFailure; readonly untilMs: number } | undefined;
-  #isIdentityNoted = false;
   #ticker: NodeJS.Timeout | undefined;
   #offers: ReadonlyMap<string, string> | undefined;
   readonly #onEmpty: (() => void)[] = [];
@@ -77,7 +66,7 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
 
   constructor(options: ConnectionOptions, log: Log) {
     this.#options = options;
-    this.#log = log;
+    this.#log = new HopLog(options.address, log);
     this.replayOctets = options.limits.replayOctets;
     this.roomOctets = options.limits.pendingOctets;
     this.identity = options.identity;
@@ -144,7 +133,7 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
 
   serveAnew(outbound: NextHopOutbound): void {
     this.#retried++;
-    this.#log.debug('next-hop.retry', this.#place());
+    this.#log.retry();
     // The dead connection left its place among the allowed ones.
     this.#connect(this.#options.security.mode, outbound);
   }
@@ -172,7 +161,7 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
       connection.wasReady = true;
       this.#offers = connection.session.hop.offers;
       this.#login = undefined;
-      if (this.identity === 'xforward' && !this.#offers.has('XFORWARD')) this.#noteIdentity('XFORWARD is not offered');
+      if (this.identity === 'xforward' && !this.#offers.has('XFORWARD')) this.#log.identity('XFORWARD is not offered');
       if (reserved === undefined) this.#opening--;
       this.#holdUntilMs = 0;
     }
@@ -188,7 +177,7 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
     const { outbound, reserved } = connection;
     connection.outbound = undefined;
     const isInUse = outbound !== undefined || reserved !== undefined || !connection.wasReady;
-    if (failure.reason !== 'shutdown' && isInUse) this.#report(connection, failure);
+    if (failure.reason !== 'shutdown' && isInUse) this.#log.failed(failure, connection.session.hop.name);
     outbound?.onLost(failure);
     if (!connection.wasReady) {
       this.#onNeverReady(connection, failure);
@@ -202,7 +191,7 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
   }
 
   onDeclined(reply: Reply): void {
-    this.#noteIdentity(`XFORWARD is refused: ${reply.code} ${printable(reply.text.join(' '))}`);
+    this.#log.identity(`XFORWARD is refused: ${reply.code} ${printable(reply.text.join(' '))}`);
   }
 
   #onNeverReady(connection: NextHopConnection, failure: OutboundFailure): void {
@@ -244,6 +233,8 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
     }
     if (this.#isClosing) this.#leave(connection);
     else this.#rest(connection);
+    // Those that still wait cannot use it; it may have to leave for one that they can.
+    if (this.#waiting.size > 0) this.#open();
   }
 
   #bind(outbound: NextHopOutbound, connection: NextHopConnection): boolean {
@@ -261,7 +252,7 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
     if (client === undefined || commands === undefined || commands.length === 0) {
       const detail = 'XCLIENT is not offered';
       const failure = { stage: 'hello', reason: 'identity', detail, sent: false } as const;
-      this.#report(connection, failure);
+      this.#log.failed(failure, connection.session.hop.name);
       outbound.failSoon(failure);
       return false;
     }
@@ -314,8 +305,9 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
 
   /** As many connections as mails wait, within the cap. */
   #open(): void {
-    while (this.#waiting.size > this.#opening && this.#hasPlace()) {
+    while (this.#waiting.size > this.#opening) {
       if (this.#live.size > 0 && this.deadlines.nowMs < this.#holdUntilMs) return;
+      if (!this.#hasPlace()) return;
       this.#connect(this.#options.security.mode, this.identity === 'proxy' ? this.#takeWaiting() : undefined);
     }
   }
@@ -365,33 +357,5 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
     clearInterval(this.#ticker);
     this.#ticker = undefined;
     for (const tell of this.#onEmpty.splice(0)) tell();
-  }
-
-  /** Once: each mail would say the same. */
-  #noteIdentity(why: string): void {
-    if (this.#isIdentityNoted) return;
-    this.#isIdentityNoted = true;
-    const fix =
-      'let the hop trust us (Postfix: smtpd_authorized_xforward_hosts), or write identity: none for the route';
-    this.#log.warn('next-hop.identity', { ...this.#place(), why, fix });
-  }
-
-  #place(): { readonly path: string } | { readonly host: string; readonly port: number } {
-    const { address } = this.#options;
-    return address.kind === 'lmtp-unix' ? { path: address.path } : { host: address.host, port: address.port };
-  }
-
-  #report(connection: NextHopConnection, failure: OutboundFailure): void {
-    const { stage, reason, detail, sent, reply } = failure;
-    this.#log.warn('next-hop.failed', {
-      ...this.#place(),
-      stage,
-      reason,
-      sent,
-      ...(detail !== undefined && { detail }),
-      name: connection.session.hop.name,
-      ...(reply && { code: reply.code, text: printable(reply.text.join(' ')) }),
-      fix: FIXES.get(reason),
-    });
   }
 }
