@@ -12,11 +12,14 @@ import type {
   FailureReason,
   ListenerOptions,
   TlsKeys,
+  UserOptions,
 } from '../gateway/options.ts';
 import { bypassable } from './checks.ts';
 import type { EffectiveConfig, EffectiveRoute, EffectiveService } from './effective.ts';
-import { type Problem, showPath } from './problem.ts';
+import { type PlacedProblem, type Problem, showPath } from './problem.ts';
 import type { RawConfig } from './schema.ts';
+import { isLoopback } from './units.ts';
+import { readUsersFile } from './users/users-file.ts';
 
 export interface ResolveContext {
   /** The file as named, its absolute path, and the directory its relative paths start from. */
@@ -28,7 +31,14 @@ export interface ResolveContext {
   readonly builtins: ReadonlySet<string>;
 }
 
-export function resolve(raw: RawConfig, context: ResolveContext): { config: EffectiveConfig; problems: Problem[] } {
+export interface Resolved {
+  readonly config: EffectiveConfig;
+  readonly problems: readonly Problem[];
+  /** In files that the configuration names. */
+  readonly elsewhere: readonly PlacedProblem[];
+}
+
+export function resolve(raw: RawConfig, context: ResolveContext): Resolved {
   const files = new Files(context.baseDir);
   const dataDir = files.absolute(raw.dataDir);
   const showMail = raw.console?.showMail === true;
@@ -39,7 +49,7 @@ export function resolve(raw: RawConfig, context: ResolveContext): { config: Effe
     spillDir: resolvePath(dataDir, 'spill'),
     hostname: raw.hostname ?? context.hostname,
     system: { uri: raw.system.uri, contact: raw.system.contact, privacyPolicy: raw.system.privacyPolicy },
-    listeners: raw.listeners.map((listener, at) => resolveListener(listener, files, ['listeners', at, 'tls'])),
+    listeners: raw.listeners.map((listener, at) => resolveListener(listener, files, ['listeners', at])),
     routes: raw.routes.map(resolveRoute),
     services: Object.entries(raw.services).map(([name, service]) =>
       resolveService(name, service, files, context.builtins),
@@ -63,7 +73,7 @@ export function resolve(raw: RawConfig, context: ResolveContext): { config: Effe
     recentOctets: showMail ? SHOWN_OCTETS : 0,
     console: raw.console === undefined ? undefined : { ...raw.console.address, showMail },
   };
-  return { config, problems: files.problems };
+  return { config, problems: files.problems, elsewhere: files.elsewhere };
 }
 
 /** Of a mail on the console page. Two such copies of each of the last mails are held in memory. */
@@ -74,12 +84,23 @@ function resolveListener(
   files: Files,
   path: readonly PropertyKey[],
 ): ListenerOptions {
+  const { tls, auth } = raw;
+  const isOnLoopback = isLoopback(raw.address.host);
+  const isClearAllowed = isOnLoopback && raw.requireTls === false;
+  const keys = tls === undefined ? undefined : files.keys(tls.cert, tls.key, [...path, 'tls']);
   return {
     name: raw.name,
     host: raw.address.host,
     port: raw.address.port,
     side: raw.side,
-    tls: raw.tls === undefined ? undefined : files.keys(raw.tls.cert, raw.tls.key, path),
+    tls: tls === undefined || keys === undefined ? undefined : { ...keys, implicit: tls.implicit },
+    requireTls: raw.requireTls ?? false,
+    auth: auth === undefined ? undefined : { users: files.users(auth, [...path, 'auth']), isClearAllowed },
+    isOnLoopback,
+    relayFrom: raw.relayFrom,
+    proxyFrom: raw.proxy === 'required' ? raw.proxyFrom : undefined,
+    xclientFrom: raw.xclientFrom,
+    xforwardFrom: raw.xforwardFrom,
     maxSizeOctets: raw.maxSize,
     maxRecipients: raw.maxRecipients,
     maxConnections: raw.maxConnections,
@@ -137,6 +158,8 @@ function failureActions(raw: RawConfig['pipeline'][number]['onFailure']): Record
 /** Files that the configuration names; what is wrong with them is gathered. */
 class Files {
   readonly problems: Problem[] = [];
+  readonly elsewhere: PlacedProblem[] = [];
+  readonly #users = new Map<string, readonly UserOptions[]>();
   readonly #baseDir: string;
 
   constructor(baseDir: string) {
@@ -164,6 +187,23 @@ class Files {
     const keyPem = this.#read(key, [...path, 'key']);
     if (certPem === undefined || keyPem === undefined) return undefined;
     return this.#usable({ cert: certPem, key: keyPem }, path) ? { cert: certPem, key: keyPem } : undefined;
+  }
+
+  /** Two listeners may share a file; its problems are told once. */
+  users(name: string, path: readonly PropertyKey[]): readonly UserOptions[] {
+    const file = this.absolute(name);
+    const known = this.#users.get(file);
+    if (known !== undefined) return known;
+    let users: readonly UserOptions[] = [];
+    try {
+      const read = readUsersFile(file);
+      this.elsewhere.push(...read.problems);
+      users = read.users;
+    } catch (error) {
+      this.#addUnreadable(file, error, path);
+    }
+    this.#users.set(file, users);
+    return users;
   }
 
   calloutTls(raw: NonNullable<RawConfig['services'][string]['tls']>, path: readonly PropertyKey[]): CalloutTls {
@@ -194,12 +234,15 @@ class Files {
     try {
       return readFileSync(file);
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === 'ENOENT') this.#add(path, `there is no file ${file}`, RELATIVE);
-      else
-        this.#add(path, `${file} cannot be read (${code ?? 'unknown error'})`, 'let the user that runs opes read it');
+      this.#addUnreadable(file, error, path);
       return undefined;
     }
+  }
+
+  #addUnreadable(file: string, error: unknown, path: readonly PropertyKey[]): void {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') this.#add(path, `there is no file ${file}`, RELATIVE);
+    else this.#add(path, `${file} cannot be read (${code ?? 'unknown error'})`, 'let the user that runs opes read it');
   }
 
   #add(path: readonly PropertyKey[], what: string, fix: string): void {

@@ -5,6 +5,8 @@
 import { mailLimits } from '../mail/index.ts';
 import { ProcessorChannel } from '../ocp/index.ts';
 import { type ServerHandler, type SmtpConnection, SmtpListener } from '../smtp/index.ts';
+import { Authenticator, type AuthWorld } from './auth/authenticator.ts';
+import { Throttle } from './auth/throttle.ts';
 import { CalloutService, type CalloutWorld } from './callouts/callout-service.ts';
 import { checkMail } from './check/check-mail.ts';
 import { MemoryBudget } from './content/index.ts';
@@ -38,6 +40,7 @@ export class Gateway {
   readonly #services: readonly CalloutService[];
   readonly #hops: NextHops;
   readonly #world: MailWorld;
+  readonly #auth: AuthWorld;
   readonly #ids = new SessionIds();
   readonly #listeners: SmtpListener[] = [];
   #listening: readonly ListeningAt[] = [];
@@ -56,6 +59,7 @@ export class Gateway {
     };
     this.#services = options.services.map((service) => new CalloutService(service, callouts));
     this.#hops = new NextHops({ helo: options.hostname, connections: limits.nextHopConnections, log });
+    this.#auth = { deadlines, log, metrics, throttle: new Throttle(this.#ticker.clock) };
     const ring = new RecentMailRing(options.recentMails);
     this.recent = ring;
     this.#world = {
@@ -118,8 +122,10 @@ export class Gateway {
     for (const options of this.#options.listeners) {
       const { log, hostname } = this.#options;
       const { deadlines } = this.#ticker;
-      const listener = await SmtpListener.listen({ ...options, hostname, log, deadlines }, (connection) =>
-        this.#dialog(options, connection),
+      const authenticator = options.auth && new Authenticator(options.auth.users, this.#auth);
+      const auth = options.auth === undefined ? 'none' : options.auth.isClearAllowed ? 'always' : 'over-tls';
+      const listener = await SmtpListener.listen({ ...options, auth, hostname, log, deadlines }, (connection) =>
+        this.#dialog(options, connection, authenticator),
       );
       this.#listeners.push(listener);
       found.push({ name: options.name, address: listener.address, port: listener.port });
@@ -127,8 +133,8 @@ export class Gateway {
     this.#listening = found;
   }
 
-  #dialog(options: ListenerOptions, connection: SmtpConnection): ServerHandler {
-    return new Dialog(this.#world, options, connection, this.#ids.next());
+  #dialog(options: ListenerOptions, connection: SmtpConnection, auth: Authenticator | undefined): ServerHandler {
+    return new Dialog(this.#world, options, connection, this.#ids.next(), auth);
   }
 }
 

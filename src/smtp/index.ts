@@ -29,6 +29,7 @@ export { SmtpConnection, type TlsInfo } from './net/connection.ts';
 export { SmtpListener, type SmtpListenerOptions } from './net/listener.ts';
 export { NextHop, type NextHopOptions } from './net/next-hop.ts';
 export type { NextHopStats } from './net/next-hop-pool.ts';
+export { peerOf } from './net/peer-counts.ts';
 export { greeting, replies } from './replies.ts';
 export {
   isPermanent,

@@ -67,6 +67,8 @@ export const serverLimits: ServerLimits = {
 
 /** Deadlines and floors of the listener's connections. Its caps on connections are options: they depend on the machine and the neighbours. */
 export interface ConnectionLimits {
+  /** The PROXY header: the proxy sends it with its first packet (proxy-protocol.txt, 2: three seconds and a retransmission). */
+  readonly proxyMs: number;
   /** The TLS handshake: two turnarounds and a signature; seconds on the worst of lines. */
   readonly tlsMs: number;
   /** How long content is watched before its rate is judged: outlasts the stalls of a bad line. */
@@ -82,6 +84,7 @@ export interface ConnectionLimits {
 }
 
 export const connectionLimits: ConnectionLimits = {
+  proxyMs: 5000,
   tlsMs: 30_000,
   rateWindowMs: 120_000,
   minOctetsPerSecond: 200,

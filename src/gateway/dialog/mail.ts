@@ -136,6 +136,7 @@ export class Mail implements ChainMail, MailStoresEvents, MailRelayEvents, Deadl
     const recipient = this.envelope.add(command, ticket);
     const plan = this.#world.dispatcher.atRecipient(this.#facts, addressFacts(command.forwardPath));
     if (plan === undefined) this.#answerRcpt(recipient, gatewayReplies.noRoute);
+    else if (!this.session.mayRelay(plan.route)) this.#answerRcpt(recipient, gatewayReplies.relayDenied);
     else if (this.#plan !== undefined && this.#plan.key !== plan.key)
       this.#answerRcpt(recipient, gatewayReplies.otherGroup);
     else if (this.#lost !== undefined) this.#answerRcpt(recipient, this.#lost);
