@@ -74,5 +74,11 @@ function makeProgram(ended: (exitCode: number) => void): Command {
     .option('--helo <name>', 'name to say hello with')
     .action(async (mail, options) => ended(await (await import('./send/send.ts')).send(mail, options)));
 
+  command('user', 'make an entry of a users file (auth:) for a password typed here or read from stdin')
+    .argument('<name>', 'what the user logs in with, usually an address')
+    .option('--sender <address>', 'address or @domain it may send as; may be repeated (default: its name)', collect)
+    .addHelpText('after', '\nExample:\n  opes user ann@example.com >> users.yaml && chmod 640 users.yaml')
+    .action(async (name, options) => ended(await (await import('./user/user.ts')).user(name, options)));
+
   return program;
 }

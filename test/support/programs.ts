@@ -13,6 +13,8 @@ const PACKAGE_OF = {
   'smtp-source': 'postfix',
   'smtp-sink': 'postfix',
   swaks: 'swaks',
+  haproxy: 'haproxy',
+  msmtp: 'msmtp',
   chromium: 'chromium',
 } as const;
 export type Program = keyof typeof PACKAGE_OF;
