@@ -34,8 +34,7 @@ beforeAll(async () => {
       `smtpd_proxy_filter = 127.0.0.1:${gateway.port()}`,
       // So that a test may come from anywhere.
       'smtpd_authorized_xclient_hosts = 127.0.0.1',
-      'smtpd_relay_restrictions = permit',
-      'smtpd_recipient_restrictions = permit',
+      'inet_protocols = all',
     ],
   });
 });
@@ -108,9 +107,9 @@ test('a refusal of ours reaches the client by Postfix', async () => {
   await talk.say('MAIL FROM:<a@src.test>');
   await talk.say('RCPT TO:<b@dst.test>');
   await talk.say('DATA');
-  // More hops than the gateway takes, and fewer than Postfix does of its own.
-  talk.send(`${'Received: from a by b\r\n'.repeat(49)}Subject: loop\r\n\r\nx\r\n.\r\n`);
+  // With Postfix's own, one hop more than the gateway takes.
+  talk.send(`${'Received: from a by b\r\n'.repeat(50)}Subject: loop\r\n\r\nx\r\n.\r\n`);
   const answer = await talk.hear();
-  assert.ok(answer.code >= 500, `${answer.code} ${answer.lines.join(' ')}`);
+  assert.match(`${answer.code} ${answer.lines[0]}`, /^554 5\.4\.6 /);
   talk.destroy();
 });
