@@ -45,7 +45,7 @@ export interface PipelineScript {
   readonly timeoutMs?: number;
 }
 
-const LISTENER: ListenerOptions = {
+export const LISTENER: ListenerOptions = {
   name: 'mx',
   host: '127.0.0.1',
   port: 0,
