@@ -309,6 +309,8 @@ export interface CheckRequest {
   /** A listener's name; undefined: the first one. */
   readonly listener: string | undefined;
   readonly client: string;
+  /** Who logged in; undefined: nobody. */
+  readonly user: string | undefined;
   readonly helo: string;
   readonly from: string;
   readonly to: readonly string[];

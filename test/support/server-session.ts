@@ -66,7 +66,7 @@ function authAnswer(question: AuthQuestion): AuthAnswer | { readonly kind: 'refu
   }
 }
 
-function hmac(key: Buffer, data: string | Buffer): Buffer {
+function hmac(key: Buffer, data: string | Uint8Array): Buffer {
   return createHmac('sha256', key).update(data).digest();
 }
 

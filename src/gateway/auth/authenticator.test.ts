@@ -18,7 +18,7 @@ import { Throttle } from './throttle.ts';
 const SALT = Buffer.from('0123456789abcdef');
 const COST = { memoryKiB: 64, passes: 1, parallelism: 1 };
 
-function hmac(key: Buffer, data: string | Buffer): Buffer {
+function hmac(key: Buffer, data: string | Uint8Array): Buffer {
   return createHmac('sha256', key).update(data).digest();
 }
 

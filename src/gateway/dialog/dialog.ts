@@ -15,11 +15,9 @@ import {
   type Ticket,
 } from '../../smtp/index.ts';
 import type { Authenticator } from '../auth/authenticator.ts';
-import { maySend } from '../auth/sender-binding.ts';
-import { isRelayPeer } from '../dispatch/relay-permission.ts';
+import { submissionRefusal } from '../auth/submission.ts';
 import type { ListenerOptions } from '../options.ts';
 import { Mail } from './mail.ts';
-import { gatewayReplies } from './replies.ts';
 import { makeSessionView, type SessionView, UNKNOWN_ADDRESS } from './session-view.ts';
 import type { MailPeer, MailWorld } from './world.ts';
 
@@ -134,15 +132,9 @@ export class Dialog implements ServerHandler {
     this.#mail?.reset('LOST');
   }
 
-  /** Outgoing mail is for those who log in, and as themselves (RFC 6409, 4.3 and 6.1). */
-  #permission(session: SessionView, { reversePath }: MailCommand): Reply | undefined {
-    const { user } = session;
-    if (user === '') {
-      const { side } = this.#listener;
-      const isStranger = side === 'sender' && !isRelayPeer(this.#listener, this.#peerAddress());
-      return isStranger ? replies.authRequired : undefined;
-    }
-    return maySend(user, this.#auth?.user(user), reversePath) ? undefined : gatewayReplies.senderDenied;
+  #permission({ user: name }: SessionView, { reversePath }: MailCommand): Reply | undefined {
+    const submitter = { name, user: this.#auth?.user(name), peerAddress: this.#peerAddress() };
+    return submissionRefusal(this.#listener, submitter, reversePath);
   }
 
   /** Of the session, unless XFORWARD said that this mail is another client's. A login since makes it another, too. */

@@ -31,7 +31,7 @@ export function mayRelay(route: RelayRoute, listener: RelayListener, client: Rel
 /** Nobody else reaches a loopback address, unless a proxy there speaks for others. */
 function isLocal({ isOnLoopback, proxyFrom, xclientFrom }: RelayListener, address: string): boolean {
   const isForOthers = proxyFrom !== undefined || xclientFrom.length > 0;
-  return isOnLoopback && (!isForOthers || address === '::1' || /^127\./.test(address));
+  return isOnLoopback && (!isForOthers || address === '::1' || address.startsWith('127.'));
 }
 
 /** As the configuration has it, and as a route has it. */

@@ -42,8 +42,8 @@ async function setup(options: Partial<SmtpListenerOptions> = {}) {
   const seen: string[] = [];
   const log: Log = {
     ...silentLog,
-    warn: (event, fields) => logged.push(`${event} ${fields?.['rule'] ?? fields?.['why']}`),
-    error: (event, fields) => logged.push(`${event} ${fields?.['error']}`),
+    warn: (event, fields) => logged.push(`${event} ${String(fields?.['rule'] ?? fields?.['why'])}`),
+    error: (event, fields) => logged.push(`${event} ${String(fields?.['error'])}`),
   };
   const listener = await SmtpListener.listen(
     {

@@ -17,7 +17,7 @@ const FROM_4: ProxyHeader = { source: { address: '192.0.2.1', port: 56_324 } };
 const FROM_6: ProxyHeader = { source: { address: '2001:db8::1', port: 56_324 } };
 const NOBODY: ProxyHeader = { source: undefined };
 
-const good: readonly (readonly [name: string, wire: Buffer | string, header: ProxyHeader])[] = [
+const good: readonly (readonly [name: string, wire: Uint8Array | string, header: ProxyHeader])[] = [
   ['version 1, IPv4', 'PROXY TCP4 192.0.2.1 198.51.100.1 56324 25\r\n', FROM_4],
   ['version 1, IPv6', 'PROXY TCP6 2001:db8::1 2001:db8::2 56324 25\r\n', FROM_6],
   ['version 1, unknown', 'PROXY UNKNOWN\r\n', NOBODY],
@@ -44,7 +44,7 @@ for (const [name, wire, header] of good) {
   });
 }
 
-const wrong: readonly (readonly [name: string, wire: Buffer | string, rule: string])[] = [
+const wrong: readonly (readonly [name: string, wire: Uint8Array | string, rule: string])[] = [
   ['SMTP', 'EHLO a\r\n', 'no-proxy-header'],
   ['TLS', '\x16\x03\x01', 'no-proxy-header'],
   ['almost version 1', 'PROXX', 'no-proxy-header'],

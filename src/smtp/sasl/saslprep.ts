@@ -18,7 +18,7 @@ export function saslprep(text: string): string | undefined {
 function isBidiClean(text: string): boolean {
   if (!set(RIGHT_TO_LEFT).test(text)) return true;
   if (set(LEFT_TO_RIGHT).test(text)) return false;
-  const letters = [...text];
+  const letters = Array.from(text);
   return set(RIGHT_TO_LEFT).test(letters[0] ?? '') && set(RIGHT_TO_LEFT).test(letters.at(-1) ?? '');
 }
 
