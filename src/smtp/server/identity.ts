@@ -9,10 +9,12 @@ export class Identity {
   /** What XFORWARD said; of the next mail only, for the one behind it may be another's. */
   forwarded: ClientAttributes = NO_ATTRIBUTES;
 
-  /** RFC 3207, 4.2: whatever was said in the clear is forgotten. */
+  /**
+   * RFC 3207, 4.2: whatever was said in the clear is forgotten. What XCLIENT said stays: were it forgotten, a client behind a
+   * proxy that passes commands on would become the proxy by STARTTLS.
+   */
   onSecured(): void {
     this.user = '';
-    this.client = NO_ATTRIBUTES;
     this.forwarded = NO_ATTRIBUTES;
   }
 
