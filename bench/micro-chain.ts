@@ -22,7 +22,7 @@ import {
   type ProcessorOptions,
   Scratch,
 } from '../src/ocp/index.ts';
-import { makeServerOptions, ServerSession } from '../src/smtp/index.ts';
+import { makeServerOptions, NO_ATTRIBUTES, ServerSession } from '../src/smtp/index.ts';
 import { plainRoute } from '../test/support/routes.ts';
 import headerService from './header-service.ts';
 
@@ -41,6 +41,13 @@ const LISTENER: ListenerOptions = {
   port: 0,
   side: 'recipient',
   tls: undefined,
+  requireTls: false,
+  auth: undefined,
+  isOnLoopback: true,
+  relayFrom: [],
+  proxyFrom: undefined,
+  xclientFrom: [],
+  xforwardFrom: [],
   maxSizeOctets: 50e6,
   maxRecipients: 100,
   maxConnections: 10,
@@ -161,6 +168,9 @@ interface Record {
 class Client implements DialogConnection {
   readonly remoteAddress = '127.0.0.1';
   readonly isSecure = false;
+  readonly user = '';
+  readonly client = NO_ATTRIBUTES;
+  readonly forwarded = NO_ATTRIBUTES;
   readonly #session: ServerSession;
   #replies = '';
 
@@ -197,6 +207,8 @@ class Client implements DialogConnection {
 
   pauseContent(): void {}
   resumeContent(): void {}
+  answerAuth(): void {}
+
   answer(...[ticket, reply]: Parameters<DialogConnection['answer']>): void {
     this.#session.answer(ticket, reply);
   }

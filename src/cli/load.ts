@@ -1,6 +1,6 @@
 /** The configuration of `start` and `check`: a file, or the demo; with what `config` must not know itself. */
 import { type EffectiveConfig, type Loaded, type LoadPorts, loadFile, loadText, showProblem } from '../config/index.ts';
-import { checkAgentUri, makeRuleEngine } from '../gateway/index.ts';
+import { checkAgentUri, isOpenRelay, makeRuleEngine } from '../gateway/index.ts';
 import { EXIT, Failure } from './exit.ts';
 import { BUILTINS } from './program-files.ts';
 import { DEMO_NAME, DEMO_YAML } from './start/demo.ts';
@@ -24,6 +24,7 @@ function makePorts(): LoadPorts {
   return {
     builtins: new Set(BUILTINS.keys()),
     checkUri: checkAgentUri,
+    isOpenRelay,
     checkRule(expression) {
       const compiled = engine.compile(expression);
       if (!('error' in compiled)) return undefined;

@@ -63,6 +63,7 @@ function makeProgram(ended: (exitCode: number) => void): Command {
     .option('--from <address>', 'envelope sender', '')
     .option('--to <address>', 'envelope recipient; may be repeated', collect)
     .option('--client <ip>', 'address the mail comes from', '127.0.0.1')
+    .option('--user <name>', 'who logged in (default: nobody)')
     .option('--listener <name>', 'listener it comes in by (default: the first)')
     .action(async (mail, options) => ended(await (await import('./check/check.ts')).check(mail, options)));
 
@@ -73,6 +74,12 @@ function makeProgram(ended: (exitCode: number) => void): Command {
     .option('--server <host:port>', 'where to send it', '127.0.0.1:2525')
     .option('--helo <name>', 'name to say hello with')
     .action(async (mail, options) => ended(await (await import('./send/send.ts')).send(mail, options)));
+
+  command('user', 'make an entry of a users file (auth:) for a password typed here or read from stdin')
+    .argument('<name>', 'what the user logs in with, usually an address')
+    .option('--sender <address>', 'address or @domain it may send as; may be repeated (default: its name)', collect)
+    .addHelpText('after', '\nExample:\n  opes user ann@example.com >> users.yaml && chmod 640 users.yaml')
+    .action(async (name, options) => ended(await (await import('./user/user.ts')).user(name, options)));
 
   return program;
 }

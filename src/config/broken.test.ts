@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { test } from 'vitest';
+import { isOpenRelay } from '../gateway/index.ts';
 import { loadText, showProblem } from './index.ts';
 
 const BASE = `version: 1
@@ -12,6 +13,7 @@ routes: [{ to: "*", nextHop: "smtp://10.0.0.5:25" }]`;
 const ports = {
   checkUri: (uri: string) => (uri.includes('#') ? 'has a fragment' : undefined),
   builtins: new Set(['banner', 'attachments']),
+  isOpenRelay,
   checkRule(rule: string) {
     const at = rule.indexOf('syde');
     return at < 0 ? undefined : { at, what: 'listener has no field syde', fix: 'did you mean side?' };

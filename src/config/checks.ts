@@ -3,6 +3,8 @@
  * circle, that nothing confidential crosses a network in the clear. Each check is a function from the whole file to
  * problems; none stops at the first.
  */
+import type { ListenerOptions } from '../gateway/options.ts';
+import { entryChecks } from './checks-entry.ts';
 import { groupWithUser, hostnameIsName, metricsOnLoopback } from './checks-process.ts';
 import { ROUTE_CHECKS } from './checks-routes.ts';
 import { type Problem, showPath } from './problem.ts';
@@ -15,9 +17,17 @@ export interface World {
   /** Addresses of this machine's interfaces. */
   readonly ownAddresses: ReadonlySet<string>;
   readonly hostname: string;
+  /** Whether a stranger could send through a listener by a route (D14): the gateway's own decision. */
+  readonly isOpenRelay: IsOpenRelay;
 }
 
-type Check = (raw: RawConfig, world: World) => Problem[];
+/** Arguments as the gateway has them. */
+export type IsOpenRelay = (
+  route: { readonly to: string; readonly nextHop: unknown },
+  listener: Pick<ListenerOptions, 'isOnLoopback' | 'relayFrom' | 'proxyFrom' | 'xclientFrom'>,
+) => boolean;
+
+export type Check = (raw: RawConfig, world: World) => Problem[];
 
 export function crossCheck(raw: RawConfig, world: World): Problem[] {
   return CHECKS.flatMap((check) => check(raw, world));
@@ -61,23 +71,6 @@ const routeNames: Check = (raw) =>
     what: `routes[${at}].to: "${to}" is already routed by routes[${first}]; the first match wins`,
     fix: 'keep one of the two',
   }));
-
-/** D14: whoever reaches a listener from outside may not send to any domain through us. */
-const openRelay: Check = (raw) => {
-  const star = raw.routes.findIndex((route) => route.to === '*');
-  if (star < 0) return [];
-  return raw.listeners.flatMap((listener, at) =>
-    isLoopback(listener.address.host)
-      ? []
-      : [
-          {
-            path: ['routes', star, 'to'],
-            what: `routes[${star}].to: open relay: anybody who reaches listener "${listener.name}" (${showHostPort(listener.address)}) could send anywhere`,
-            fix: `name the domains this system takes mail for in place of "*", or let listeners[${at}].address be on 127.0.0.1`,
-          },
-        ],
-  );
-};
 
 const routeToOurselves: Check = (raw, world) =>
   raw.routes.flatMap((route, at) => {
@@ -244,7 +237,7 @@ const CHECKS: readonly Check[] = [
   listenerAddresses,
   routeOrder,
   routeNames,
-  openRelay,
+  ...entryChecks,
   routeToOurselves,
   ...ROUTE_CHECKS,
   serviceSource,

@@ -1,6 +1,6 @@
 /** The forms of text that several keys share. */
 import { leaf, list, word } from './leaf.ts';
-import { readDuration, readHostPort, readPeriod, readSize } from './units.ts';
+import { readDuration, readHostPort, readNetwork, readPeriod, readSize } from './units.ts';
 
 export const size = () => leaf('a size', 'write a number with a unit, such as 500KB, 50MB or 1GiB', readSize);
 export const duration = () => leaf('a duration', 'write a number with a unit, such as 500ms, 30s or 4m', readDuration);
@@ -20,11 +20,11 @@ export const name = () =>
   word('a name', 'write letters, digits and dashes, starting with a letter', /^[A-Za-z][A-Za-z0-9-]{0,62}$/);
 export const networks = () =>
   list(
-    word('a network', 'write an address or a network, such as "10.0.0.0/8"', /^[0-9A-Fa-f:.]+(?:\/\d{1,3})?$/),
-    'a list',
+    leaf('a network', 'write an address or a network, such as "10.0.0.0/8"', readNetwork),
+    'a list of networks',
     false,
+    'write a list, such as ["10.0.0.0/8", "192.0.2.1"]',
   );
-export const isAny = (value: readonly unknown[]) => value.length > 0;
 
 export const DOMAIN =
   /^(?=.{1,253}$)(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?)(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/;

@@ -4,3 +4,5 @@ export { type PlacedProblem, showProblem } from './problem.ts';
 export { jsonSchemaText, referencePage } from './reference.ts';
 export { suggest } from './suggest.ts';
 export { type HostPort, isLoopback, readHostPort, showHostPort } from './units.ts';
+export { readArgon2, readScram, writeArgon2, writeScram } from './users/phc.ts';
+export { readUsers as readUsersText } from './users/users-file.ts';

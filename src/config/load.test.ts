@@ -4,9 +4,10 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished, test } from 'vitest';
+import { isOpenRelay } from '../gateway/index.ts';
 import { type EffectiveConfig, loadFile, loadText, showProblem } from './index.ts';
 
-const ports = { checkRule: () => undefined, checkUri: () => undefined, builtins: new Set(['banner']) };
+const ports = { checkRule: () => undefined, checkUri: () => undefined, builtins: new Set(['banner']), isOpenRelay };
 
 function loaded(yaml: string): EffectiveConfig {
   const result = loadText('opes.yaml', yaml, '/etc/opes', ports);
@@ -36,6 +37,13 @@ test('the smallest file gets every default', () => {
       port: 0,
       side: 'recipient',
       tls: undefined,
+      requireTls: false,
+      auth: undefined,
+      isOnLoopback: true,
+      relayFrom: [],
+      proxyFrom: undefined,
+      xclientFrom: [],
+      xforwardFrom: [],
       maxSizeOctets: 50e6,
       maxRecipients: 100,
       maxConnections: 1000,

@@ -6,7 +6,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { dirname, resolve as resolvePath } from 'node:path';
-import { crossCheck } from './checks.ts';
+import { crossCheck, type IsOpenRelay } from './checks.ts';
 import type { EffectiveConfig } from './effective.ts';
 import { type PlacedProblem, type Problem, showPath } from './problem.ts';
 import { notices, type ResolveContext, resolve } from './resolve.ts';
@@ -20,6 +20,8 @@ export interface LoadPorts {
   /** Why a URI may not stand for an agent in a trace. */
   checkUri(uri: string): string | undefined;
   readonly builtins: ReadonlySet<string>;
+  /** The gateway's decision on who may relay. */
+  readonly isOpenRelay: IsOpenRelay;
 }
 
 export interface RuleProblem {
@@ -60,11 +62,15 @@ function load(origin: Origin, text: string, ports: LoadPorts): Loaded {
   const parsed = configSchema.safeParse(source.value ?? {});
   if (!parsed.success) return broken(translate(parsed.error.issues));
   const raw = parsed.data;
-  const world = { ownAddresses: ownAddresses(), hostname: raw.hostname ?? hostname() };
+  const { isOpenRelay } = ports;
+  const world = { ownAddresses: ownAddresses(), hostname: raw.hostname ?? hostname(), isOpenRelay };
   const resolved = resolve(raw, { ...origin, hostname: world.hostname, builtins: ports.builtins });
-  const { config, problems } = resolved;
+  const { config, problems, elsewhere } = resolved;
   const all = [...crossCheck(raw, world), ...ruleProblems(raw, ports), ...uriProblems(raw, ports), ...problems];
-  if (all.length > 0) return broken(all);
+  if (all.length + elsewhere.length > 0) {
+    const here = all.map((p) => source.place(p)).toSorted(inOrder);
+    return { kind: 'broken', problems: [...here, ...elsewhere] };
+  }
   const told = [...notices(raw), ...resolved.notices];
   return { kind: 'loaded', config, notices: told.map((p) => source.place(p)).toSorted(inOrder) };
 }

@@ -12,13 +12,16 @@ import type {
   FailureReason,
   ListenerOptions,
   TlsKeys,
+  UserOptions,
 } from '../gateway/options.ts';
 import { bypassable } from './checks.ts';
 import { loginNotices, tlsPolicy } from './checks-routes.ts';
 import type { EffectiveConfig, EffectiveRoute, EffectiveService } from './effective.ts';
 import { certificateNotice, keysComplaint, type Material } from './pem.ts';
-import { type Problem, showPath } from './problem.ts';
+import { type PlacedProblem, type Problem, showPath } from './problem.ts';
 import type { RawConfig } from './schema.ts';
+import { isLoopback } from './units.ts';
+import { readUsersFile } from './users/users-file.ts';
 
 export interface ResolveContext {
   /** The file as named, its absolute path, and the directory its relative paths start from. */
@@ -35,6 +38,8 @@ export interface Resolved {
   readonly problems: readonly Problem[];
   /** Not wrong, but worth a word. */
   readonly notices: readonly Problem[];
+  /** In files that the configuration names. */
+  readonly elsewhere: readonly PlacedProblem[];
 }
 
 export function resolve(raw: RawConfig, context: ResolveContext): Resolved {
@@ -48,7 +53,7 @@ export function resolve(raw: RawConfig, context: ResolveContext): Resolved {
     spillDir: resolvePath(dataDir, 'spill'),
     hostname: raw.hostname ?? context.hostname,
     system: { uri: raw.system.uri, contact: raw.system.contact, privacyPolicy: raw.system.privacyPolicy },
-    listeners: raw.listeners.map((listener, at) => resolveListener(listener, files, ['listeners', at, 'tls'])),
+    listeners: raw.listeners.map((listener, at) => resolveListener(listener, files, ['listeners', at])),
     routes: raw.routes.map((route, at) => resolveRoute(route, files, ['routes', at])),
     services: Object.entries(raw.services).map(([name, service]) =>
       resolveService(name, service, files, context.builtins),
@@ -91,7 +96,7 @@ export function resolve(raw: RawConfig, context: ResolveContext): Resolved {
     user: raw.user,
     group: raw.group,
   };
-  return { config, problems: files.problems, notices: files.notices };
+  return { config, problems: files.problems, notices: files.notices, elsewhere: files.elsewhere };
 }
 
 /** Of a mail on the console page. Two such copies of each of the last mails are held in memory. */
@@ -102,12 +107,23 @@ function resolveListener(
   files: Files,
   path: readonly PropertyKey[],
 ): ListenerOptions {
+  const { tls, auth } = raw;
+  const isOnLoopback = isLoopback(raw.address.host);
+  const isClearAllowed = isOnLoopback && raw.requireTls === false;
+  const keys = tls === undefined ? undefined : files.keys(tls.cert, tls.key, [...path, 'tls']);
   return {
     name: raw.name,
     host: raw.address.host,
     port: raw.address.port,
     side: raw.side,
-    tls: raw.tls === undefined ? undefined : files.keys(raw.tls.cert, raw.tls.key, path),
+    tls: tls === undefined || keys === undefined ? undefined : { ...keys, implicit: tls.implicit },
+    requireTls: raw.requireTls ?? false,
+    auth: auth === undefined ? undefined : { users: files.users(auth, [...path, 'auth']), isClearAllowed },
+    isOnLoopback,
+    relayFrom: raw.relayFrom,
+    proxyFrom: raw.proxy === 'required' ? raw.proxyFrom : undefined,
+    xclientFrom: raw.xclientFrom,
+    xforwardFrom: raw.xforwardFrom,
     maxSizeOctets: raw.maxSize,
     maxRecipients: raw.maxRecipients,
     maxConnections: raw.maxConnections,
@@ -171,6 +187,8 @@ function failureActions(raw: RawConfig['pipeline'][number]['onFailure']): Record
 class Files {
   readonly problems: Problem[] = [];
   readonly notices: Problem[] = [];
+  readonly elsewhere: PlacedProblem[] = [];
+  readonly #users = new Map<string, readonly UserOptions[]>();
   readonly #baseDir: string;
 
   constructor(baseDir: string) {
@@ -207,6 +225,23 @@ class Files {
       this.notices.push({ path: at, what: `${showPath(at)}: ${notice}`, fix });
     }
     return { cert: certPem, key: keyPem };
+  }
+
+  /** Two listeners may share a file; its problems are told once. */
+  users(name: string, path: readonly PropertyKey[]): readonly UserOptions[] {
+    const file = this.absolute(name);
+    const known = this.#users.get(file);
+    if (known !== undefined) return known;
+    let users: readonly UserOptions[] = [];
+    try {
+      const read = readUsersFile(file);
+      this.elsewhere.push(...read.problems);
+      users = read.users;
+    } catch (error) {
+      this.#addUnreadable(file, error, path);
+    }
+    this.#users.set(file, users);
+    return users;
   }
 
   calloutTls(raw: NonNullable<RawConfig['services'][string]['tls']>, path: readonly PropertyKey[]): CalloutTls {
@@ -253,12 +288,15 @@ class Files {
     try {
       return readFileSync(file);
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === 'ENOENT') this.#add(path, `there is no file ${file}`, RELATIVE);
-      else
-        this.#add(path, `${file} cannot be read (${code ?? 'unknown error'})`, 'let the user that runs opes read it');
+      this.#addUnreadable(file, error, path);
       return undefined;
     }
+  }
+
+  #addUnreadable(file: string, error: unknown, path: readonly PropertyKey[]): void {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') this.#add(path, `there is no file ${file}`, RELATIVE);
+    else this.#add(path, `${file} cannot be read (${code ?? 'unknown error'})`, 'let the user that runs opes read it');
   }
 
   #add(path: readonly PropertyKey[], what: string, fix: string): void {

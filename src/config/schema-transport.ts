@@ -1,10 +1,14 @@
 /** Where mail comes in and where it goes: `listeners` and `routes`. */
-import { duration, hostName, hostPort, isAny, name, networks, path, size } from './forms.ts';
-import { choice, count, flag, later, laterChoice, leaf, map, word } from './leaf.ts';
+import { duration, hostName, hostPort, name, networks, path, size } from './forms.ts';
+import { choice, count, flag, leaf, map, word } from './leaf.ts';
 import { readNextHop } from './units.ts';
 
 const tls = map(
-  { cert: path().describe('The chain, our certificate first.'), key: path().describe('Its private key.') },
+  {
+    cert: path().describe('The chain, our certificate first.'),
+    key: path().describe('Its private key.'),
+    implicit: flag().prefault(false).describe('TLS before the greeting (port 465) in place of STARTTLS.'),
+  },
   'a certificate',
   'write tls: { cert: mx.pem, key: mx.key }',
 );
@@ -31,22 +35,27 @@ export const listener = map(
     bareNewline: choice('a way to treat bare line ends', ['reject'])
       .prefault('reject')
       .describe('A CR or LF alone in a mail is refused: what two servers read differently can hide a second mail.'),
-    auth: later(path(), 'authentication (AUTH)').optional().describe('File of users who may log in. Not yet.'),
-    requireTls: later(flag(), 'TLS as a condition', { when: (on) => on })
+    auth: path()
       .optional()
-      .describe('No mail without TLS. Not yet.'),
-    relayFrom: later(networks(), 'relay rules by network', { when: isAny })
+      .describe(
+        'File of users who may log in (AUTH); `opes user NAME` prints an entry. On a `side: sender` listener only they send, as themselves, and `relayFrom`.',
+      ),
+    requireTls: flag()
       .optional()
-      .describe('Networks that may send anywhere. Not yet.'),
-    xforwardFrom: later(networks(), 'XFORWARD', { when: isAny })
-      .optional()
-      .describe('Peers whose XFORWARD is believed. Not yet.'),
-    xclientFrom: later(networks(), 'XCLIENT', { when: isAny })
-      .optional()
-      .describe('Peers whose XCLIENT is believed. Not yet.'),
-    proxy: laterChoice('a PROXY mode', ['forbidden'], ['required'], 'the PROXY protocol')
-      .optional()
-      .describe('Whether a PROXY header opens each connection. Only `forbidden` yet.'),
+      .describe('No mail without TLS. `false`, written out on a loopback address, permits passwords without TLS, too.'),
+    relayFrom: networks().prefault([]).describe('Networks that may send anywhere without logging in.'),
+    proxy: choice('a PROXY mode', ['forbidden', 'required'])
+      .prefault('forbidden')
+      .describe('Whether a PROXY header (HAProxy, version 1 or 2) opens each connection. It is never guessed.'),
+    proxyFrom: networks().prefault([]).describe('The proxies; with `proxy: required`, nobody else is served.'),
+    xclientFrom: networks()
+      .prefault([])
+      .describe('Peers whose XCLIENT is believed: they may name any client, and any login.'),
+    xforwardFrom: networks()
+      .prefault([])
+      .describe(
+        'Peers whose XFORWARD is believed, such as a Postfix with `smtpd_proxy_filter`: for rules, services and trace, never for permissions.',
+      ),
   },
   'a listener',
   'write { name: mx, address: "127.0.0.1:2525" }',

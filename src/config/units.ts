@@ -2,6 +2,9 @@
  * Values that are written as text in the configuration: sizes, durations, addresses, next hops. A reader returns the
  * value or says in a few words what is wrong; where that stands in the file is the caller's business.
  */
+
+import { isIP } from 'node:net';
+
 export type Read<T> = { readonly value: T } | { readonly wrong: string };
 
 export interface HostPort {
@@ -67,6 +70,23 @@ export function readHostPort(text: string): Read<HostPort> {
   const port = Number(match[3]);
   if (port > 65_535) return { wrong: `port ${port} does not exist` };
   return { value: { host: host.toLowerCase(), port } };
+}
+
+/** `10.0.0.0/8`, `2001:db8::/32`, or one address. Short forms (`10/8`) are refused: programs read them differently. */
+export function readNetwork(text: string): Read<string> {
+  const [address = '', bits, more] = text.split('/');
+  const family = isIP(address);
+  const most = family === 4 ? 32 : 128;
+  const isWhole = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most);
+  if (family === 0 || !isWhole || more !== undefined || address.includes('%'))
+    return { wrong: `${JSON.stringify(text)} is not a network` };
+  return { value: text };
+}
+
+/** Whether it holds more addresses than any one organisation has. */
+export function isWide(network: string): boolean {
+  const [address = '', bits] = network.split('/');
+  return bits !== undefined && Number(bits) < (isIP(address) === 4 ? 8 : 16);
 }
 
 export type NextHopText =

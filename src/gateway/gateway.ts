@@ -7,6 +7,8 @@ import type { Counter } from '../base/index.ts';
 import { mailLimits } from '../mail/index.ts';
 import { ProcessorChannel } from '../ocp/index.ts';
 import type { ServerHandler, SmtpConnection } from '../smtp/index.ts';
+import { Authenticator, type AuthWorld } from './auth/authenticator.ts';
+import { Throttle } from './auth/throttle.ts';
 import type { CalloutService, CalloutWorld } from './callouts/callout-service.ts';
 import { checkMail } from './check/check-mail.ts';
 import { MemoryBudget } from './content/index.ts';
@@ -60,6 +62,9 @@ export class Gateway {
   readonly #gauges: GatewayGauges;
   /** The present one last; before it those that sessions still hold. */
   readonly #generations: Generation[] = [];
+  readonly #auth: AuthWorld;
+  /** By the listener's options, which a reload makes anew; failures are remembered by all of them together. */
+  readonly #authenticators = new WeakMap<ListenerOptions, Authenticator>();
   readonly #spool: Spool | undefined;
   #current: Generation;
   #isClosing = false;
@@ -82,6 +87,7 @@ export class Gateway {
     this.#spill = new SpillDirectory({ directory: options.spillDir, maxOctets: limits.spillOctets });
     this.#counts = new MailCounts(metrics);
     this.#listeners = new Listeners(deadlines, metrics);
+    this.#auth = { deadlines, log, metrics, throttle: new Throttle(this.#ticker.clock) };
     this.#spool = makeSpool(options, deadlines, () => this.#current);
     this.#current = this.#makeGeneration(options);
     this.#gauges = new GatewayGauges(metrics, {
@@ -250,8 +256,18 @@ export class Gateway {
     const generation = this.#current;
     generation.joined(connection);
     this.#sessionsOf(listener.name).add();
-    return new Dialog(generation.world, listener, connection, this.#ids.next(), generation);
+    const auth = this.#authenticatorOf(listener);
+    return new Dialog(generation.world, listener, connection, this.#ids.next(), generation, auth);
   };
+
+  #authenticatorOf(listener: ListenerOptions): Authenticator | undefined {
+    if (listener.auth === undefined) return undefined;
+    const known = this.#authenticators.get(listener);
+    if (known !== undefined) return known;
+    const made = new Authenticator(listener.auth.users, this.#auth);
+    this.#authenticators.set(listener, made);
+    return made;
+  }
 
   #sessionsOf(listener: string): Counter {
     let counter = this.#sessions.get(listener);

@@ -6,6 +6,7 @@
  *     await gateway.reload(otherOptions);            // whole or not at all; open sessions finish with what they began with
  *     await gateway.close(10_000);                   // drains for at most ten seconds
  */
+export { isOpenRelay } from './dispatch/relay-permission.ts';
 export { Gateway } from './gateway.ts';
 export type { BoundSockets, ListeningAt } from './listeners.ts';
 export { METRICS, type MetricDefinition, type MetricKind } from './metrics/index.ts';

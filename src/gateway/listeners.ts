@@ -3,7 +3,13 @@
  * anything else is touched, one that is gone drains behind.
  */
 import type { Deadlines, Metrics } from '../base/index.ts';
-import { type ServerHandler, ServerSocket, type SmtpConnection, SmtpListener } from '../smtp/index.ts';
+import {
+  type ServerHandler,
+  type ServerOptions,
+  ServerSocket,
+  type SmtpConnection,
+  SmtpListener,
+} from '../smtp/index.ts';
 import type { GatewayOptions, ListenerOptions } from './options.ts';
 import { placeOf } from './reload.ts';
 
@@ -120,8 +126,12 @@ export class Listeners {
   }
 
   #settings(options: GatewayOptions, listener: ListenerOptions) {
-    const { log, hostname } = options;
-    return { ...listener, hostname, log, deadlines: this.#deadlines };
+    const { log, hostname, store } = options;
+    const { auth: login } = listener;
+    const auth: ServerOptions['auth'] = login === undefined ? 'none' : login.isClearAllowed ? 'always' : 'over-tls';
+    // Reports that are asked for are made by the spool.
+    const extensions = { dsn: store !== undefined };
+    return { ...listener, auth, extensions, hostname, log, deadlines: this.#deadlines };
   }
 
   #slot(name: string, listener: SmtpListener): Slot {

@@ -94,8 +94,21 @@ export interface ListenerOptions {
   /** 0: any free port; `Gateway.listeners` says which. */
   readonly port: number;
   readonly side: Side;
-  /** PEM, read when the configuration was loaded. */
-  readonly tls: TlsKeys | undefined;
+  /** PEM, read when the configuration was loaded. `implicit`: TLS before the greeting. */
+  readonly tls: (TlsKeys & { readonly implicit: boolean }) | undefined;
+  /** No mail before TLS. */
+  readonly requireTls: boolean;
+  /** Who may log in; undefined: nobody can. */
+  readonly auth: AuthOptions | undefined;
+  /** Whether only this machine reaches it. */
+  readonly isOnLoopback: boolean;
+  /** Networks that may send anywhere (D14). */
+  readonly relayFrom: readonly string[];
+  /** Where it is given, each connection begins with a PROXY header, and comes from these networks. */
+  readonly proxyFrom: readonly string[] | undefined;
+  /** Whose XCLIENT, and whose XFORWARD, is believed (D20). */
+  readonly xclientFrom: readonly string[];
+  readonly xforwardFrom: readonly string[];
   readonly maxSizeOctets: number;
   readonly maxRecipients: number;
   readonly maxConnections: number;
@@ -104,6 +117,37 @@ export interface ListenerOptions {
   readonly idleMs: number;
   /** `reject`: bare CR or LF in content is refused (the default, D11). */
   readonly bareNewline: 'reject';
+}
+
+export interface AuthOptions {
+  readonly users: readonly UserOptions[];
+  /** Passwords may come in the clear: on loopback, and said so. */
+  readonly isClearAllowed: boolean;
+}
+
+export interface UserOptions {
+  readonly name: string;
+  readonly password: Argon2Hash | undefined;
+  readonly scram: ScramKeys | undefined;
+  /** Addresses, and domains with an `@` before them, that this login may send as. */
+  readonly senders: readonly string[];
+}
+
+/** A password as argon2id has it (RFC 9106). */
+export interface Argon2Hash {
+  readonly memoryKiB: number;
+  readonly passes: number;
+  readonly parallelism: number;
+  readonly salt: Buffer;
+  readonly tag: Buffer;
+}
+
+/** What SCRAM-SHA-256 keeps in place of a password (RFC 5802, 3). */
+export interface ScramKeys {
+  readonly iterations: number;
+  readonly salt: Buffer;
+  readonly storedKey: Buffer;
+  readonly serverKey: Buffer;
 }
 
 export interface TlsKeys {
@@ -343,6 +387,8 @@ export interface CheckRequest {
   /** A listener's name; undefined: the first one. */
   readonly listener: string | undefined;
   readonly client: string;
+  /** Who logged in; undefined: nobody. */
+  readonly user: string | undefined;
   readonly helo: string;
   readonly from: string;
   readonly to: readonly string[];

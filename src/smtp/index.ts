@@ -45,6 +45,7 @@ export { NextHop, type NextHopOptions } from './net/next-hop.ts';
 export type { HopAddress } from './net/next-hop-connection.ts';
 export type { NextHopStats } from './net/next-hop-pool.ts';
 export type { HopTls, PeerVerify } from './net/next-hop-tls.ts';
+export { peerOf } from './net/peer-counts.ts';
 export { type BindTo, ServerSocket } from './net/server-socket.ts';
 export { checkTlsa, type TlsaRecord, type TlsaVerdict, usableTlsa } from './net/tlsa.ts';
 export { greeting, replies } from './replies.ts';
@@ -59,6 +60,9 @@ export {
   writeReply,
 } from './reply.ts';
 export type { Credentials, SaslCrypto } from './sasl/client.ts';
+export type { AuthAnswer, AuthQuestion, Mechanism } from './sasl/mechanism.ts';
+export { saslprep } from './sasl/saslprep.ts';
+export { type AttributeName, type ClientAttributes, NO_ATTRIBUTES } from './server/client-attributes.ts';
 export type { MailCommand, RcptCommand, ResetCause, ServerHandler, ServerOut, Ticket } from './server/handler.ts';
 export { NewlineCheck } from './server/newlines.ts';
 export { makeServerOptions, type ServerOptions } from './server/options.ts';

@@ -27,6 +27,9 @@ export interface ReplyLimits {
 
 export const replyLimits: ReplyLimits = { line: 2048, lines: 128 };
 
+/** A line of an authentication exchange, with CRLF: RFC 4954, 4 asks for 12,288 at least, which is also what AUTH with its initial response may have. */
+export const MAX_AUTH_LINE = 12_288;
+
 export interface ServerLimits {
   /** Octets of a command line with CRLF: RFC 5321's 512, 53 for SIZE, BODY and SMTPUTF8, 500 for DSN (RFC 3461, 5), and the longer path we allow. A longer line ends the session: nothing honest is. */
   readonly commandLine: number;
@@ -42,6 +45,8 @@ export interface ServerLimits {
   readonly errors: number;
   /** Refusals (5yz to MAIL, RCPT, VRFY, EXPN) since the last accepted mail: past it somebody guesses addresses. */
   readonly refusals: number;
+  /** Failed AUTHs of one session: people mistype, and programs try once or twice. */
+  readonly authFailures: number;
   /** Commands that move no mail (NOOP, RSET, HELP, VRFY, EXPN, EHLO, HELO) since the last accepted mail. Postfix's limit. */
   readonly junk: number;
   /** Commands of one session: about 25,000 mails; then a client connects anew and sees our present configuration. */
@@ -58,6 +63,7 @@ export const serverLimits: ServerLimits = {
   held: 8192,
   errors: 20,
   refusals: 200,
+  authFailures: 5,
   junk: 100,
   commands: 100_000,
   droppedContentFactor: 4,
@@ -65,6 +71,8 @@ export const serverLimits: ServerLimits = {
 
 /** Deadlines and floors of the listener's connections. Its caps on connections are options: they depend on the machine and the neighbours. */
 export interface ConnectionLimits {
+  /** The PROXY header: the proxy sends it with its first packet (proxy-protocol.txt, 2: three seconds and a retransmission). */
+  readonly proxyMs: number;
   /** The TLS handshake: two turnarounds and a signature; seconds on the worst of lines. */
   readonly tlsMs: number;
   /** How long content is watched before its rate is judged: outlasts the stalls of a bad line. */
@@ -80,6 +88,7 @@ export interface ConnectionLimits {
 }
 
 export const connectionLimits: ConnectionLimits = {
+  proxyMs: 5000,
   tlsMs: 30_000,
   rateWindowMs: 120_000,
   minOctetsPerSecond: 200,

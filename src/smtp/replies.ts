@@ -44,6 +44,24 @@ export const replies = {
   needTls: reply(530, '5.7.0', 'Must issue a STARTTLS command first'),
   tlsActive: reply(503, '5.5.1', 'TLS is already active'),
 
+  // authentication (RFC 4954, 6)
+  authOk: reply(235, '2.7.0', 'Authentication successful'),
+  authRefused: reply(535, '5.7.8', 'Authentication credentials invalid'),
+  authUnavailable: reply(454, '4.7.0', 'Temporary authentication failure'),
+  authRequired: reply(530, '5.7.0', 'Authentication required'),
+  authNeedsTls: reply(538, '5.7.11', 'Encryption required for requested authentication mechanism'),
+  authTooWeak: reply(534, '5.7.9', 'Authentication mechanism is too weak'),
+  authUnknown: reply(504, '5.5.4', 'Unrecognized authentication mechanism'),
+  authSyntax: reply(501, '5.5.4', 'Syntax: AUTH mechanism [initial-response]'),
+  authNotBase64: reply(501, '5.5.2', 'Cannot decode response'),
+  authCancelled: reply(501, '5.7.0', 'Authentication cancelled'),
+  authTwice: reply(503, '5.5.1', 'Already authenticated'),
+  authLineTooLong: reply(500, '5.5.6', 'Authentication exchange line is too long'),
+  authTooOften: reply(421, '4.7.0', 'Too many failed authentications, closing connection'),
+
+  // XCLIENT and XFORWARD
+  badAttribute: reply(501, '5.5.4', 'Bad attribute'),
+
   // caps
   tooManyRecipients: reply(452, '4.5.3', 'Too many recipients'),
   tooBig: reply(552, '5.3.4', 'Message size exceeds the limit'),

@@ -130,6 +130,37 @@ test('check: prints what a configuration comes to, and what would be done to a m
   assert.throws(() => statSync(join(dir, 'data')), { code: 'ENOENT' }, 'the data directory is left alone');
 });
 
+test('user: an entry that check takes; check says who may send what, and refuses an open relay', async () => {
+  const dir = scratchFolder('cli');
+  const entry = await run(OPES, ['user', 'ann@example.com'], { cwd: dir, input: 'pencil\n' });
+  assert.equal(entry.code, OK, entry.stderr);
+  writeFileSync(join(dir, 'users.yaml'), `${entry.stdout}\n`, { mode: 0o600 });
+  assert.equal((await run(OPES, ['user', 'ann'], { cwd: dir, input: 'pencil\n' })).code, USAGE);
+  const configuration = (relayFrom: string): string => `version: 1
+system: { uri: "https://mail.example.com/opes" }
+listeners:
+  - { name: mx, address: "0.0.0.0:2525", relayFrom: [${relayFrom}] }
+  - { name: submission, address: "127.0.0.1:2587", side: sender, auth: users.yaml, requireTls: false }
+routes: [{ to: example.com, nextHop: "smtp://10.0.0.5:25" }, { to: "*", nextHop: "smtp://10.0.0.6:25" }]
+`;
+  writeFileSync(join(dir, 'opes.yaml'), configuration(''));
+  const ask = (...args: readonly string[]) => opes(['check', '--config', 'opes.yaml', ...args], dir);
+  const stranger = await ask('--to', 'x@dst.example', '--client', '192.0.2.7');
+  assert.match(stranger.stdout, /1 user may log in/);
+  assert.match(stranger.stdout, /x@dst\.example .*550 5\.7\.1 Relaying denied/);
+  const submission = ['--listener', 'submission', '--to', 'x@dst.example', '--from'];
+  const nobody = await ask(...submission, 'ann@example.com');
+  assert.deepEqual([nobody.code, /530 5\.7\.0/.test(nobody.stderr)], [USAGE, true], nobody.stderr);
+  const ann = await ask(...submission, 'ann@example.com', '--user', 'ann@example.com');
+  assert.match(ann.stdout, /x@dst\.example .*250 2\.1\.5/, ann.stderr);
+  const other = await ask(...submission, 'boss@example.com', '--user', 'ann@example.com');
+  assert.match(other.stderr, /553 5\.7\.1/);
+  writeFileSync(join(dir, 'opes.yaml'), configuration('"0.0.0.0/0"'));
+  const open = await ask();
+  assert.equal(open.code, BAD_CONFIGURATION);
+  assert.match(open.stderr, /^opes\.yaml:4:\d+: listeners\[0\]\.relayFrom\[0\]: open relay/);
+});
+
 test('a broken configuration: every problem on stderr, exit code 78', async () => {
   const dir = scratchFolder('cli');
   writeFileSync(join(dir, 'opes.yaml'), 'version: 1\nlistners: []\nroutes:\n');

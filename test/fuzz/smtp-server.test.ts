@@ -11,6 +11,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { test } from 'vitest';
 import {
+  type AuthQuestion,
   makeServerOptions,
   type Reply,
   replies,
@@ -56,6 +57,15 @@ const bare = makeServerOptions({
   tls: 'required',
 });
 
+/** All that may be asked of a client before its mail. */
+const entry = makeServerOptions({
+  hostname: 'mx.example.com',
+  auth: 'always',
+  xclient: true,
+  xforward: true,
+  limits: { ...serverLimits, commandLine: 80, held: 60, errors: 8, authFailures: 3 },
+});
+
 const MAIL = 'EHLO a\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\n';
 const DIALOGS = [
   `${MAIL}DATA\r\n`,
@@ -66,6 +76,11 @@ const DIALOGS = [
   'EHLO a\r\nMAIL FROM:<> RET=HDRS ENVID=a+2Bb\r\nRCPT TO:<d@e.f> NOTIFY=SUCCESS,DELAY ORCPT=utf-8;\\x{E9}@e.f\r\nBDAT 0 LAST\r\n',
   'HELO a\r\nVRFY x\r\nEXPN y\r\nHELP\r\nSTARTTLS\r\n',
   'MAIL FROM:<banned@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n',
+  // user, pencil; then LOGIN; then SCRAM up to its proof (RFC 7677, 3, with our nonce)
+  'EHLO a\r\nAUTH PLAIN AHVzZXIAcGVuY2ls\r\nMAIL FROM:<a@b.c> AUTH=<>\r\nRCPT TO:<d@e.f>\r\n',
+  'EHLO a\r\nAUTH LOGIN\r\ndXNlcg==\r\ncGVuY2ls\r\n',
+  'EHLO a\r\nAUTH SCRAM-SHA-256 biwsbj11c2VyLHI9YQ==\r\nYz1iaXdzLHI9YWIscD1BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBPQ==\r\n\r\n',
+  'EHLO a\r\nXCLIENT ADDR=192.0.2.1 NAME=c LOGIN=x\r\nEHLO b\r\nXFORWARD ADDR=IPV6:2001:db8::1\r\nMAIL FROM:<a@b.c> RET=HDRS\r\n',
 ];
 const TOKENS = [
   ...'\r\n|\n|\r|\r\n.\r\n|\n.\n|\r\n.\n|\n.\r\n|\r.\r|.|..|\0|\xff|\xc3\xa9| |:|<|>|@|"|=|\t'.split('|'),
@@ -76,8 +91,17 @@ const TOKENS = [
     '|',
   ),
   ...' RET=FULL| ENVID=x+| NOTIFY=NEVER| ORCPT=rfc822;|,NEVER|+0A|\\x{|}'.split('|'),
+  ...'AUTH PLAIN\r\n|AUTH LOGIN\r\n|AUTH SCRAM-SHA-256 |AUTH CRAM-MD5\r\n|*\r\n|=|AHVzZXIAcGVuY2ls\r\n|AHVzZXIAeA==\r\n|AGdvbmUAeA==\r\n'.split(
+    '|',
+  ),
+  ...'XCLIENT |XFORWARD |NAME=[UNAVAILABLE]|ADDR=192.0.2.1|ADDR=IPV6:::1|LOGIN=|PROTO=ESMTP|+3D|+0|[TEMPUNAVAIL]\r\n'.split(
+    '|',
+  ),
+  'PROXY TCP4 192.0.2.1 198.51.100.1 56324 25\r\n',
+  '\r\n\r\n\0\r\nQUIT\n!\x11\0\x0c',
   'x'.repeat(100),
   'x\r\n'.repeat(30),
+  `AUTH PLAIN ${'A'.repeat(300)}`,
 ];
 
 function inputAt(dice: Dice): Buffer {
@@ -228,6 +252,21 @@ class Judge implements ServerHandler, ServerOut {
     this.#ask(ticket, () => this.session.answer(ticket, replies.cannotVerify));
   }
 
+  onAuth(question: AuthQuestion, ticket: Ticket): void {
+    assert.equal(this.#transaction, 'none', 'AUTH in a mail');
+    assert.equal(this.session.user, '', 'AUTH twice');
+    assert.notEqual(question.user, '');
+    this.#ask(ticket, () => {
+      const { kind } = question;
+      if (question.user === 'gone') this.session.answer(ticket, reply(421, '4.7.0', 'Go away'));
+      else if (kind === 'salt')
+        this.session.answerAuth(ticket, { kind: 'salted', salt: Buffer.from('salt'), iterations: 4096, nonce: 'b' });
+      else if (kind === 'proof') this.session.answerAuth(ticket, { kind: 'proven', signature: Buffer.alloc(32) });
+      else if (question.password === 'pencil') this.session.answerAuth(ticket, { kind: 'accepted' });
+      else this.session.answer(ticket, replies.authRefused);
+    });
+  }
+
   onReset(): void {
     assert.notEqual(this.#transaction, 'none');
     this.#transaction = 'none';
@@ -264,7 +303,8 @@ class Judge implements ServerHandler, ServerOut {
   }
 }
 
-const REPLY = /^(?:(2\d\d|[45]\d\d)[ -](?:(\d)\.\d{1,3}\.\d{1,3} )?[\x20-\x7e]*|354 [\x20-\x7e]+|<TLS>)$/;
+const REPLY =
+  /^(?:(2\d\d|[45]\d\d)[ -](?:(\d)\.\d{1,3}\.\d{1,3} )?[\x20-\x7e]*|354 [\x20-\x7e]+|334 [A-Za-z0-9+/=]*|<TLS>)$/;
 
 function assertWellFormed(said: string): void {
   assert.ok(said === '' || said.endsWith('\r\n'));
@@ -273,7 +313,8 @@ function assertWellFormed(said: string): void {
     const m = REPLY.exec(line);
     assert.ok(m !== null && line.length <= 510, line);
     const [, code, enhancedClass] = m;
-    const isHello = code === '250' && enhancedClass === undefined;
+    // XCLIENT is answered by another greeting.
+    const isHello = (code === '250' || line === '220 mx.example.com ESMTP') && enhancedClass === undefined;
     if (code !== undefined && !isGreeting && !isHello) assert.equal(enhancedClass, code[0], line);
     isGreeting = false;
   }
@@ -308,7 +349,7 @@ function cut(octets: Buffer, dice: Dice): Buffer[] {
 const DEPENDS_ON_TIME = /wait for the reply|<TLS>/;
 
 function check(input: Buffer, dice: Dice): void {
-  const options = [tight, wide, bare][dice(3)] ?? wide;
+  const options = [tight, wide, bare, entry][dice(4)] ?? wide;
   const whole = run([input], options, undefined);
   const isLate = dice(2) === 0;
   const other = run(cut(input, dice), options, isLate ? dice : undefined);
@@ -359,11 +400,15 @@ const ENDLESS: readonly (readonly [name: string, before: string, chunk: string])
   ['chunks that are refused', 'EHLO a\r\n', `BDAT 1000\r\n${'x'.repeat(1000)}`],
   ['recipients', 'EHLO a\r\nMAIL FROM:<a@b.c>\r\n', 'RCPT TO:<d@e.f>\r\n'.repeat(50)],
   ['commands', 'EHLO a\r\n', 'NOOP\r\n'.repeat(50)],
+  ['answers to challenges', 'EHLO a\r\n', 'AUTH LOGIN\r\nQUFB\r\n*\r\n'.repeat(20)],
+  ['an answer without a line end', 'EHLO a\r\nAUTH PLAIN\r\n', 'A'.repeat(1000)],
+  ['passwords', 'EHLO a\r\n', 'AUTH PLAIN AHVzZXIAeA==\r\n'],
+  ['clients', '', 'XCLIENT ADDR=192.0.2.1\r\nXFORWARD ADDR=192.0.2.1\r\n'.repeat(20)],
 ];
 
 for (const [name, before, chunk] of ENDLESS) {
   test(`${name} for ever: nothing is kept`, () => {
-    const judge = new Judge(wide, false);
+    const judge = new Judge({ ...wide, auth: 'always', xclient: true, xforward: true }, false);
     judge.onContent = () => undefined;
     judge.send(Buffer.from(before));
     const octets = Buffer.from(chunk);

@@ -50,12 +50,19 @@ export interface PipelineScript {
   readonly timeoutMs?: number;
 }
 
-const LISTENER: ListenerOptions = {
+export const LISTENER: ListenerOptions = {
   name: 'mx',
   host: '127.0.0.1',
   port: 0,
   side: 'recipient',
   tls: undefined,
+  requireTls: false,
+  auth: undefined,
+  isOnLoopback: true,
+  relayFrom: [],
+  proxyFrom: undefined,
+  xclientFrom: [],
+  xforwardFrom: [],
   maxSizeOctets: 1024 * 1024,
   maxRecipients: 100,
   maxConnections: 10,

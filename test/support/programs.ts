@@ -12,10 +12,14 @@ const PACKAGE_OF = {
   postfix: 'postfix',
   'smtp-source': 'postfix',
   'smtp-sink': 'postfix',
-  swaks: 'swaks',
+
   unbound: 'unbound',
   'ldns-keygen': 'ldnsutils',
   'ldns-signzone': 'ldnsutils',
+  // Its TLS is a package of Perl that it only recommends.
+  swaks: 'swaks libnet-ssleay-perl',
+  haproxy: 'haproxy',
+  msmtp: 'msmtp',
   chromium: 'chromium',
   python3: 'python3',
   pg_lsclusters: 'postgresql',
@@ -109,7 +113,7 @@ function advice(names: readonly Program[], why: string): string {
 
 /** One installation at a time on the machine: apt would fail on its own lock, and two post-install scripts would meet. */
 async function install(names: readonly Program[]): Promise<void> {
-  const missing = [...new Set(names.filter((n) => find(n) === undefined).map((n) => PACKAGE_OF[n]))];
+  const missing = [...new Set(names.filter((n) => find(n) === undefined).flatMap((n) => PACKAGE_OF[n].split(' ')))];
   if (process.getuid?.() !== 0)
     throw new Error(advice(names, `${missing.join(' ')} missing and this user may not install`));
   await takeLock();

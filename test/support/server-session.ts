@@ -2,8 +2,11 @@
  * A server session without a socket: what a client sends goes in, what the session says is kept, and a handler that
  * does as the test wants answers at once, holds its answer, or refuses. Mails it took are kept whole.
  */
+import { createHash, createHmac, pbkdf2Sync } from 'node:crypto';
 import { asBuffer } from '../../src/base/index.ts';
 import {
+  type AuthAnswer,
+  type AuthQuestion,
   type MailCommand,
   makeServerOptions,
   type RcptCommand,
@@ -18,7 +21,7 @@ import {
   type Ticket,
 } from '../../src/smtp/index.ts';
 
-export type Question = 'hello' | 'mail' | 'rcpt' | 'data' | 'end' | 'verify';
+export type Question = 'hello' | 'mail' | 'rcpt' | 'data' | 'end' | 'verify' | 'auth';
 
 export interface TakenMail {
   readonly from: string;
@@ -39,6 +42,34 @@ function usual(question: Question, subject: string): Reply {
   return question === 'end' ? replies.accepted : replies.ok;
 }
 
+/** `user` with the password `pencil`, and the salt, keys and nonce of the example in RFC 7677, 3. */
+function authAnswer(question: AuthQuestion): AuthAnswer | { readonly kind: 'refused' } {
+  switch (question.kind) {
+    case 'password':
+      return question.user === 'user' && question.password === 'pencil' ? { kind: 'accepted' } : { kind: 'refused' };
+    case 'salt':
+      return {
+        kind: 'salted',
+        salt: Buffer.from('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64'),
+        iterations: 4096,
+        nonce: '%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0',
+      };
+    case 'proof': {
+      const salted = pbkdf2Sync('pencil', Buffer.from('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64'), 4096, 32, 'sha256');
+      const clientKey = hmac(salted, 'Client Key');
+      const storedKey = createHash('sha256').update(clientKey).digest();
+      const signature = hmac(storedKey, question.authMessage);
+      if (!signature.every((octet, i) => (octet ^ (clientKey[i] ?? 0)) === question.proof[i]))
+        return { kind: 'refused' };
+      return { kind: 'proven', signature: hmac(hmac(salted, 'Server Key'), question.authMessage) };
+    }
+  }
+}
+
+function hmac(key: Buffer, data: string | Uint8Array): Buffer {
+  return createHmac('sha256', key).update(data).digest();
+}
+
 export interface Held {
   readonly question: Question;
   readonly ticket: Ticket;
@@ -53,6 +84,8 @@ export class SessionRig implements ServerHandler, ServerOut {
   readonly mails: TakenMail[] = [];
   readonly hellos: string[] = [];
   readonly verified: string[] = [];
+  /** Of the mails: who had logged in, and what proxies said of the client. */
+  readonly identities: string[] = [];
   /** Sizes of the pieces of content. */
   readonly pieces: number[] = [];
   isClosed = false;
@@ -64,6 +97,7 @@ export class SessionRig implements ServerHandler, ServerOut {
   readonly held: Held[] = [];
   /** Other answers than the usual. */
   readonly answers = new Map<Question, Reply>();
+  readonly #questions = new Map<Ticket, AuthQuestion>();
   #from = '';
   #to: string[] = [];
   #content: Buffer[] = [];
@@ -117,6 +151,10 @@ export class SessionRig implements ServerHandler, ServerOut {
     this.#from = mail.argument;
     this.#to = [];
     this.#content = [];
+    const { user, client, forwarded } = this.session;
+    const shown = (of: ReadonlyMap<string, string | undefined>) =>
+      [...of].map(([name, value]) => ` ${name}=${value ?? '?'}`).join('');
+    this.identities.push(`user ${user === '' ? '-' : user} client${shown(client)} forwarded${shown(forwarded)}`);
     this.#asked('mail', ticket, mail.argument);
   }
 
@@ -140,6 +178,11 @@ export class SessionRig implements ServerHandler, ServerOut {
   onVerify(verb: 'VRFY' | 'EXPN', argument: string, ticket: Ticket): void {
     this.verified.push(`${verb} ${argument}`);
     this.#asked('verify', ticket, argument);
+  }
+
+  onAuth(question: AuthQuestion, ticket: Ticket): void {
+    this.#questions.set(ticket, question);
+    this.#asked('auth', ticket, question.user);
   }
 
   onReset(cause: ResetCause): void {
@@ -183,7 +226,13 @@ export class SessionRig implements ServerHandler, ServerOut {
   #answer({ question, ticket, subject }: Held, other: Reply | undefined): void {
     const answer = other ?? this.answers.get(question);
     if (question === 'rcpt' && (answer ?? usual('rcpt', subject)).code === 250) this.#to.push(subject);
-    if (question === 'hello' && answer === undefined) {
+    const auth = this.#questions.get(ticket);
+    this.#questions.delete(ticket);
+    if (auth !== undefined && answer === undefined) {
+      const given = authAnswer(auth);
+      if (given.kind === 'refused') this.session.answer(ticket, replies.authRefused);
+      else this.session.answerAuth(ticket, given);
+    } else if (question === 'hello' && answer === undefined) {
       this.session.answerHello(ticket);
     } else if (question === 'data' && answer === undefined) {
       this.session.go(ticket);

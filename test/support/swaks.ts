@@ -11,6 +11,8 @@ export interface SwaksMail {
   readonly to: readonly string[];
   /** The whole message, as it should arrive. */
   readonly content: Buffer;
+  /** Further options of swaks, such as `--auth PLAIN`. */
+  readonly options?: readonly string[];
 }
 
 export interface SwaksResult {
@@ -26,7 +28,16 @@ export async function swaks(mail: SwaksMail): Promise<SwaksResult> {
   const file = join(scratchFolder('swaks'), 'mail.eml');
   writeFileSync(file, stuffed(mail.content));
   const args = ['--server', '127.0.0.1', '--port', String(mail.port), '--helo', 'swaks.test', '--timeout', '30'];
-  args.push('--from', mail.from, '--to', mail.to.join(','), '--data', `@${file}`, '--no-data-fixup');
+  args.push(
+    '--from',
+    mail.from,
+    '--to',
+    mail.to.join(','),
+    '--data',
+    `@${file}`,
+    '--no-data-fixup',
+    ...(mail.options ?? []),
+  );
   const done = await run(programs.swaks, args, { timeoutMs: 60_000 });
   const transcript = done.stdout.split('\n');
   return { code: done.code, transcript, replies: replies(transcript) };
@@ -38,12 +49,12 @@ function stuffed(content: Buffer): Buffer {
   return Buffer.from(`${text}${text.endsWith('\r\n') || text === '' ? '' : '\r\n'}.\r\n`, 'latin1');
 }
 
-/** swaks marks what the server said by `<-  `, and `<** ` where it dislikes it. */
+/** swaks marks what the server said by `<-  `, and `<** ` where it dislikes it; by `<~  ` and `<~* ` inside of TLS. */
 function replies(transcript: readonly string[]): string[] {
   const out: string[] = [];
   let open = '';
   for (const line of transcript) {
-    if (!/^<(- |\*\*) /.test(line)) continue;
+    if (!/^<(?:[-~] |[*~]\*) /.test(line)) continue;
     open += `${open === '' ? '' : '\n'}${line.slice(4)}`;
     if (line[7] !== '-') {
       out.push(open);

@@ -22,6 +22,7 @@ export interface CheckOptions {
   readonly from: string;
   readonly to?: readonly string[];
   readonly client: string;
+  readonly user?: string;
   readonly listener?: string;
 }
 
@@ -49,6 +50,7 @@ async function makeRequest(
   return {
     listener,
     client: options.client,
+    user: options.user,
     helo: 'opes-check',
     from: bare(options.from),
     to: to.map(bare),

@@ -44,8 +44,27 @@ function listeners(config: EffectiveConfig): string[][] {
     showHostPort(one),
     `${one.side} side`,
     `up to ${shownOctets(one.maxSizeOctets)}`,
-    one.tls === undefined ? 'no TLS' : 'STARTTLS',
+    one.tls === undefined ? 'no TLS' : one.tls.implicit ? 'TLS first' : one.requireTls ? 'STARTTLS first' : 'STARTTLS',
+    entry(one),
   ]);
+}
+
+/** Who may come in, as whom, and how far. */
+function entry({
+  auth,
+  relayFrom,
+  proxyFrom,
+  xclientFrom,
+  xforwardFrom,
+}: EffectiveConfig['listeners'][number]): string {
+  const said: string[] = [];
+  const users = auth?.users.length;
+  if (users !== undefined) said.push(`${users} ${users === 1 ? 'user' : 'users'} may log in`);
+  if (relayFrom.length > 0) said.push(`anywhere for ${relayFrom.join(', ')}`);
+  if (proxyFrom !== undefined) said.push(`PROXY from ${proxyFrom.join(', ')}`);
+  if (xclientFrom.length > 0) said.push(`XCLIENT from ${xclientFrom.join(', ')}`);
+  if (xforwardFrom.length > 0) said.push(`XFORWARD from ${xforwardFrom.join(', ')}`);
+  return said.join('; ');
 }
 
 function routes(config: EffectiveConfig): string[][] {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { onTestFinished, test } from 'vitest';
 import { silentLog } from '../../base/index.ts';
 import { loadText } from '../../config/index.ts';
+import { isOpenRelay } from '../../gateway/index.ts';
 import { Dialog } from '../send/dialog.ts';
 import { DEMO_YAML } from '../start/demo.ts';
 import { Mailbox } from './mailbox.ts';
@@ -19,7 +20,12 @@ function scratch(): string {
 const mailsIn = (dir: string) => readdirSync(dir).filter((name) => name.endsWith('.eml'));
 
 test('a delivered mail is one whole file for its owner only', async () => {
-  const ports = { builtins: new Set(['banner', 'attachments']), checkRule: () => undefined, checkUri: () => undefined };
+  const ports = {
+    builtins: new Set(['banner', 'attachments']),
+    isOpenRelay,
+    checkRule: () => undefined,
+    checkUri: () => undefined,
+  };
   const loaded = loadText('demo', DEMO_YAML, scratch(), ports);
   assert.ok(loaded.kind === 'loaded');
   const mailbox = await Mailbox.open(loaded.config, silentLog);

@@ -2,13 +2,18 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'vitest';
 import { loadText, showProblem } from '../../config/index.ts';
-import { checkAgentUri } from '../../gateway/index.ts';
+import { checkAgentUri, isOpenRelay } from '../../gateway/index.ts';
 import { showConfig } from '../check/show-config.ts';
 import { BUILTINS } from '../program-files.ts';
 import { DEMO_YAML } from './demo.ts';
 
 test('the demo is a good configuration without a note', () => {
-  const ports = { builtins: new Set(BUILTINS.keys()), checkRule: () => undefined, checkUri: checkAgentUri };
+  const ports = {
+    builtins: new Set(BUILTINS.keys()),
+    isOpenRelay,
+    checkRule: () => undefined,
+    checkUri: checkAgentUri,
+  };
   const loaded = loadText('demo configuration', DEMO_YAML, '/srv', ports);
   if (loaded.kind === 'broken') assert.fail(loaded.problems.map(showProblem).join('\n'));
   assert.deepEqual(loaded.notices, []);

@@ -3,6 +3,7 @@
  * nothing on. What is reported is what the mail's own record says, so that the check cannot drift from the real thing.
  */
 import { isPositive, parseMailArgument, parseRcptArgument, type Reply, replies, reply } from '../../smtp/index.ts';
+import { submissionRefusal } from '../auth/submission.ts';
 import { Mail } from '../dialog/mail.ts';
 import { addressFacts, mailFacts } from '../dialog/mail-facts.ts';
 import { makeSessionView } from '../dialog/session-view.ts';
@@ -74,6 +75,7 @@ export async function checkMail(
     verb: 'EHLO',
     helo: request.helo,
     tls: false,
+    user: request.user ?? '',
   });
   let record: MailRecord | undefined;
   const checked: MailWorld = {
@@ -90,6 +92,13 @@ export async function checkMail(
   if (from.kind !== 'got')
     throw new Error(`'${request.from}' is no address (${from.kind === 'bad' ? from.rule : 'cut off'})`);
   const sender = { argument: `<${request.from}>`, reversePath: from.value.path, params: new Map() };
+  const user = listener.auth?.users.find(({ name }) => name === request.user);
+  const submitter = { name: request.user ?? '', user, peerAddress: request.client };
+  const refusal = submissionRefusal(listener, submitter, sender.reversePath);
+  if (refusal !== undefined) {
+    const said = `${refusal.code} ${refusal.enhanced} ${refusal.text[0]}`;
+    throw new Error(`MAIL from this client is refused on listener "${listener.name}": ${said}`);
+  }
   const mail = new Mail(checked, session, peer, 1, sender, () => {});
   const mailReply = await peer.ask((ticket) => mail.begin(ticket));
   for (const to of isPositive(mailReply) ? request.to : []) {

@@ -3,6 +3,9 @@
  * mails, one after the other, and gives each what is known of the client.
  */
 import {
+  type AuthAnswer,
+  type AuthQuestion,
+  type ClientAttributes,
   type MailCommand,
   type RcptCommand,
   type Reply,
@@ -11,19 +14,27 @@ import {
   type ServerHandler,
   type Ticket,
 } from '../../smtp/index.ts';
+import type { Authenticator } from '../auth/authenticator.ts';
+import { submissionRefusal } from '../auth/submission.ts';
 import type { ListenerOptions } from '../options.ts';
 import { Mail } from './mail.ts';
-import { makeSessionView, type SessionView } from './session-view.ts';
+import { makeSessionView, type SessionView, UNKNOWN_ADDRESS } from './session-view.ts';
 import type { MailPeer, MailWorld } from './world.ts';
 
 /** The connection and the session engine behind it; made by `smtp/net`, or by a test. */
 export interface DialogConnection {
   readonly remoteAddress: string;
   readonly isSecure: boolean;
+  /** Who logged in, or ''. */
+  readonly user: string;
+  /** What proxies we believe say of the client: by XCLIENT of the session's, by XFORWARD of the next mail's. */
+  readonly client: ClientAttributes;
+  readonly forwarded: ClientAttributes;
   pauseContent(): void;
   resumeContent(): void;
   answer(ticket: Ticket, reply: Reply): void;
   answerHello(ticket: Ticket): void;
+  answerAuth(ticket: Ticket, answer: AuthAnswer): void;
   go(ticket: Ticket): void;
 }
 
@@ -38,35 +49,60 @@ export class Dialog implements ServerHandler {
   readonly #connection: DialogConnection;
   readonly #id: string;
   readonly #home: DialogHome | undefined;
+  readonly #auth: Authenticator | undefined;
+  /** The last EHLO or HELO. */
+  #verb: 'EHLO' | 'HELO' = 'HELO';
+  #helo = '';
   #session: SessionView | undefined;
   #mail: Mail | undefined;
   #mails = 0;
 
-  /** `id`: unguessable; it stands in every trace of the session's mails (design D15). */
+  /** `id`: unguessable; it stands in every trace of the session's mails (design D15). `auth`: where the listener has users. */
   constructor(
     world: MailWorld,
     listener: ListenerOptions,
     connection: DialogConnection,
     id: string,
     home?: DialogHome,
+    auth?: Authenticator,
   ) {
     this.#world = world;
     this.#listener = listener;
     this.#connection = connection;
     this.#id = id;
     this.#home = home;
+    this.#auth = auth;
   }
 
   onHello(verb: 'EHLO' | 'HELO', name: string, ticket: Ticket): void {
-    this.#session = this.#view(verb, name);
+    this.#verb = verb;
+    this.#helo = name;
+    this.#session = undefined;
     this.#connection.answerHello(ticket);
   }
 
+  /** Passwords take long to look at; the session waits. */
+  onAuth(question: AuthQuestion, ticket: Ticket): void {
+    if (this.#auth === undefined) {
+      this.#connection.answer(ticket, replies.authUnavailable);
+      return;
+    }
+    this.#auth.ask(question, this.#peerAddress(), (verdict) => {
+      if (verdict.kind === 'refused') this.#connection.answer(ticket, verdict.reply);
+      else this.#connection.answerAuth(ticket, verdict);
+    });
+  }
+
   onMail(command: MailCommand, ticket: Ticket): void {
+    const session = this.#sessionOfMail();
+    const refusal = this.#listener.auth === undefined ? undefined : this.#permission(session, command);
+    if (refusal !== undefined) {
+      this.#connection.answer(ticket, refusal);
+      return;
+    }
     this.#mails++;
-    this.#session ??= this.#view('HELO', '');
     const peer: MailPeer = this.#connection;
-    const mail = new Mail(this.#world, this.#session, peer, this.#mails, command, () => {
+    const mail = new Mail(this.#world, session, peer, this.#mails, command, () => {
       if (this.#mail === mail) this.#mail = undefined;
     });
     this.#mail = mail;
@@ -105,9 +141,57 @@ export class Dialog implements ServerHandler {
     this.#home?.left(this.#connection);
   }
 
-  #view(verb: 'EHLO' | 'HELO', helo: string): SessionView {
-    const { remoteAddress: clientAddress, isSecure: tls } = this.#connection;
-    const origin = { id: this.#id, listener: this.#listener, clientAddress, verb, helo, tls };
-    return makeSessionView(this.#world.hostname, origin);
+  #permission({ user: name }: SessionView, { reversePath }: MailCommand): Reply | undefined {
+    const submitter = { name, user: this.#auth?.user(name), peerAddress: this.#peerAddress() };
+    return submissionRefusal(this.#listener, submitter, reversePath);
   }
+
+  /** Of the session, unless XFORWARD said that this mail is another client's. A login since makes it another, too. */
+  #sessionOfMail(): SessionView {
+    const { forwarded, user } = this.#connection;
+    if (forwarded.size > 0) return this.#forwardedView(forwarded);
+    if (this.#session?.user !== user) this.#session = this.#view();
+    return this.#session as SessionView;
+  }
+
+  /** Whose authority counts. */
+  #peerAddress(): string {
+    const { client, remoteAddress } = this.#connection;
+    return client.has('ADDR') ? (client.get('ADDR') ?? UNKNOWN_ADDRESS) : remoteAddress;
+  }
+
+  #view(): SessionView {
+    const { client, isSecure: tls, user } = this.#connection;
+    return makeSessionView(this.#world.hostname, {
+      id: this.#id,
+      listener: this.#listener,
+      clientAddress: this.#peerAddress(),
+      clientName: client.get('NAME'),
+      // What XCLIENT says of the client's greeting is more than what the proxy greets with itself.
+      verb: verbOf(client) ?? this.#verb,
+      helo: client.get('HELO') ?? this.#helo,
+      tls,
+      user,
+    });
+  }
+
+  /** What XFORWARD does not say is not known (XFORWARD_README): nothing of the peer is said of its client. */
+  #forwardedView(forwarded: ClientAttributes): SessionView {
+    return makeSessionView(this.#world.hostname, {
+      id: this.#id,
+      listener: this.#listener,
+      clientAddress: forwarded.get('ADDR') ?? UNKNOWN_ADDRESS,
+      clientName: forwarded.get('NAME'),
+      peerAddress: this.#peerAddress(),
+      verb: verbOf(forwarded) ?? this.#verb,
+      helo: forwarded.get('HELO') ?? '',
+      tls: this.#connection.isSecure,
+      user: this.#connection.user,
+    });
+  }
+}
+
+function verbOf(attributes: ClientAttributes): 'EHLO' | 'HELO' | undefined {
+  const protocol = attributes.get('PROTO');
+  return protocol === undefined ? undefined : protocol === 'SMTP' ? 'HELO' : 'EHLO';
 }

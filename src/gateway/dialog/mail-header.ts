@@ -7,6 +7,7 @@ import { HeaderScanner, type MailLimits } from '../../mail/index.ts';
 import {
   makeTraceBlock,
   olderTrace,
+  type ReceivedProtocol,
   type TraceFacts,
   traceFacts,
   type ViaEntry,
@@ -91,8 +92,12 @@ export class MailHeader {
   }
 }
 
-function protocolOf(session: SessionView, isUtf8: boolean): 'SMTP' | 'ESMTP' | 'ESMTPS' | 'UTF8SMTP' | 'UTF8SMTPS' {
-  if (session.verb === 'HELO') return 'SMTP';
-  if (isUtf8) return session.tls ? 'UTF8SMTPS' : 'UTF8SMTP';
-  return session.tls ? 'ESMTPS' : 'ESMTP';
+/** RFC 3848, RFC 6531 section 4.3: S for TLS, A for a login. */
+function protocolOf({ verb, tls, user }: SessionView, isUtf8: boolean): ReceivedProtocol {
+  if (verb === 'HELO') return 'SMTP';
+  const of = isUtf8 ? UTF8_PROTOCOLS : PROTOCOLS;
+  return of[(tls ? 1 : 0) + (user === '' ? 0 : 2)] ?? 'ESMTP';
 }
+
+const PROTOCOLS: readonly ReceivedProtocol[] = ['ESMTP', 'ESMTPS', 'ESMTPA', 'ESMTPSA'];
+const UTF8_PROTOCOLS: readonly ReceivedProtocol[] = ['UTF8SMTP', 'UTF8SMTPS', 'UTF8SMTPA', 'UTF8SMTPSA'];

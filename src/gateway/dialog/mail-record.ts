@@ -31,6 +31,7 @@ export function summarise(
     client: session.clientAddress,
     helo: session.printableHelo,
     listener: session.listener.name,
+    user: session.user === '' ? undefined : printable(session.user),
     from: printable(envelope.command.reversePath?.text ?? '<>', 400),
     relayedFrom: relayedSender === undefined ? undefined : printable(relayedSender, 400),
     to: envelope.recipients.map(toText),

@@ -134,9 +134,9 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
 
   rcpt(command: RcptCommand, ticket: number): void {
     const recipient = this.envelope.add(command, ticket);
-    if (command.params.size > 0) this.#wantsSuccess ||= /SUCCESS/i.test(String(command.params.get('NOTIFY')));
     const plan = this.world.dispatcher.atRecipient(this.facts, addressFacts(command.forwardPath));
     if (plan === undefined) this.onRcptAnswer(recipient, gatewayReplies.noRoute);
+    else if (!this.session.mayRelay(plan.route)) this.onRcptAnswer(recipient, gatewayReplies.relayDenied);
     else {
       const variant = this.#variantFor(plan);
       if (variant === undefined) this.onRcptAnswer(recipient, gatewayReplies.otherGroup);

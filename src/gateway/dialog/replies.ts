@@ -3,6 +3,9 @@ import { reply } from '../../smtp/index.ts';
 
 export const gatewayReplies = {
   noRoute: reply(550, '5.7.1', 'Relaying denied: no route for this recipient'),
+  /** D14: this client may not send wherever it wants. */
+  relayDenied: reply(550, '5.7.1', 'Relaying denied: log in first, or send to a domain of ours'),
+  senderDenied: reply(553, '5.7.1', 'Sender address is not one of this login'),
   /** The client sends it again, alone or with others of its kind (design, section 2, step 7). */
   otherGroup: reply(452, '4.5.3', 'Recipient needs a transaction of its own; send again'),
   storageFull: reply(452, '4.3.1', 'Insufficient system storage'),

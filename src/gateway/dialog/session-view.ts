@@ -2,6 +2,7 @@
 import { printable } from '../../base/index.ts';
 import type { Part } from '../../profile/index.ts';
 import type { MailFacts } from '../dispatch/facts.ts';
+import { isRelayPeer, mayRelay, type RelayRoute } from '../dispatch/relay-permission.ts';
 import type { ListenerOptions } from '../options.ts';
 import type { ClientIdentity } from '../relay/open-relay.ts';
 import type { SpooledSession } from '../spool/port.ts';
@@ -12,14 +13,26 @@ export interface SessionOrigin {
   /** Unguessable; a mail's id is `<session>.<n>`. */
   readonly id: string;
   readonly listener: ListenerOptions;
+  /** UNKNOWN_ADDRESS where a proxy does not know it. */
   readonly clientAddress: string;
+  /** By a proxy's word; absent where there is none. */
+  readonly clientName?: string | undefined;
+  /** Whose authority counts: after PROXY and XCLIENT, and never what XFORWARD says. The client's own where it is absent. */
+  readonly peerAddress?: string;
   readonly verb: 'EHLO' | 'HELO';
   /** The name in it, as sent. */
   readonly helo: string;
   readonly tls: boolean;
+  /** Who logged in; absent: nobody. */
+  readonly user?: string;
 }
 
+export const UNKNOWN_ADDRESS = 'unknown';
+
 export interface SessionView extends SessionOrigin {
+  readonly user: string;
+  /** Whether this client may use a route that leads anywhere. */
+  readonly mayRelay: (route: RelayRoute) => boolean;
   readonly facts: Pick<MailFacts, 'client' | 'session' | 'listener'>;
   /** What services are told of the client, in the order of the dialog. */
   readonly parts: readonly (readonly [Part, string])[];
@@ -31,21 +44,32 @@ export interface SessionView extends SessionOrigin {
 
 /** `hostname`: our own name. */
 export function makeSessionView(hostname: string, origin: SessionOrigin): SessionView {
-  const { id, listener, clientAddress, verb, helo, tls } = origin;
+  const { id, listener, clientAddress, clientName, verb, helo, tls, user = '' } = origin;
+  const { peerAddress = clientAddress } = origin;
+  const isKnown = clientAddress !== UNKNOWN_ADDRESS;
+  const relaying = {
+    isAuthenticated: user !== '',
+    isRelayPeer: isRelayPeer(listener, peerAddress),
+    peerAddress,
+  };
   return {
     id,
     listener,
     clientAddress,
+    peerAddress,
     verb,
     helo,
     tls,
+    user,
+    mayRelay: (route) => mayRelay(route, listener, relaying),
     facts: {
-      client: { ip: clientAddress, name: '', tls },
-      session: { helo, authenticated: false, user: '' },
+      client: { ip: isKnown ? clientAddress : '', name: clientName ?? '', tls },
+      session: { helo, authenticated: user !== '', user },
       listener: { name: listener.name, side: listener.side },
     },
-    parts: clientParts(clientAddress, verb, helo),
-    received: sessionClauses({ hostname, helo, clientAddress }),
+    // What is not known is no part: a service that requires it is told by its absence.
+    parts: clientParts(clientAddress, verb, helo).filter(([part]) => (part === 'IP' ? isKnown : helo !== '')),
+    received: sessionClauses({ hostname, helo, clientAddress, clientName }),
     printableHelo: printable(helo),
   };
 }

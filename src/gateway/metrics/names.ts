@@ -30,6 +30,7 @@ export const METRICS: Readonly<Record<string, MetricDefinition>> = {
   opes_sessions_total: counter('SMTP sessions begun', 'listener'),
   opes_sessions: gauge('SMTP sessions open', 'listener'),
   opes_sessions_refused_total: counter('Connections refused because there were too many', 'listener'),
+  opes_auth_total: counter('Logins of clients, by how they went', 'outcome'),
   opes_replies_total: counter('SMTP replies given, by their first digit', 'listener', 'class'),
   opes_mails_total: counter('Mails that ended, by how', 'outcome'),
   opes_mail_seconds: seconds('From MAIL to the reply to the content', MAIL_SECONDS, 'outcome'),

@@ -11,16 +11,21 @@ import { readShared } from '../../base/net/index.ts';
 import { type ConnectionLimits, connectionLimits } from '../limits.ts';
 import { replies } from '../replies.ts';
 import type { Reply } from '../reply.ts';
+import type { AuthAnswer } from '../sasl/mechanism.ts';
 import { readMemory } from '../scan/line-scan.ts';
+import type { ClientAttributes } from '../server/client-attributes.ts';
 import type { ServerHandler, ServerOut, Ticket } from '../server/handler.ts';
 import type { ServerOptions } from '../server/options.ts';
 import { ServerSession, type WaitsFor } from '../server/session.ts';
 import { plainAddress } from './peer-counts.ts';
+import { ProxiedSocket } from './proxied-socket.ts';
 import { RateFloor } from './rate-floor.ts';
 
 /** What all connections of a listener share. */
 export interface ConnectionOwner {
   readonly options: ServerOptions;
+  /** Those of some clients differ; absent where all are alike. */
+  readonly optionsOf?: ((address: string) => ServerOptions) | undefined;
   readonly secureContext: SecureContext | undefined;
   /** The longest wait for a command. */
   readonly idleMs: number;
@@ -63,14 +68,29 @@ export class SmtpConnection implements ServerOut, Deadline {
   #watchedSteps = -1;
   /** Octets read after our last word. */
   #lingered = 0;
+  /** A greeting that waits for TLS. */
+  #heldGreeting: (() => void) | undefined;
 
-  /** `socket` is paused (`pauseOnConnect`). `makeHandler` is called before there is a session; the handler may use it from its first event on. */
-  constructor(socket: Socket, owner: ConnectionOwner, makeHandler: (connection: SmtpConnection) => ServerHandler) {
+  /**
+   * `makeHandler` is called before there is a session; the handler may use it from its first event on. A socket is paused
+   * (`pauseOnConnect`), or one whose PROXY header was read; `proxiedFor` is the client in that case.
+   */
+  constructor(
+    from: Socket | ProxiedSocket,
+    owner: ConnectionOwner,
+    makeHandler: (connection: SmtpConnection) => ServerHandler,
+    proxiedFor?: string,
+  ) {
+    const socket = from instanceof ProxiedSocket ? from.socket : from;
     this.#owner = owner;
-    this.remoteAddress = plainAddress(socket.remoteAddress ?? '');
-    this.session = new ServerSession(owner.options, makeHandler(this), this);
-    this.#socket = readShared(socket, readMemory, (octets) => this.#onData(octets));
-    this.#listen(this.#socket);
+    this.remoteAddress = proxiedFor ?? plainAddress(socket.remoteAddress ?? '');
+    const options = owner.optionsOf?.(this.remoteAddress) ?? owner.options;
+    this.session = new ServerSession(options, makeHandler(this), this);
+    this.#socket = socket;
+    if (options.tls === 'implicit') this.#startImplicitTls(from);
+    else if (from instanceof ProxiedSocket) this.#readOn(from);
+    else this.#socket = readShared(from, readMemory, (octets) => this.#onData(octets));
+    if (options.tls !== 'implicit') this.#listen(this.#socket);
     this.#isInTurn = false;
   }
 
@@ -83,14 +103,34 @@ export class SmtpConnection implements ServerOut, Deadline {
     return this.session.isSecure;
   }
 
+  /** Who logged in, or ''. */
+  get user(): string {
+    return this.session.user;
+  }
+
+  /** What a proxy said of the client by XCLIENT, and by XFORWARD of the next mail's. */
+  get client(): ClientAttributes {
+    return this.session.client;
+  }
+
+  get forwarded(): ClientAttributes {
+    return this.session.forwarded;
+  }
+
   // For the handler
 
   greet(refusal?: Reply): void {
-    this.#turn(() => this.session.greet(refusal));
+    if (this.session.waitsFor === 'tls') this.#heldGreeting = () => this.session.greet(refusal);
+    else this.#turn(() => this.session.greet(refusal));
   }
 
   answer(ticket: Ticket, reply: Reply): void {
     this.session.answer(ticket, reply);
+    this.#afterWord();
+  }
+
+  answerAuth(ticket: Ticket, answer: AuthAnswer): void {
+    this.session.answerAuth(ticket, answer);
     this.#afterWord();
   }
 
@@ -245,6 +285,26 @@ export class SmtpConnection implements ServerOut, Deadline {
 
   // The socket
 
+  /** RFC 8314, 3: TLS first, the greeting inside of it. Octets that came with a PROXY header are its beginning. */
+  #startImplicitTls(from: Socket | ProxiedSocket): void {
+    const { secureContext } = this.#owner;
+    const socket = this.#socket;
+    if (secureContext === undefined) throw new Error('implicit TLS without a certificate');
+    if (from instanceof ProxiedSocket) {
+      const early = from.handOver(() => undefined);
+      socket.pause();
+      if (early.length > 0) socket.unshift(early);
+    }
+    this.#secure(socket, secureContext);
+    this.#watch();
+  }
+
+  /** A client that spoke before its greeting did so in the packet of the PROXY header, too. */
+  #readOn(from: ProxiedSocket): void {
+    const early = from.handOver((octets) => this.#onData(octets));
+    if (early.length > 0) this.session.recv(early);
+  }
+
   #listen(socket: Socket): void {
     socket.on('drain', () => this.#resume(BY_OUTPUT));
     socket.on('end', () => this.#guard(() => this.session.ended()));
@@ -322,7 +382,10 @@ export class SmtpConnection implements ServerOut, Deadline {
     this.#listen(secure);
     secure.once('secure', () => {
       this.#tls = { protocol: secure.getProtocol() ?? '', cipher: secure.getCipher().name };
-      this.#turn(() => this.session.secured());
+      this.#turn(() => {
+        this.session.secured();
+        this.#heldGreeting?.();
+      });
     });
   }
 }

@@ -11,7 +11,9 @@ import { writeReply } from '../reply.ts';
 import type { ServerHandler } from '../server/handler.ts';
 import { makeServerOptions, type ServerOptions } from '../server/options.ts';
 import { type ConnectionOwner, SmtpConnection } from './connection.ts';
+import { type IsIn, makeNetworks } from './networks.ts';
 import { PeerCounts, peerOf, plainAddress } from './peer-counts.ts';
+import { ProxiedSocket } from './proxied-socket.ts';
 import { ServerSocket } from './server-socket.ts';
 
 export interface SmtpListenerOptions {
@@ -20,8 +22,8 @@ export interface SmtpListenerOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly log: Log;
-  /** PEM; where it is given, STARTTLS is announced. */
-  readonly tls: { readonly cert: Buffer; readonly key: Buffer } | undefined;
+  /** PEM; where it is given, STARTTLS is announced, or TLS comes before the greeting. */
+  readonly tls: { readonly cert: Buffer; readonly key: Buffer; readonly implicit?: boolean } | undefined;
   readonly maxSizeOctets: number;
   readonly maxRecipients: number;
   readonly maxConnections: number;
@@ -30,6 +32,13 @@ export interface SmtpListenerOptions {
   readonly idleMs: number;
   /** Nothing but EHLO, NOOP, STARTTLS and QUIT before TLS. */
   readonly requireTls?: boolean;
+  /** Whether AUTH is served, and `always` in the clear, too; the handler has `onAuth` then. */
+  readonly auth?: ServerOptions['auth'];
+  /** Where it is given, each connection begins with a PROXY header, and comes from these networks. */
+  readonly proxyFrom?: readonly string[] | undefined;
+  /** Networks whose XCLIENT, and whose XFORWARD, is believed. */
+  readonly xclientFrom?: readonly string[];
+  readonly xforwardFrom?: readonly string[];
   /** What else the session shall announce or not. */
   readonly extensions?: Partial<Pick<ServerOptions, 'eightBitMime' | 'smtpUtf8' | 'chunking' | 'dsn'>>;
   /** The handler calls `connection.greet()` when it knows enough of the peer; else the greeting is sent at once. */
@@ -52,6 +61,9 @@ export class SmtpListener {
   readonly #connections = new Set<SmtpConnection>();
   readonly #peers: PeerCounts;
   readonly #timer: NodeJS.Timeout | undefined;
+  /** Proxies allowed, where connections begin with their header, and those whose header is not here yet. */
+  #isProxy: IsIn | undefined;
+  readonly #proxied = new Set<ProxiedSocket>();
   #toFlush: SmtpConnection[] = [];
   #onAllClosed: (() => void) | undefined;
   #refused = 0;
@@ -69,6 +81,7 @@ export class SmtpListener {
       this.#timer.unref();
     }
     this.#owner = this.#makeOwner(settings);
+    this.#isProxy = settings.proxyFrom && makeNetworks(settings.proxyFrom);
     server.serve(
       (socket) => this.#onSocket(socket),
       (error) => settings.log.error('smtp.accept-failed', { error: error.message }),
@@ -108,10 +121,12 @@ export class SmtpListener {
    */
   prepare(settings: SmtpListenerOptions, makeHandler: MakeHandler): () => void {
     const owner = this.#makeOwner(settings);
+    const isProxy = settings.proxyFrom && makeNetworks(settings.proxyFrom);
     return () => {
       this.#settings = settings;
       this.#makeHandler = makeHandler;
       this.#owner = owner;
+      this.#isProxy = isProxy;
       this.#peers.max = settings.maxConnectionsPerPeer;
     };
   }
@@ -122,6 +137,8 @@ export class SmtpListener {
    */
   async close(drainMs: number): Promise<void> {
     const closed = this.#server.close();
+    for (const proxied of this.#proxied) proxied.destroy();
+    this.#proxied.clear();
     for (const connection of this.#connections) connection.shutdown();
     if (!(await this.#allGone(drainMs))) {
       for (const connection of this.#connections) connection.cut(replies.shuttingDown);
@@ -134,8 +151,10 @@ export class SmtpListener {
   }
 
   #makeOwner(settings: SmtpListenerOptions): ConnectionOwner {
+    const options = sessionOptions(settings);
     return {
-      options: sessionOptions(settings),
+      options,
+      optionsOf: optionsOfPeers(options, settings),
       // RFC 8996: nothing older than TLS 1.2. Certificates of clients are not asked for: few have one, none is judged.
       secureContext: settings.tls && createSecureContext({ ...settings.tls, minVersion: 'TLSv1.2' }),
       idleMs: settings.idleMs,
@@ -164,21 +183,47 @@ export class SmtpListener {
   };
 
   #onSocket(socket: Socket): void {
-    const peer = peerOf(plainAddress(socket.remoteAddress ?? ''));
+    if (this.#isProxy === undefined) this.#open(socket, plainAddress(socket.remoteAddress ?? ''));
+    else this.#awaitHeader(socket, plainAddress(socket.remoteAddress ?? ''), this.#isProxy);
+  }
+
+  /** Connections without their header count towards all of them, and towards no peer: whose they are is not known yet. */
+  #awaitHeader(socket: Socket, proxy: string, isProxy: IsIn): void {
+    const { log, maxConnections } = this.#settings;
+    if (!isProxy(proxy) || this.#connections.size + this.#proxied.size >= maxConnections) {
+      log.warn('smtp.proxy-refused', { proxy, why: isProxy(proxy) ? 'too many connections' : 'not in proxyFrom' });
+      socket.destroy();
+      return;
+    }
+    const proxied = new ProxiedSocket(socket, this.#owner.deadlines, {
+      onHeader: (from, { source }) => {
+        this.#proxied.delete(from);
+        this.#open(from, source === undefined ? proxy : plainAddress(source.address));
+      },
+      onFailed: (from, rule) => {
+        this.#proxied.delete(from);
+        log.warn('smtp.proxy-failed', { proxy, rule });
+      },
+    });
+    this.#proxied.add(proxied);
+  }
+
+  #open(from: Socket | ProxiedSocket, address: string): void {
+    const peer = peerOf(address);
     if (this.#connections.size >= this.#settings.maxConnections || !this.#peers.add(peer)) {
       this.#settings.log.debug('smtp.too-many-connections', { client: peer });
       this.#refused++;
-      refuse(socket);
+      refuse(from instanceof ProxiedSocket ? from.socket : from, this.#owner.options);
       return;
     }
     try {
-      const connection = new SmtpConnection(socket, this.#owner, this.#makeHandler);
+      const connection = new SmtpConnection(from, this.#owner, this.#makeHandler, address);
       this.#connections.add(connection);
       if (this.#settings.isGreetingHeld !== true) connection.greet();
     } catch (error) {
       this.#peers.remove(peer);
       this.#settings.log.error('smtp.handler-failed', { client: peer, error: String(error) });
-      socket.destroy();
+      from.destroy();
     }
   }
 
@@ -198,9 +243,13 @@ export class SmtpListener {
 /** Time for a FIN to come back over any line in use. */
 const LAST_WORDS_MS = 500;
 
-/** RFC 5321, 3.8. It fits the empty send buffer: there is nothing to wait for behind it. */
-function refuse(socket: Socket): void {
+/** RFC 5321, 3.8. It fits the empty send buffer: there is nothing to wait for behind it. A client that waits for TLS could not read it. */
+function refuse(socket: Socket, { tls }: ServerOptions): void {
   socket.on('error', () => undefined);
+  if (tls === 'implicit') {
+    socket.destroy();
+    return;
+  }
   socket.end(writeReply(replies.tooManyConnections), 'latin1', () => socket.destroy());
 }
 
@@ -210,7 +259,22 @@ function sessionOptions(settings: SmtpListenerOptions): ServerOptions {
     ...settings.extensions,
     hostname: settings.hostname,
     maxSize: settings.maxSizeOctets,
-    tls: tls === undefined ? 'none' : requireTls ? 'required' : 'offered',
+    tls: tls === undefined ? 'none' : tls.implicit === true ? 'implicit' : requireTls ? 'required' : 'offered',
+    auth: settings.auth ?? 'none',
     limits: { ...serverLimits, recipients: settings.maxRecipients },
   });
+}
+
+/** Peers whose word about clients is believed get options of their own: four objects a listener at most, as all its sessions share them. */
+function optionsOfPeers(
+  options: ServerOptions,
+  { xclientFrom = [], xforwardFrom = [] }: SmtpListenerOptions,
+): ((address: string) => ServerOptions) | undefined {
+  if (xclientFrom.length + xforwardFrom.length === 0) return undefined;
+  const isXclient = makeNetworks(xclientFrom);
+  const isXforward = makeNetworks(xforwardFrom);
+  const kinds = [false, true].map((xclient) =>
+    [false, true].map((xforward) => makeServerOptions({ ...options, xclient, xforward })),
+  );
+  return (address) => kinds[Number(isXclient(address))]?.[Number(isXforward(address))] ?? options;
 }

@@ -5,6 +5,7 @@ import { replies } from '../replies.ts';
 import type { Reply } from '../reply.ts';
 import { type CommandLine, isHttp } from './command-line.ts';
 import { type Command, commands, orderRefusal } from './commands.ts';
+import { isAuthServed } from './extensions.ts';
 import type { ServerOptions } from './options.ts';
 import type { Stage, Transaction } from './state.ts';
 
@@ -19,6 +20,7 @@ export type Checked =
 export interface Circumstances {
   readonly isGreeted: boolean;
   readonly isSecure: boolean;
+  readonly isAuthenticated: boolean;
   readonly transaction: Transaction;
   /** Whether octets behind the command are there already. */
   readonly isFollowed: boolean;
@@ -48,11 +50,15 @@ export function checkCommand({ verb, argument }: CommandLine, now: Circumstances
 /** What the table of commands cannot say. */
 function checkCircumstances(
   command: Command,
-  { transaction: tx, isSecure, options }: Circumstances,
+  { transaction: tx, isSecure, isAuthenticated, options }: Circumstances,
 ): Checked | undefined {
   if (command.verb === 'STARTTLS') {
     if (options.tls === 'none') return { kind: 'refuse', reply: replies.notImplemented };
     if (isSecure) return { kind: 'refuse', reply: replies.tlsActive };
+  }
+  if (command.verb === 'AUTH') {
+    if (!isAuthServed(options, isSecure)) return { kind: 'refuse', reply: replies.authNeedsTls };
+    if (isAuthenticated) return { kind: 'refuse', reply: replies.authTwice };
   }
   if (tx.at !== 'opening' && tx.at !== 'open') return undefined;
   if (command.verb === 'DATA' && tx.envelope.accepted === 0) return { kind: 'refuse', reply: replies.noRecipients };

@@ -4,7 +4,7 @@
  */
 import { bad, CR, got, LF, MORE, type Step } from '../../base/index.ts';
 
-export type LineRule = 'bare-newline' | 'line-too-long' | 'not-smtp';
+export type LineRule = 'bare-newline' | 'line-too-long' | 'auth-line-too-long' | 'not-smtp';
 
 /** Takes the line at `at`, without its CRLF; `used` counts it. `max` is with CRLF. */
 export function takeLine(buf: Buffer, at: number, max: number): Step<string> {

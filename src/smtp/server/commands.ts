@@ -8,9 +8,12 @@ import { needsSmtpUtf8 } from '../address.ts';
 import { parseMailArgument, parseRcptArgument, writeArgument } from '../argument.ts';
 import { replies } from '../replies.ts';
 import type { Reply } from '../reply.ts';
+import { decodeInitial } from '../sasl/base64.ts';
+import { isOffered, isWeak } from '../sasl/mechanisms.ts';
+import { type ClientAttributes, parseAttributes, XCLIENT_NAMES, XFORWARD_NAMES } from './client-attributes.ts';
 import type { MailCommand, RcptCommand } from './handler.ts';
 import type { ServerOptions } from './options.ts';
-import { checkParameters, mailParameters, rcptParameters } from './parameters.ts';
+import { checkParameters, mailParameters, rcptParameters, withoutSubmitter } from './parameters.ts';
 import type { Stage } from './state.ts';
 
 export type Command =
@@ -19,6 +22,8 @@ export type Command =
   | { readonly verb: 'RCPT'; readonly rcpt: RcptCommand }
   | { readonly verb: 'BDAT'; readonly size: number; readonly isLast: boolean }
   | { readonly verb: 'VRFY' | 'EXPN'; readonly argument: string }
+  | { readonly verb: 'AUTH'; readonly mechanism: string; readonly initial: Buffer | undefined }
+  | { readonly verb: 'XCLIENT' | 'XFORWARD'; readonly attributes: ClientAttributes }
   | { readonly verb: 'DATA' | 'RSET' | 'NOOP' | 'HELP' | 'QUIT' | 'STARTTLS' };
 
 /**
@@ -66,6 +71,10 @@ export const commands: ReadonlyMap<string, CommandRow> = new Map<string, Command
     'EXPN',
     { pipelining: 'holds', legal: 'any', isJunk: true, isPlain: false, parse: (text) => parseText('EXPN', text) },
   ],
+  // RFC 4954, 4: what stands behind it in a pipeline is the client's next response, or waits for the outcome.
+  ['AUTH', { pipelining: 'holds', legal: ['none'], isJunk: true, isPlain: false, parse: parseAuth }],
+  ['XCLIENT', { pipelining: 'holds', legal: ['start', 'none'], isJunk: false, isPlain: true, parse: parseXclient }],
+  ['XFORWARD', { pipelining: 'waits', legal: ['start', 'none'], isJunk: false, isPlain: true, parse: parseXforward }],
   ['STARTTLS', { pipelining: 'alone', legal: ['none'], isJunk: false, isPlain: true, parse: bare('STARTTLS') }],
 ]);
 
@@ -87,9 +96,10 @@ function parseMail(argument: string, options: ServerOptions): Command | Reply {
   const step = parseMailArgument(path);
   if (step.kind !== 'got')
     return step.kind === 'bad' && isParameterRule(step.rule) ? replies.badParameter : replies.badSenderSyntax;
-  const { path: reversePath, params } = step.value;
-  const refusal = checkParameters(params, mailParameters, options);
+  const { path: reversePath } = step.value;
+  const refusal = checkParameters(step.value.params, mailParameters, options);
   if (refusal !== undefined) return refusal;
+  const params = withoutSubmitter(step.value.params, options);
   if (needsSmtpUtf8(reversePath) && !params.has('SMTPUTF8')) return replies.needSmtpUtf8;
   return { verb: 'MAIL', mail: { argument: writeArgument(reversePath, params), reversePath, params } };
 }
@@ -123,6 +133,30 @@ function parseBdat(argument: string, options: ServerOptions): Command | Reply {
   const size = readDecimal(digits, 0, digits.length, Number.MAX_SAFE_INTEGER);
   if (m === null || size === undefined) return replies.bdatSyntax;
   return options.chunking ? { verb: 'BDAT', size, isLast: m[2] !== undefined } : replies.notImplemented;
+}
+
+/** RFC 4954, 4: `AUTH SP mechanism [SP initial-response]`. */
+function parseAuth(argument: string, options: ServerOptions): Command | Reply {
+  if (options.auth === 'none') return replies.notImplemented;
+  const m = /^([A-Za-z0-9_-]{1,20})(?: +([A-Za-z0-9+/=]+))?$/.exec(argument);
+  if (m === null) return replies.authSyntax;
+  const mechanism = (m[1] ?? '').toUpperCase();
+  if (!isOffered(mechanism)) return isWeak(mechanism) ? replies.authTooWeak : replies.authUnknown;
+  const initial = m[2] === undefined ? undefined : decodeInitial(m[2]);
+  if (m[2] !== undefined && initial === undefined) return replies.authNotBase64;
+  return { verb: 'AUTH', mechanism, initial };
+}
+
+function parseXclient(argument: string, options: ServerOptions): Command | Reply {
+  if (!options.xclient) return replies.unknownCommand;
+  const attributes = parseAttributes(argument, XCLIENT_NAMES);
+  return 'code' in attributes ? attributes : { verb: 'XCLIENT', attributes };
+}
+
+function parseXforward(argument: string, options: ServerOptions): Command | Reply {
+  if (!options.xforward) return replies.unknownCommand;
+  const attributes = parseAttributes(argument, XFORWARD_NAMES);
+  return 'code' in attributes ? attributes : { verb: 'XFORWARD', attributes };
 }
 
 function parseText(verb: 'VRFY' | 'EXPN', argument: string): Command | Reply {

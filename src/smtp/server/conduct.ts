@@ -7,6 +7,7 @@ export class Conduct {
   #errors = 0;
   #refusals = 0;
   #junk = 0;
+  #authFailures = 0;
 
   constructor(limits: ServerLimits) {
     this.#limits = limits;
@@ -26,6 +27,11 @@ export class Conduct {
   /** A handler's 5yz about an address. */
   onRefusal(): boolean {
     return ++this.#refusals <= this.#limits.refusals;
+  }
+
+  /** An AUTH that failed, whoever said so. No mail makes up for it. */
+  onAuthFailure(): boolean {
+    return ++this.#authFailures <= this.#limits.authFailures;
   }
 
   onAcceptedMail(): void {

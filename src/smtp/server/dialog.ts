@@ -6,6 +6,8 @@
 
 import { greeting, replies } from '../replies.ts';
 import { isPermanent, isPositive, type Reply, withEnhanced, writeReply } from '../reply.ts';
+import type { AuthAnswer } from '../sasl/mechanism.ts';
+import { AuthExchange, type AuthOutcome } from './auth-exchange.ts';
 import { checkCommand, isInnocent } from './check.ts';
 import type { CommandLine } from './command-line.ts';
 import { type Command, commands } from './commands.ts';
@@ -13,12 +15,14 @@ import { Conduct } from './conduct.ts';
 import { DataReader } from './data-reader.ts';
 import { writeHello } from './extensions.ts';
 import type { MailCommand, RcptCommand, ResetCause, ServerHandler, ServerOut, Ticket } from './handler.ts';
+import { Identity } from './identity.ts';
 import { flawReply, Intake } from './intake.ts';
 import type { ServerOptions } from './options.ts';
 import { type Place, ReplyQueue } from './reply-queue.ts';
 import * as state from './state.ts';
 
 export class Dialog {
+  readonly identity = new Identity();
   readonly #options: ServerOptions;
   readonly #handler: ServerHandler;
   readonly #out: ServerOut;
@@ -30,6 +34,7 @@ export class Dialog {
   #verb: 'EHLO' | 'HELO' = 'EHLO';
   #isGreeted = false;
   #isSecure = false;
+  #exchange: AuthExchange | undefined;
   #steps = 0;
   #farewell: Reply | undefined;
 
@@ -38,6 +43,7 @@ export class Dialog {
     this.#handler = handler;
     this.#out = out;
     this.#conduct = new Conduct(options.limits);
+    if (options.tls === 'implicit') this.#input = state.TLS;
   }
 
   get input(): state.Input {
@@ -96,6 +102,7 @@ export class Dialog {
     const checked = checkCommand(line, {
       isGreeted: this.#isGreeted,
       isSecure: this.#isSecure,
+      isAuthenticated: this.identity.user !== '',
       transaction: this.#transaction,
       isFollowed,
       options: this.#options,
@@ -139,6 +146,7 @@ export class Dialog {
         break;
       case 'RSET':
         this.#reset('RSET');
+        this.identity.forgetForwarded();
         this.#say(replies.ok);
         break;
       case 'NOOP':
@@ -156,6 +164,19 @@ export class Dialog {
         this.#input = state.WAITING;
         this.#handler.onVerify(command.verb, command.argument, this.#replies.take('verify').ticket);
         break;
+      case 'AUTH':
+        this.#onAuth(command.mechanism, command.initial);
+        break;
+      case 'XCLIENT':
+        // The session starts anew, as another's; TLS stays, for it is the proxy's (XCLIENT_README).
+        this.identity.onXclient(command.attributes);
+        this.#isGreeted = false;
+        this.#say(greeting(this.#options.hostname));
+        break;
+      case 'XFORWARD':
+        this.identity.onXforward(command.attributes);
+        this.#say(replies.ok);
+        break;
       case 'STARTTLS':
         this.#say(replies.startTls);
         this.#input = state.TLS;
@@ -168,6 +189,7 @@ export class Dialog {
     const envelope: state.Envelope = { smtpUtf8: mail.params.has('SMTPUTF8'), asked: 0, accepted: 0 };
     this.#transaction = { at: 'opening', envelope };
     this.#handler.onMail(mail, this.#replies.take('mail').ticket);
+    this.identity.forgetForwarded();
   }
 
   #onRcpt(rcpt: RcptCommand): void {
@@ -198,6 +220,57 @@ export class Dialog {
     this.#handler.onData(place.ticket);
   }
 
+  // Who the client is
+
+  #onAuth(mechanism: string, initial: Buffer | undefined): void {
+    this.#exchange = AuthExchange.of(mechanism);
+    this.#takeOutcome(this.#exchange.start(initial), this.#replies.take('ours'));
+  }
+
+  /** The client's line behind a challenge. */
+  takeResponse(line: string): void {
+    this.#steps++;
+    const outcome = this.#exchange?.respond(line);
+    if (outcome !== undefined) this.#takeOutcome(outcome, this.#replies.take('ours'));
+  }
+
+  answerAuth(ticket: Ticket, answer: AuthAnswer): void {
+    const place = this.#replies.find(ticket);
+    if (place?.asked !== 'auth' || this.#exchange === undefined) return;
+    this.#steps++;
+    this.#takeOutcome(this.#exchange.answered(answer), place);
+  }
+
+  #takeOutcome(outcome: AuthOutcome, place: Place): void {
+    switch (outcome.kind) {
+      case 'challenge':
+        place.asked = 'ours';
+        this.#input = state.RESPONSE;
+        this.#settleText(place, `334 ${outcome.text}\r\n`);
+        break;
+      case 'ask':
+        place.asked = 'auth';
+        this.#input = state.WAITING;
+        if (this.#handler.onAuth === undefined) this.answer(place.ticket, replies.authUnavailable);
+        else this.#handler.onAuth(outcome.question, place.ticket);
+        break;
+      case 'authenticated':
+        this.identity.user = outcome.user;
+        this.#endExchange(place, replies.authOk);
+        break;
+      case 'failed':
+        if (outcome.by === 'form') this.#endExchange(place, this.#counted(outcome.reply));
+        else this.#endExchange(place, this.#conduct.onAuthFailure() ? outcome.reply : replies.authTooOften);
+        break;
+    }
+  }
+
+  #endExchange(place: Place, outcome: Reply): void {
+    this.#exchange = undefined;
+    this.#input = state.COMMANDS;
+    this.#settle(place, outcome);
+  }
+
   // Answers
 
   answer(ticket: Ticket, r: Reply): void {
@@ -206,6 +279,10 @@ export class Dialog {
     this.#steps++;
     const isAboutAddress = place.asked === 'mail' || place.asked === 'rcpt' || place.asked === 'verify';
     const isTooMany = isAboutAddress && isPermanent(r) && !this.#conduct.onRefusal();
+    if (place.asked === 'auth' && this.#exchange !== undefined) {
+      this.#takeOutcome(this.#exchange.refused(r), place);
+      return;
+    }
     const answer = isTooMany ? replies.tooManyErrors : withEnhanced(r);
     const chunk = this.#onAnswer(place, isPositive(answer));
     if (chunk === undefined) this.#settle(place, answer);
@@ -237,6 +314,7 @@ export class Dialog {
         return undefined;
       case 'hello':
       case 'verify':
+      case 'auth':
         this.#input = state.COMMANDS;
         return undefined;
       case 'ours':
@@ -255,6 +333,7 @@ export class Dialog {
     if (place?.asked !== 'hello') return;
     this.#steps++;
     this.#reset('HELLO');
+    this.identity.forgetForwarded();
     this.#isGreeted = true;
     this.#input = state.COMMANDS;
     this.#settleText(place, writeHello(this.#verb, this.#options, this.#isSecure));
@@ -355,7 +434,13 @@ export class Dialog {
   secured(): void {
     if (this.#input.at !== 'tls') return;
     this.#isSecure = true;
+    if (this.#options.tls === 'implicit') {
+      this.#input = state.GREETING;
+      return;
+    }
+    // RFC 3207, 4.2: whatever was said in the clear is forgotten.
     this.#isGreeted = false;
+    this.identity.onSecured();
     this.#input = state.COMMANDS;
     this.#rest();
   }

@@ -43,13 +43,18 @@ class SessionPeer implements DialogPeer {
     else throw new Error(`H: ${words}?`);
   }
 
-  /** `= mail <a@b> to <c@d> <e@f>: "content"`, `= no mail`, `= reset RSET`, `= closed`, `= open`, `= tls asked`. */
+  /** `= mail <a@b> to <c@d> <e@f>: "content"`, `= no mail`, `= reset RSET`, `= closed`, `= open`, `= tls asked`; of each MAIL in turn
+   * `= user ann client ADDR=192.0.2.1 forwarded`. */
   check(words: string): string | undefined {
     const { rig } = this;
     if (words === 'closed') return rig.isClosed ? undefined : 'the session is open';
     if (words === 'open') return rig.isClosed ? 'the session is closed' : undefined;
     if (words === 'tls asked') return rig.tlsStarts === 1 ? undefined : 'no TLS was asked for';
     if (words === 'no mail') return rig.mails.length === 0 ? undefined : 'there is a mail';
+    if (words.startsWith('user ')) {
+      const found = rig.identities.shift();
+      return found === words ? undefined : `it is ${found}`;
+    }
     if (words.startsWith('reset ')) {
       const found = rig.resets.shift();
       return found === words.slice(6) ? undefined : `the reset is ${found}`;

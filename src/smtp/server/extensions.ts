@@ -1,5 +1,8 @@
 /** What the answer to EHLO announces (RFC 5321, 4.1.1.1): a row for each extension, in this order. */
+
 import { type Reply, reply, writeReply } from '../reply.ts';
+import { MECHANISMS } from '../sasl/mechanism.ts';
+import { XCLIENT_NAMES, XFORWARD_NAMES } from './client-attributes.ts';
 import type { ServerOptions } from './options.ts';
 
 interface ExtensionRow {
@@ -19,7 +22,15 @@ export const extensions: readonly ExtensionRow[] = [
   { line: () => 'CHUNKING', isAnnounced: (options) => options.chunking }, // RFC 3030
   // RFC 3207, 4.2: not announced again once TLS is up.
   { line: () => 'STARTTLS', isAnnounced: (options, isSecure) => options.tls !== 'none' && !isSecure },
+  { line: () => `AUTH ${MECHANISMS.join(' ')}`, isAnnounced: isAuthServed }, // RFC 4954
+  { line: () => `XCLIENT ${XCLIENT_NAMES.join(' ')}`, isAnnounced: (options) => options.xclient },
+  { line: () => `XFORWARD ${XFORWARD_NAMES.join(' ')}`, isAnnounced: (options) => options.xforward },
 ];
+
+/** RFC 4954, 4: no mechanism is announced that would not be served now. */
+export function isAuthServed({ auth }: ServerOptions, isSecure: boolean): boolean {
+  return auth === 'always' || (auth === 'over-tls' && isSecure);
+}
 
 function helloReply(verb: 'EHLO' | 'HELO', options: ServerOptions, isSecure: boolean): Reply {
   if (verb === 'HELO') return reply(250, undefined, options.hostname);

@@ -5,6 +5,7 @@
  */
 import type { Address } from '../address.ts';
 import type { Parameters } from '../argument.ts';
+import type { AuthQuestion } from '../sasl/mechanism.ts';
 
 /** One for each command that owes a reply. A ticket that is no longer owed (the session ended, MAIL was refused) may be answered in vain. */
 export type Ticket = number;
@@ -46,6 +47,11 @@ export interface ServerHandler {
    */
   onContentEnd(ticket: Ticket, isDotFree: boolean): void;
   onVerify(verb: 'VRFY' | 'EXPN', argument: string, ticket: Ticket): void;
+  /**
+   * A client logs in: an extra of those whose options offer AUTH. `session.answerAuth(ticket, answer)`, or a refusal (535, 454, 421), which
+   * ends the exchange. `session.user` says who is logged in in the end: an exchange may break off after a good answer.
+   */
+  onAuth?(question: AuthQuestion, ticket: Ticket): void;
   /** The transaction in progress is over. Only called if one was open, that is from `onMail` to the answer that ends it. */
   onReset(cause: ResetCause): void;
   /** The session is over: last call. */

@@ -12,8 +12,13 @@ export interface ServerOptions {
   readonly chunking: boolean;
   /** RFC 3461: only where somebody makes the reports that are asked for, or passes the wish on. */
   readonly dsn: boolean;
-  /** `required`: nothing but EHLO, NOOP, STARTTLS and QUIT before TLS (RFC 3207, 4). */
-  readonly tls: 'none' | 'offered' | 'required';
+  /** `required`: nothing but EHLO, NOOP, STARTTLS and QUIT before TLS (RFC 3207, 4). `implicit`: TLS before the greeting (RFC 8314, 3). */
+  readonly tls: 'none' | 'offered' | 'required' | 'implicit';
+  /** Whether AUTH is served (RFC 4954); `always` sends passwords in the clear. */
+  readonly auth: 'none' | 'over-tls' | 'always';
+  /** Whether this client's XCLIENT, or its XFORWARD, is believed; announced to nobody else. */
+  readonly xclient: boolean;
+  readonly xforward: boolean;
   readonly limits: ServerLimits;
 }
 
@@ -25,6 +30,9 @@ export function makeServerOptions(options: Pick<ServerOptions, 'hostname'> & Par
     chunking: true,
     dsn: false,
     tls: 'none',
+    auth: 'none',
+    xclient: false,
+    xforward: false,
     limits: serverLimits,
     ...options,
   });

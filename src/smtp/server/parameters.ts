@@ -7,6 +7,7 @@ import type { Parameters } from '../argument.ts';
 import { parseEnvid, parseNotify, parseOrcpt, parseRet } from '../dsn.ts';
 import { replies } from '../replies.ts';
 import type { Reply } from '../reply.ts';
+import { decodeXtext } from './client-attributes.ts';
 import type { ServerOptions } from './options.ts';
 
 interface ParameterRow {
@@ -23,7 +24,12 @@ export const mailParameters: ParameterTable = new Map<string, ParameterRow>([
   ['SMTPUTF8', { isAnnounced: (options) => options.smtpUtf8, check: checkBare }], // RFC 6531
   ['RET', dsn(parseRet)],
   ['ENVID', dsn(parseEnvid)],
+  ['AUTH', { isAnnounced: (options) => options.auth !== 'none', check: checkAuth }], // RFC 4954, 5
 ]);
+
+/** What `smtpd_proxy_filter` of Postfix passes on as its client sent it, whatever we announced. */
+const UNASKED_MAIL: ReadonlySet<string> = new Set(['BODY', 'SMTPUTF8', 'AUTH', 'RET', 'ENVID']);
+const UNASKED_RCPT: ReadonlySet<string> = new Set(['NOTIFY', 'ORCPT']);
 
 export const rcptParameters: ParameterTable = new Map<string, ParameterRow>([
   ['NOTIFY', dsn(parseNotify)],
@@ -41,11 +47,35 @@ function dsn(parse: (value: string) => unknown): ParameterRow {
 export function checkParameters(params: Parameters, known: ParameterTable, options: ServerOptions): Reply | undefined {
   for (const [keyword, value] of params) {
     const row = known.get(keyword);
-    if (row === undefined || !row.isAnnounced(options)) return replies.unknownParameter;
+    if (row === undefined || !row.isAnnounced(options)) {
+      if (!options.xforward || !isSentUnasked(known, keyword)) return replies.unknownParameter;
+      if (row === undefined) continue;
+    }
     const refusal = row.check(value, options);
     if (refusal !== undefined) return refusal;
   }
   return undefined;
+}
+
+function isSentUnasked(known: ParameterTable, keyword: string): boolean {
+  return (known === mailParameters ? UNASKED_MAIL : UNASKED_RCPT).has(keyword);
+}
+
+/**
+ * RFC 4954, 5: who the message's submitter was, as the client says. Nobody is trusted to say so, so it counts as `<>` and is
+ * not passed on.
+ */
+export function withoutSubmitter(params: Parameters, { auth, xforward }: ServerOptions): Parameters {
+  if ((auth === 'none' && !xforward) || !params.has('AUTH')) return params;
+  const kept = new Map(params);
+  kept.delete('AUTH');
+  return kept;
+}
+
+/** xtext of a mailbox, or `<>`. */
+function checkAuth(value: string | true): Reply | undefined {
+  if (value === '<>') return undefined;
+  return value === true || decodeXtext(value) === undefined ? replies.badParameter : undefined;
 }
 
 /** RFC 1870, 6.1: 1*20DIGIT. More than we take is refused before an octet of it comes. */

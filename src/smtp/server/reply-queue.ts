@@ -5,7 +5,7 @@
 import type { Ticket } from './handler.ts';
 
 /** What the handler was asked; `ours` where it is not or no longer its turn. */
-export type Asked = 'hello' | 'mail' | 'rcpt' | 'data' | 'end' | 'verify' | 'ours';
+export type Asked = 'hello' | 'mail' | 'rcpt' | 'data' | 'end' | 'verify' | 'auth' | 'ours';
 
 export interface Place {
   readonly ticket: Ticket;

@@ -6,9 +6,12 @@
  * Whatever the peer sends, nothing here throws and what is kept is bounded; what it does too much of ends the session
  * with 421, and what no honest client does ends it with 5yz. Answers to tickets no longer owed are ignored.
  */
-import { EMPTY } from '../../base/index.ts';
+import { EMPTY, type Step } from '../../base/index.ts';
+import { MAX_AUTH_LINE } from '../limits.ts';
 import { replies } from '../replies.ts';
 import type { Reply } from '../reply.ts';
+import type { AuthAnswer } from '../sasl/mechanism.ts';
+import type { ClientAttributes } from './client-attributes.ts';
 import { type LineRule, splitLine, takeLine } from './command-line.ts';
 import type { DataReader } from './data-reader.ts';
 import { Dialog } from './dialog.ts';
@@ -24,6 +27,7 @@ const WAITS_FOR: Readonly<Record<Input['at'], WaitsFor>> = {
   greeting: 'greeting',
   commands: 'command',
   waiting: 'handler',
+  response: 'command',
   content: 'content',
   chunk: 'content',
   tls: 'tls',
@@ -35,6 +39,8 @@ export class ServerSession {
   readonly #options: ServerOptions;
   readonly #out: ServerOut;
   readonly #dialog: Dialog;
+  /** Beyond so many octets unread the peer has to wait; a line that may come fits. */
+  readonly #maxHeld: number;
   /** What came and was not read yet starts at `#at`. */
   #buf: Buffer = EMPTY;
   #at = 0;
@@ -46,11 +52,27 @@ export class ServerSession {
   constructor(options: ServerOptions, handler: ServerHandler, out: ServerOut) {
     this.#options = options;
     this.#out = out;
+    this.#maxHeld = options.auth === 'none' ? options.limits.held : Math.max(options.limits.held, MAX_AUTH_LINE);
     this.#dialog = new Dialog(options, handler, out);
   }
 
   get isSecure(): boolean {
     return this.#dialog.isSecure;
+  }
+
+  /** Who logged in, or ''. */
+  get user(): string {
+    return this.#dialog.identity.user;
+  }
+
+  /** What XCLIENT said of the client; empty without one. */
+  get client(): ClientAttributes {
+    return this.#dialog.identity.client;
+  }
+
+  /** What XFORWARD said of the next mail's client; to be read in `onMail`. No authority. */
+  get forwarded(): ClientAttributes {
+    return this.#dialog.identity.forwarded;
   }
 
   /** Whether the handler is being given content: not while content it will not see is dropped. */
@@ -95,6 +117,12 @@ export class ServerSession {
     this.#read();
   }
 
+  /** The answer to `onAuth`; a refusal is an `answer`. */
+  answerAuth(ticket: Ticket, answer: AuthAnswer): void {
+    this.#dialog.answerAuth(ticket, answer);
+    this.#read();
+  }
+
   /** The usual answer to `onData`: content may come. */
   go(ticket: Ticket): void {
     this.#dialog.go(ticket);
@@ -119,7 +147,7 @@ export class ServerSession {
     this.#read();
   }
 
-  /** TLS is up: nothing said before counts any more (RFC 3207, 4.2). */
+  /** TLS is up: nothing said before counts any more (RFC 3207, 4.2). Where TLS comes first, `greet` is next. */
   secured(): void {
     this.#buf = EMPTY;
     this.#at = 0;
@@ -144,6 +172,8 @@ export class ServerSession {
         return true;
       case 'commands':
         return this.#readCommand();
+      case 'response':
+        return this.#readResponse();
       case 'waiting':
         if (input.behind !== 'nothing') return false;
         this.#dialog.cut(replies.dataTooSoon); // in place of the answer to DATA
@@ -163,7 +193,8 @@ export class ServerSession {
   }
 
   #readCommand(): boolean {
-    const line = takeLine(this.#buf, this.#at, this.#options.limits.commandLine);
+    let line = takeLine(this.#buf, this.#at, this.#options.limits.commandLine);
+    if (line.kind === 'bad' && line.rule === 'line-too-long' && this.#isAuth()) line = this.#takeAuthLine();
     if (line.kind === 'more') return false;
     if (line.kind === 'bad') {
       this.#dialog.hangUp(LINE_REFUSALS[line.rule as LineRule]);
@@ -173,6 +204,28 @@ export class ServerSession {
     if (!this.#dialog.canTake(command)) return false;
     this.#at += line.used;
     this.#dialog.take(command, this.#at < this.#buf.length);
+    return true;
+  }
+
+  /** RFC 4954, 4: AUTH with its initial response may be longer than any other command. */
+  #isAuth(): boolean {
+    return this.#options.auth !== 'none' && /^AUTH $/i.test(this.#buf.toString('latin1', this.#at, this.#at + 5));
+  }
+
+  #takeAuthLine(): Step<string> {
+    const line = takeLine(this.#buf, this.#at, MAX_AUTH_LINE);
+    return line.kind === 'bad' && line.rule === 'line-too-long' ? { ...line, rule: 'auth-line-too-long' } : line;
+  }
+
+  #readResponse(): boolean {
+    const line = this.#takeAuthLine();
+    if (line.kind === 'more') return false;
+    if (line.kind === 'bad') {
+      this.#dialog.hangUp(LINE_REFUSALS[line.rule as LineRule]);
+      return true;
+    }
+    this.#at += line.used;
+    this.#dialog.takeResponse(line.value);
     return true;
   }
 
@@ -198,7 +251,7 @@ export class ServerSession {
     else this.#buf = this.#buf.subarray(this.#at);
     this.#chunk = EMPTY;
     this.#at = 0;
-    if (rest > this.#options.limits.held === this.#isPaused) return;
+    if (rest > this.#maxHeld === this.#isPaused) return;
     this.#isPaused = !this.#isPaused;
     if (this.#isPaused) this.#out.pauseInput();
     else this.#out.resumeInput();
@@ -209,5 +262,6 @@ export class ServerSession {
 const LINE_REFUSALS: Readonly<Record<LineRule, Reply>> = {
   'bare-newline': replies.bareNewline,
   'line-too-long': replies.lineTooLong,
+  'auth-line-too-long': replies.authLineTooLong,
   'not-smtp': replies.notSmtp,
 };

@@ -9,6 +9,10 @@
  *                          waiting ──go (DATA)──▶ content ──final dot──▶ waiting
  *                             └──────go (BDAT)──▶ chunk ───its octets──▶ commands, behind LAST waiting
  *
+ *     commands ──AUTH──▶ waiting ──challenge──▶ response ──a line──▶ waiting ──the outcome──▶ commands
+ *     commands ──XCLIENT──▶ commands, as after the greeting
+ *     tls ──secured, where TLS comes first──▶ greeting
+ *
  *     any ──a reply that ends the session is owed──▶ closing ──it is written──▶ closed
  */
 import type { Reply } from '../reply.ts';
@@ -24,6 +28,8 @@ export type Input =
   | { readonly at: 'waiting'; readonly behind: 'anything' | 'nothing' | Chunk }
   | { readonly at: 'content'; readonly reader: DataReader; readonly intake: Intake }
   | { readonly at: 'chunk'; readonly chunk: Chunk }
+  /** The next line is the client's answer to a SASL challenge, and no command. */
+  | { readonly at: 'response' }
   | { readonly at: 'tls' }
   /** What comes is dropped. */
   | { readonly at: 'closing' }
@@ -43,6 +49,7 @@ export const GREETING: Input = { at: 'greeting' };
 export const COMMANDS: Input = { at: 'commands' };
 export const WAITING: Input = { at: 'waiting', behind: 'anything' };
 export const WAITING_ALONE: Input = { at: 'waiting', behind: 'nothing' };
+export const RESPONSE: Input = { at: 'response' };
 export const TLS: Input = { at: 'tls' };
 export const CLOSING: Input = { at: 'closing' };
 export const CLOSED: Input = { at: 'closed' };
