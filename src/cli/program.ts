@@ -5,6 +5,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { EXIT, Failure } from './exit.ts';
 import { LEVELS } from './levels.ts';
+import { addQuarantineCommands, addQueueCommands } from './queue/commands.ts';
 
 /** Runs the command that `args` name and resolves to the exit code. Errors of use and of the world are on stderr then. */
 export async function run(args: readonly string[]): Promise<number> {
@@ -73,6 +74,16 @@ function makeProgram(ended: (exitCode: number) => void): Command {
     .option('--server <host:port>', 'where to send it', '127.0.0.1:2525')
     .option('--helo <name>', 'name to say hello with')
     .action(async (mail, options) => ended(await (await import('./send/send.ts')).send(mail, options)));
+
+  addQueueCommands(program, ended);
+  addQuarantineCommands(program, ended);
+
+  command('trace', 'say what was done to a mail, as far as a running gateway knows')
+    .argument('<id-or-header...>', 'a mail id, or an OPES-System or OPES-Via line in quotes')
+    .option('--config <file>', 'configuration of the gateway; without it, the demo')
+    .option('--json', 'JSON, one object')
+    .addHelpText('after', "\nExample:\n  opes trace 'OPES-System: https://mail.example.com/opes?id=q3Zk81aBcD7x.1'\n")
+    .action(async (words, options) => ended(await (await import('./trace/trace.ts')).trace(words, options)));
 
   return program;
 }

@@ -5,6 +5,8 @@
 import { mailLimits } from '../mail/index.ts';
 import { ProcessorChannel } from '../ocp/index.ts';
 import { type ServerHandler, type SmtpConnection, SmtpListener } from '../smtp/index.ts';
+import type { QueueAdmin } from './admin/port.ts';
+import { StoreQueueAdmin } from './admin/queue-admin.ts';
 import { CalloutService, type CalloutWorld } from './callouts/callout-service.ts';
 import { checkMail } from './check/check-mail.ts';
 import { MemoryBudget } from './content/index.ts';
@@ -43,6 +45,8 @@ const CHANNEL_TIMEOUTS = { silenceMs: 3000 };
 
 export class Gateway {
   readonly recent: RecentMails;
+  /** What operators do to the queue and the quarantine; without a store there is none. */
+  readonly queue: QueueAdmin | undefined;
   readonly #options: GatewayOptions;
   readonly #ticker: Ticker;
   readonly #services: readonly CalloutService[];
@@ -89,6 +93,7 @@ export class Gateway {
     };
     this.#spool = openSpool(options, world);
     this.#world = { ...world, spool: this.#spool };
+    this.queue = openQueue(options, this.#spool);
   }
 
   /** Listens. Rejects, with nothing left open, where a listener cannot (its error says which and why). */
@@ -165,6 +170,12 @@ function openSpool(options: GatewayOptions, world: Omit<MailWorld, 'spool'>): Sp
     log,
     metrics,
   });
+}
+
+function openQueue({ store, queue, log }: GatewayOptions, spool: Spool | undefined): QueueAdmin | undefined {
+  if (store === undefined || spool === undefined) return undefined;
+  const { lifetimeMs, keepMs } = queue;
+  return new StoreQueueAdmin({ store, wake: () => spool.wake(), wallClock: Date.now, log, lifetimeMs, keepMs });
 }
 
 function pipelineSteps(options: GatewayOptions, services: readonly CalloutService[]): PipelineStep[] {

@@ -8,4 +8,4 @@
 export { Gateway, type ListeningAt } from './gateway.ts';
 export * from './options.ts';
 export { makeRuleEngine, type RuleEngine, type RuleProblem } from './rules/index.ts';
-export { checkAgentUri } from './trace/index.ts';
+export { checkAgentUri, findMailId, type MailIdFinding } from './trace/index.ts';

@@ -6,6 +6,8 @@
 import type { Log, Metrics } from '../base/index.ts';
 import type { Store } from '../store/index.ts';
 
+export type * from './admin/port.ts';
+
 // --- what the gateway is told -------------------------------------------------------------------------------------
 
 export interface GatewayOptions extends GatewaySettings {

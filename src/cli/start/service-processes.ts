@@ -1,15 +1,12 @@
 /** All embedded services of a configuration: their sockets, their permissions, and their start and end together. */
-import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, realpathSync, rmSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import type { Log } from '../../base/index.ts';
 import type { EffectiveConfig, EffectiveService } from '../../config/index.ts';
 import type { CalloutEndpoint, ServiceOptions } from '../../gateway/options.ts';
+import { privateDirectory } from '../private-directory.ts';
 import { BUILTINS, readableForSelf, selfArgs } from '../program-files.ts';
 import { EmbeddedService } from './embedded.ts';
-
-/** A socket's path has at most 107 octets, and ours adds about 20 to the directory's. */
-const LONGEST_TMP = 70;
 
 export class ServiceProcesses {
   /** Every service of the configuration, now with endpoints. */
@@ -68,12 +65,6 @@ export class ServiceProcesses {
     await Promise.all(this.#children.map((child) => child.stop()));
     if (this.#dir !== undefined) rmSync(this.#dir, { recursive: true, force: true });
   }
-}
-
-/** Made with mode 0700: whoever cannot enter it cannot reach the sockets in it. */
-function privateDirectory(): string {
-  const wanted = tmpdir();
-  return mkdtempSync(join(wanted.length <= LONGEST_TMP ? wanted : '/tmp', 'opes-'));
 }
 
 function childArgs(service: EffectiveService, socket: string, config: EffectiveConfig): string[] {

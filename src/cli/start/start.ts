@@ -1,12 +1,15 @@
 /**
  * `opes start`: everything a configuration names, opened from the back to the front, so that nothing is asked of what is
- * not there yet: data directory, mailbox, services, gateway, console. The ready line comes last.
+ * not there yet: data directory, mailbox, services, gateway, console, admin socket. The ready line comes last.
  */
 import { chmodSync, mkdirSync, statSync } from 'node:fs';
+import type { Log } from '../../base/index.ts';
 import { type EffectiveConfig, showHostPort } from '../../config/index.ts';
 import { type ConsoleServer, openConsole } from '../../console/index.ts';
 import { Gateway, type GatewayOptions } from '../../gateway/index.ts';
 import { openStore, type Store, StoreError } from '../../store/index.ts';
+import { AdminHandler } from '../admin/handler.ts';
+import { AdminServer } from '../admin/server.ts';
 import { EXIT, Failure, socketProblem } from '../exit.ts';
 import type { Level } from '../levels.ts';
 import { loadConfig } from '../load.ts';
@@ -53,6 +56,8 @@ async function openAll(config: EffectiveConfig, log: FlushedLog, shutdown: Shutd
   shutdown.add('gateway', () => gateway.close(DRAIN_MS));
   const page = config.console === undefined ? undefined : await openPage(config, gateway);
   if (page !== undefined) shutdown.add('console', () => page.close());
+  const admin = await openAdmin(config, gateway, log);
+  if (admin !== undefined) shutdown.add('admin socket', () => admin.close());
   sayReady({
     listeners: gateway.listeners,
     ocp: processes.sockets.map((path) => ({ path })),
@@ -77,6 +82,12 @@ async function openStoreOf({ store }: EffectiveConfig): Promise<Store> {
     if (error instanceof StoreError) throw new Failure(error.message);
     throw error;
   }
+}
+
+async function openAdmin({ dataDir }: EffectiveConfig, gateway: Gateway, log: Log): Promise<AdminServer | undefined> {
+  const { queue, recent } = gateway;
+  if (queue === undefined) return undefined;
+  return await AdminServer.open({ dataDir, handler: new AdminHandler({ queue, recent, log }), log });
 }
 
 async function openPage(config: EffectiveConfig, gateway: Gateway): Promise<ConsoleServer | undefined> {
