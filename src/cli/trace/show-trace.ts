@@ -60,7 +60,12 @@ function showRecord(mail: NonNullable<TraceReport['record']>): string {
       'trace',
       mail.trace.map((field) => [printable(field, 1000)]),
     ),
-    section('next hop', nextHop === undefined ? [] : [[nextHop.address, nextHop.reply === undefined ? 'no answer' : reply(nextHop.reply)]]),
+    section(
+      'next hop',
+      nextHop === undefined
+        ? []
+        : [[nextHop.address, nextHop.reply === undefined ? 'no answer' : reply(nextHop.reply)]],
+    ),
     section('answer to the client', mail.reply === undefined ? [] : [[reply(mail.reply)]]),
   ].join('');
 }
