@@ -83,7 +83,8 @@ export class AdminHandler {
   }
 }
 
-function withoutOctets({ before: _, after: __, ...record }: MailRecord): NonNullable<TraceReport['record']> {
+function withoutOctets(mail: MailRecord): NonNullable<TraceReport['record']> {
+  const { before: _, after: __, ...record } = mail;
   return record;
 }
 

@@ -151,9 +151,9 @@ function params(all: Readonly<Record<string, string | true>>): string {
 }
 
 function sessionOf({ facts }: QueuedMail): string | undefined {
-  const { session } = (facts ?? {}) as { readonly session?: Readonly<Record<string, unknown>> };
+  const { session } = (facts ?? {}) as { readonly session?: Readonly<Record<string, string>> };
   if (session === undefined) return undefined;
-  const { clientAddress, verb, helo, listener } = session;
+  const { clientAddress = '', verb = '', helo = '', listener = '' } = session;
   return printable(`${listener} from ${clientAddress} (${verb} ${helo})`, MAX_TEXT);
 }
 
