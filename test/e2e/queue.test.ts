@@ -146,8 +146,8 @@ test('held for a dead service, kept as it was sent, released to one recipient an
   assert.match(via, /shout;outcome=bypassed/);
   assert.deepEqual(rest.toString(), `X-Stamp: seen\r\n${MAIL.toString()}`);
 
-  const removed = await opes(gateway.folder, ['quarantine', 'remove', second]);
-  assert.equal(removed.code, 0, removed.stderr);
+  const removed = await opes(gateway.folder, ['quarantine', 'remove', 'nosuch', second]);
+  assert.deepEqual([removed.code, removed.stdout.toString()], [1, `${second}  c@dst.test  removed\n`]);
   assert.deepEqual(await balanced(gateway), count({ accepted: 2, delivered: 1, removed: 1 }));
   assert.deepEqual(await asked(gateway, 'quarantine', 'list'), []);
   const again = await opes(gateway.folder, ['quarantine', 'remove', second]);
@@ -211,6 +211,21 @@ test('retry, hold and release of what a next hop would not take', async () => {
   );
   await waitFor(async () => (await balanced(gateway))['delivered'] === 2);
   assert.match((await opes(gateway.folder, ['queue', 'list'])).stdout.toString(), /^nothing is queued$/m);
+});
+
+test('a trace line of a delivered mail tells what was done to it', async () => {
+  const hop = keep(await NextHop.listen());
+  const gateway = keep(await Gateway.start(config(hop.url, {}, { console: { address: '127.0.0.1:0' } })));
+  await send(gateway, ['b@dst.test']);
+  const { trace } = withoutTrace(hop.mails[0]?.content ?? Buffer.alloc(0));
+  const line = trace.find((one) => one.startsWith('OPES-System:')) ?? '';
+  const said = await opes(gateway.folder, ['trace', line]);
+  assert.equal(said.code, 0, said.stderr);
+  const text = said.stdout.toString();
+  assert.match(text, /^ {2}outcome {2}relayed: the next hop took it$/m);
+  assert.ok(text.includes(line) && text.includes('b@dst.test'), text);
+  const unknown = await opes(gateway.folder, ['trace', 'nosuch.1']);
+  assert.match(unknown.stderr, /neither in the queue nor among the last 1 mails; look for it in the log/);
 });
 
 test('what the commands say where there is nothing to talk to, or nothing to say', async () => {

@@ -3,10 +3,28 @@ import { connect, type Socket } from 'node:net';
 import { EXIT, Failure } from '../exit.ts';
 import { OctetReader, ReadProblem, writeAll } from './octet-reader.ts';
 import { findPlace } from './place.ts';
-import { type AnswerLine, type Answers, MAX_ANSWER_OCTETS, type Request, VERSION } from './protocol.ts';
+import {
+  type AnswerLine,
+  type Answers,
+  type ErrorAnswer,
+  type ErrorCode,
+  MAX_ANSWER_OCTETS,
+  type Request,
+  VERSION,
+} from './protocol.ts';
 
 /** A gateway that is asked to retry a very long queue takes a while; one that is stopped or stuck is not waited for. */
 const PATIENCE_MS = 120_000;
+
+/** The gateway answered, and could not do what was asked. The connection goes on. */
+export class AnswerFailure extends Failure {
+  readonly code: ErrorCode;
+
+  constructor({ code, message }: ErrorAnswer) {
+    super(message, EXIT.failed);
+    this.code = code;
+  }
+}
 
 export class AdminClient {
   readonly #socket: Socket;
@@ -64,7 +82,7 @@ export class AdminClient {
     const line = await this.#reader.line(MAX_ANSWER_OCTETS);
     if (line === undefined) throw new ReadProblem('cut');
     const answer = JSON.parse(line) as AnswerLine<Answers[D]>;
-    if ('error' in answer) throw new Failure(answer.error.message, EXIT.failed);
+    if ('error' in answer) throw new AnswerFailure(answer.error);
     return answer.ok;
   }
 }

@@ -1,6 +1,6 @@
 /** What the running gateway answers on its admin socket. */
 import type { Log } from '../../base/index.ts';
-import type { Finding, MailRecord, QueueAdmin, RecentMails } from '../../gateway/index.ts';
+import type { Finding, MailRecord, QueueAdmin, QueueEntry, RecentMails } from '../../gateway/index.ts';
 import { type Answers, type ErrorAnswer, type Request, type TraceReport, VERSION } from './protocol.ts';
 
 /** Deliveries of one mail and its reports that a trace shows. */
@@ -71,13 +71,15 @@ export class AdminHandler {
 
   async #trace(id: string): Promise<TraceReport> {
     const { queue, recent } = this.#world;
-    const { entries } = await queue.list({ id }, MAX_TRACED);
-    const found = recent.find(id);
+    const { entries: near } = await queue.list({ id }, MAX_TRACED);
+    const isOf = ({ trace, id: own }: QueueEntry): boolean =>
+      trace === id || own.startsWith(`${id}#`) || own.startsWith(`${id}.`);
+    const entries = near.filter(isOf);
+    // A variant's own id leads to the mail it belongs to.
+    const found = recent.find(id) ?? recent.find(entries[0]?.trace ?? id);
     return {
       record: found === undefined ? undefined : withoutOctets(found),
-      entries: entries.filter(
-        ({ trace, id: own }) => trace === id || own.startsWith(`${id}#`) || own.startsWith(`${id}.`),
-      ),
+      entries,
       remembered: recent.list().length,
     };
   }

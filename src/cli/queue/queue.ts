@@ -1,6 +1,6 @@
 /** `opes queue` and `opes quarantine`: what a running gateway answers for, seen and dealt with. */
 import type { QueueAct, QueueEntry, QueueFilter, QueueOrder, QueuePlace } from '../../gateway/index.ts';
-import { AdminClient } from '../admin/client.ts';
+import { AdminClient, AnswerFailure } from '../admin/client.ts';
 import { EXIT, Failure } from '../exit.ts';
 import { loadConfig } from '../load.ts';
 import { out } from '../output.ts';
@@ -86,7 +86,11 @@ export async function act(orders: readonly QueueOrder[], options: AdminOptions):
   return await withGateway(options, async (client) => {
     let isAllDone = true;
     for (const order of orders) {
-      const report = await client.ask({ do: 'act', order });
+      const report = await client.ask({ do: 'act', order }).catch(tellUnknown);
+      if (report === undefined) {
+        isAllDone = false;
+        continue;
+      }
       const isBulk = !('id' in order);
       if (options.json === true) await out(`${JSON.stringify(report)}\n`);
       else if (isBulk) await out(showBulk(report.done, report.refused));
@@ -96,6 +100,12 @@ export async function act(orders: readonly QueueOrder[], options: AdminOptions):
     }
     return isAllDone ? EXIT.ok : EXIT.failed;
   });
+}
+
+/** One id that leads nowhere does not keep the others from being dealt with. */
+function tellUnknown(error: unknown): undefined {
+  if (!(error instanceof AnswerFailure) || (error.code !== 'unknown' && error.code !== 'ambiguous')) throw error;
+  process.stderr.write(`${error.message}\n`);
 }
 
 function showBulk(done: number, underWay: number): string {

@@ -14,12 +14,15 @@ export async function trace(words: readonly string[], options: AdminOptions): Pr
     const report = await client.ask({ do: 'trace', id });
     const isKnown = report.record !== undefined || report.entries.length > 0;
     if (!isKnown)
-      throw new Failure(
-        `nothing is known of ${id}: it is neither in the queue nor among the last ${report.remembered} mails; look for it in the log`,
-      );
+      throw new Failure(`nothing is known of ${id}: ${whereLooked(report.remembered)}; look for it in the log`);
     await out(options.json === true ? `${JSON.stringify({ id, ...report })}\n` : showTrace(id, report, Date.now()));
     return EXIT.ok;
   });
+}
+
+function whereLooked(remembered: number): string {
+  if (remembered > 0) return `it is neither in the queue nor among the last ${remembered} mails`;
+  return 'it is not in the queue, and no mail that has left is remembered (console.keep)';
 }
 
 function idIn(text: string, systemUri: string): string {
