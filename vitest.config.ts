@@ -1,8 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * Three projects: `unit` (quick, no program of the machine's), `system` (real programs, real sockets, whole gateway)
- * and `fuzz` (random and mutated input; FUZZ_RUNS says how many). `npm test` runs all of them once.
+ * Four projects: `unit` (quick, no program of the machine's), `system` (real programs, real sockets, whole gateway), `crash`
+ * (processes killed under load; KILLS says how often) and `fuzz` (random and mutated input; FUZZ_RUNS says how many).
+ * `npm test` runs all of them once.
  */
 const resolve = { conditions: ['opes-source'] };
 const ssr = { resolve: { conditions: ['opes-source'] } };
@@ -25,6 +26,11 @@ export default defineConfig({
           hookTimeout: 240_000,
           fileParallelism: false,
         },
+      },
+      {
+        resolve,
+        ssr,
+        test: { name: 'crash', include: ['test/crash/**/*.test.ts'], fileParallelism: false },
       },
       {
         resolve,

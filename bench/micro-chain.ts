@@ -12,6 +12,7 @@ import { MemoryBudget } from '../src/gateway/content/index.ts';
 import { Dialog, type DialogConnection } from '../src/gateway/dialog/dialog.ts';
 import type { MailWorld } from '../src/gateway/dialog/world.ts';
 import { Dispatcher } from '../src/gateway/dispatch/dispatcher.ts';
+import { MailCounts } from '../src/gateway/metrics/index.ts';
 import type { ListenerOptions, PipelineEntry, ServiceOptions } from '../src/gateway/options.ts';
 import { mailLimits } from '../src/mail/index.ts';
 import {
@@ -298,6 +299,7 @@ function makeWorld(open: OpenChannel | undefined): MailWorld {
     wallClock: Date.now,
     log: silentLog,
     metrics: noMetrics,
+    counts: new MailCounts(noMetrics),
     keep: undefined,
     keepOctets: 0,
   };

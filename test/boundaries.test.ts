@@ -203,6 +203,7 @@ test('packages are imported only by the parts that own them', () => {
     '@hono/node-server': ['console'],
     '@marcbachmann/cel-js': ['gateway'],
     re2js: ['gateway'],
+    'dns-packet': ['dns'],
     'ipaddr.js': ['gateway'],
     'file-type': ['services'],
     'iconv-lite': ['services'],

@@ -7,13 +7,14 @@ import { DEMO_NAME, DEMO_YAML } from './start/demo.ts';
 
 /** Every problem is in the message; notices go to `tell`. */
 export function loadConfig(file: string | undefined, tell: (notice: string) => void): EffectiveConfig {
-  const loaded = load(file);
+  const loaded = readConfig(file);
   if (loaded.kind === 'broken') throw new Failure(loaded.problems.map(showProblem).join('\n'), EXIT.config);
   for (const notice of loaded.notices) tell(showProblem(notice));
   return loaded.config;
 }
 
-function load(file: string | undefined): Loaded {
+/** The same as a value: for whoever goes on where the file is broken. */
+export function readConfig(file: string | undefined): Loaded {
   const ports = makePorts();
   return file === undefined ? loadText(DEMO_NAME, DEMO_YAML, process.cwd(), ports) : loadFile(file, ports);
 }
@@ -29,7 +30,10 @@ function makePorts(): LoadPorts {
       const { message, line = 1, column = 1, suggestion } = compiled.error;
       const before = expression.split('\n').slice(0, line - 1);
       const at = before.reduce((sum, one) => sum + one.length + 1, 0) + column - 1;
-      return { at, what: message, fix: suggestion === undefined ? undefined : `did you mean ${suggestion}?` };
+      return { at, what: message, fix: suggestion === undefined ? RULE_FIX : `did you mean ${suggestion}?` };
     },
   };
 }
+
+const RULE_FIX =
+  "a rule compares client, session, listener, sender, recipient or message, such as listener.side == 'recipient'; docs/operate.md has examples";

@@ -3,6 +3,7 @@ export interface Ready {
   readonly listeners: readonly { readonly name: string; readonly address: string; readonly port: number }[];
   readonly ocp: readonly ({ readonly address: string; readonly port: number } | { readonly path: string })[];
   readonly console?: string;
+  readonly metrics?: string;
 }
 
 export function sayReady(ready: Ready): void {

@@ -1,6 +1,6 @@
 /**
- * The end of a running command. The first SIGTERM, SIGINT or SIGHUP asks it to drain; a second one ends at once. What
- * was opened last is closed first.
+ * The end of a running command. The first SIGTERM or SIGINT asks it to drain; a second one ends at once. What was opened
+ * last is closed first. SIGHUP does the same, unless the command has something to reload.
  */
 import type { FlushedLog } from './log.ts';
 
@@ -12,20 +12,31 @@ export class Shutdown {
   readonly #closers: { readonly name: string; readonly close: () => Promise<unknown> }[] = [];
   readonly #asked: Promise<string>;
   #ask: (why: string) => void = () => undefined;
+  #hangUp: () => void = () => this.#end('SIGHUP');
+  #signals = 0;
 
   constructor(log: FlushedLog) {
     this.#log = log;
     this.#asked = new Promise((resolve) => {
       this.#ask = resolve;
     });
-    let signals = 0;
-    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
-      process.on(signal, () => {
-        if (++signals > 1) process.exit(1);
-        this.request(signal);
-      });
-    }
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#end(signal));
+    process.on('SIGHUP', () => this.#hangUp());
     process.on('exit', () => log.flush());
+  }
+
+  /**
+   * SIGHUP is no end from now on. Returns whom to tell what it is instead; one that came before is not lost.
+   */
+  onHangup(): (reload: () => void) => void {
+    let isPending = false;
+    this.#hangUp = () => {
+      isPending = true;
+    };
+    return (reload) => {
+      this.#hangUp = reload;
+      if (isPending) reload();
+    };
   }
 
   /** Closed at the end, in the opposite order. */
@@ -43,6 +54,11 @@ export class Shutdown {
     this.#log.info('stopping', { why });
     await this.closeAll();
     this.#log.info('stopped');
+  }
+
+  #end(signal: string): void {
+    if (++this.#signals > 1) process.exit(1);
+    this.request(signal);
   }
 
   async closeAll(): Promise<void> {

@@ -3,7 +3,7 @@
  * circle, that nothing confidential crosses a network in the clear. Each check is a function from the whole file to
  * problems; none stops at the first.
  */
-
+import { groupWithUser, hostnameIsName, metricsOnLoopback } from './checks-process.ts';
 import { type Problem, showPath } from './problem.ts';
 import type { RawConfig } from './schema.ts';
 import { suggest } from './suggest.ts';
@@ -32,6 +32,7 @@ const listenerNames: Check = (raw) =>
 const listenerAddresses: Check = (raw) => {
   const places = raw.listeners.map((listener, at) => ({ path: ['listeners', at, 'address'], ...listener.address }));
   if (raw.console !== undefined) places.push({ path: ['console', 'address'], ...raw.console.address });
+  if (raw.metrics !== undefined) places.push({ path: ['metrics', 'address'], ...raw.metrics.address });
   return repeated(places, (place) => (place.port === 0 ? undefined : showHostPort(place))).map(
     ([at, first, address]) => ({
       path: places[at]?.path ?? [],
@@ -252,6 +253,9 @@ const CHECKS: readonly Check[] = [
   pipelineTwice,
   neverSkipped,
   consoleOnLoopback,
+  metricsOnLoopback,
+  groupWithUser,
+  hostnameIsName,
 ];
 
 const decides = (permission: string) =>

@@ -18,6 +18,10 @@ export interface EffectiveConfig extends Omit<GatewaySettings, 'routes'> {
   readonly routes: readonly EffectiveRoute[];
   readonly services: readonly EffectiveService[];
   readonly console: ConsoleSettings | undefined;
+  readonly metrics: HostPort | undefined;
+  /** Who to be once the ports are open, where we are root. */
+  readonly user: string | undefined;
+  readonly group: string | undefined;
 }
 
 export interface EffectiveRoute extends Omit<RouteOptions, 'nextHop'> {

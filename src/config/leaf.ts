@@ -84,7 +84,7 @@ export function list<T extends z.ZodType>(of: T, kind: string, atLeastOne: boole
   return atLeastOne ? items.min(1, { error: () => twoLines('the list is empty', fix) }) : items;
 }
 
-const LIST_FIX = 'write a list: one line each, starting with "- "';
+const LIST_FIX = 'write a list: in brackets, [one, other], or one line each, starting with "- "';
 
 export function map<T extends z.ZodRawShape>(shape: T, kind: string, fix: string) {
   return z.strictObject(shape, { error: typeError(kind, fix) });

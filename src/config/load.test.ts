@@ -49,6 +49,24 @@ test('the smallest file gets every default', () => {
   assert.equal(config.spillDir, '/etc/opes/opes-data/spill');
   assert.equal(config.deadlineMs, 240_000);
   assert.deepEqual([config.recentMails, config.recentOctets, config.console], [0, 0, undefined]);
+  assert.deepEqual(config.reports, {
+    languages: ['en'],
+    returnContent: 'headers',
+    postmaster: undefined,
+    perSenderPerHour: 20,
+  });
+});
+
+test('reports in several languages, each once', () => {
+  const config = loaded(
+    `${SMALL}reports: { languages: [de, en, de], returnContent: full, postmaster: postmaster@example.com, perSenderPerHour: 5 }\n`,
+  );
+  assert.deepEqual(config.reports, {
+    languages: ['de', 'en'],
+    returnContent: 'full',
+    postmaster: 'postmaster@example.com',
+    perSenderPerHour: 5,
+  });
 });
 
 test('services, pipeline and console of the contract', () => {
@@ -112,7 +130,7 @@ test('certificates are read at load, and a pair that does not belong together is
   assert.ok(bad.kind === 'broken');
   assert.match(
     bad.problems.map(showProblem).join('\n'),
-    /listeners\[0\]\.tls: certificate and key cannot be used: .*mismatch/,
+    /listeners\[0\]\.tls: key belongs to another certificate than the one in cert/,
   );
 });
 

@@ -61,10 +61,12 @@ function load(origin: Origin, text: string, ports: LoadPorts): Loaded {
   if (!parsed.success) return broken(translate(parsed.error.issues));
   const raw = parsed.data;
   const world = { ownAddresses: ownAddresses(), hostname: raw.hostname ?? hostname() };
-  const { config, problems } = resolve(raw, { ...origin, hostname: world.hostname, builtins: ports.builtins });
+  const resolved = resolve(raw, { ...origin, hostname: world.hostname, builtins: ports.builtins });
+  const { config, problems } = resolved;
   const all = [...crossCheck(raw, world), ...ruleProblems(raw, ports), ...uriProblems(raw, ports), ...problems];
   if (all.length > 0) return broken(all);
-  return { kind: 'loaded', config, notices: notices(raw).map((p) => source.place(p)) };
+  const told = [...notices(raw), ...resolved.notices];
+  return { kind: 'loaded', config, notices: told.map((p) => source.place(p)).toSorted(inOrder) };
 }
 
 /** The schema library passes over this one key of a map without a word; a service must not vanish. */

@@ -2,7 +2,7 @@
  * From the checked file to what it comes to: paths made absolute, certificates read, defaults that depend on other values
  * filled in. Files that cannot be used are problems at the place that names them.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { resolve as resolvePath } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import type {
@@ -15,6 +15,7 @@ import type {
 } from '../gateway/options.ts';
 import { bypassable } from './checks.ts';
 import type { EffectiveConfig, EffectiveRoute, EffectiveService } from './effective.ts';
+import { certificateNotice, keysComplaint, type Material } from './pem.ts';
 import { type Problem, showPath } from './problem.ts';
 import type { RawConfig } from './schema.ts';
 
@@ -28,7 +29,14 @@ export interface ResolveContext {
   readonly builtins: ReadonlySet<string>;
 }
 
-export function resolve(raw: RawConfig, context: ResolveContext): { config: EffectiveConfig; problems: Problem[] } {
+export interface Resolved {
+  readonly config: EffectiveConfig;
+  readonly problems: readonly Problem[];
+  /** Not wrong, but worth a word. */
+  readonly notices: readonly Problem[];
+}
+
+export function resolve(raw: RawConfig, context: ResolveContext): Resolved {
   const files = new Files(context.baseDir);
   const dataDir = files.absolute(raw.dataDir);
   const showMail = raw.console?.showMail === true;
@@ -67,12 +75,21 @@ export function resolve(raw: RawConfig, context: ResolveContext): { config: Effe
       warnAfterMs: raw.queue.warnAfter,
       perDestination: raw.queue.perDestination,
       keepMs: raw.quarantine.keep,
+      notice: raw.quarantine.notice,
+    },
+    reports: {
+      ...raw.reports,
+      languages: [...new Set(raw.reports.languages)],
+      postmaster: raw.reports.postmaster,
     },
     recentMails: raw.console === undefined ? 0 : raw.console.keep,
     recentOctets: showMail ? SHOWN_OCTETS : 0,
     console: raw.console === undefined ? undefined : { ...raw.console.address, showMail },
+    metrics: raw.metrics?.address,
+    user: raw.user,
+    group: raw.group,
   };
-  return { config, problems: files.problems };
+  return { config, problems: files.problems, notices: files.notices };
 }
 
 /** Of a mail on the console page. Two such copies of each of the last mails are held in memory. */
@@ -146,6 +163,7 @@ function failureActions(raw: RawConfig['pipeline'][number]['onFailure']): Record
 /** Files that the configuration names; what is wrong with them is gathered. */
 class Files {
   readonly problems: Problem[] = [];
+  readonly notices: Problem[] = [];
   readonly #baseDir: string;
 
   constructor(baseDir: string) {
@@ -164,7 +182,9 @@ class Files {
       return { kind: 'builtin', name: builtin };
     }
     const file = this.absolute(run);
-    if (!existsSync(file)) this.#add(path, `there is no file ${file}`, RELATIVE);
+    const found = statSync(file, { throwIfNoEntry: false });
+    if (found === undefined) this.#add(path, `there is no file ${file}`, RELATIVE);
+    else if (!found.isFile()) this.#add(path, `${file} is no file`, 'name the TypeScript or JavaScript file in it');
     return { kind: 'run', file };
   }
 
@@ -172,7 +192,14 @@ class Files {
     const certPem = this.#read(cert, [...path, 'cert']);
     const keyPem = this.#read(key, [...path, 'key']);
     if (certPem === undefined || keyPem === undefined) return undefined;
-    return this.#usable({ cert: certPem, key: keyPem }, path) ? { cert: certPem, key: keyPem } : undefined;
+    if (!this.#usable({ cert: certPem, key: keyPem }, path)) return undefined;
+    const notice = certificateNotice(certPem, Date.now());
+    if (notice !== undefined) {
+      const at = [...path, 'cert'];
+      const fix = 'renew it; SIGHUP (systemctl reload) takes the new one';
+      this.notices.push({ path: at, what: `${showPath(at)}: ${notice}`, fix });
+    }
+    return { cert: certPem, key: keyPem };
   }
 
   calloutTls(raw: NonNullable<RawConfig['services'][string]['tls']>, path: readonly PropertyKey[]): CalloutTls {
@@ -183,17 +210,13 @@ class Files {
     return { ...(ca && { ca }), ...keys, ...(serverName !== undefined && { serverName }) };
   }
 
-  #usable(material: { ca?: Buffer; cert?: Buffer; key?: Buffer }, path: readonly PropertyKey[]): boolean {
+  #usable(material: Material, path: readonly PropertyKey[]): boolean {
     try {
-      createSecureContext(material);
+      createSecureContext({ ...material });
       return true;
     } catch (error) {
-      const reason = (error as Error).message.replace(/^error:[0-9A-F]*:/, '');
-      this.#add(
-        path,
-        `certificate and key cannot be used: ${reason}`,
-        'check that both are PEM files and belong together',
-      );
+      const { what, fix } = keysComplaint(material, error as Error);
+      this.#add(path, what, fix);
       return false;
     }
   }

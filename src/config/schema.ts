@@ -6,17 +6,22 @@
  * will serve is accepted in form and refused by name: a file is never obeyed in part.
  */
 import { z } from 'zod';
+import { REPORT_LANGUAGES } from '../gateway/options.ts';
 import { DOMAIN, duration, hostPort, name, path, period, size, uri } from './forms.ts';
-import { choice, count, flag, later, list, map, typeError, word } from './leaf.ts';
+import { choice, count, flag, list, map, typeError, word } from './leaf.ts';
 import { entry, service } from './schema-services.ts';
 import { listener, route } from './schema-transport.ts';
+
+const mailAddress = () =>
+  word('an address', 'write a mail address, such as postmaster@example.com', /^[^\s@<>"]+@[^\s@<>"]+$/);
+
+/** What useradd takes (its NAME_REGEX on Debian). */
+const ACCOUNT = /^[a-z_][a-z0-9_-]{0,31}$/;
 
 const system = map(
   {
     uri: uri().describe('Our identity in OPES-System: a page of yours that tells what is done to mail here.'),
-    contact: word('an address', 'write a mail address, such as postmaster@example.com', /^[^\s@<>"]+@[^\s@<>"]+$/)
-      .optional()
-      .describe('Whom to write to about what was done to a mail.'),
+    contact: mailAddress().optional().describe('Whom to write to about what was done to a mail.'),
     privacyPolicy: uri().optional().describe('The privacy statement of this system.'),
   },
   'a description of this system',
@@ -62,9 +67,39 @@ const queue = map(
 );
 
 const quarantine = map(
-  { keep: period().prefault('30d').describe('How long mail is kept aside before it is removed.') },
+  {
+    keep: period().prefault('30d').describe('How long mail is kept aside before it is removed.'),
+    notice: flag()
+      .prefault(false)
+      .describe(
+        'Each recipient is told by mail of what is kept aside for them, and the client gets its 250. Without it the client is refused, and a copy kept.',
+      ),
+  },
   'quarantine settings',
   'write quarantine: { keep: 30d }',
+);
+
+const reports = map(
+  {
+    languages: list(choice('a language', REPORT_LANGUAGES), 'a list of languages', true, 'write languages: [en]')
+      .prefault(['en'])
+      .describe(
+        "In which reports are written, one behind the other; where a mail tells its sender's language (Accept-Language, Content-Language), in that one.",
+      ),
+    returnContent: choice('a way to return mail', ['headers', 'full'])
+      .prefault('headers')
+      .describe(
+        'What comes back of a mail whose sender did not say (RET). `full` and RET=FULL only serve authenticated or aligned senders, and mails up to 256 KiB.',
+      ),
+    postmaster: mailAddress()
+      .optional()
+      .describe('Who is told of undelivered mail that has no sender to tell (`MAIL FROM:<>`). Without it, the log is.'),
+    perSenderPerHour: count('a number of reports', 1, 10_000)
+      .prefault(20)
+      .describe('Reports to one address in an hour; those beyond are counted and logged.'),
+  },
+  'report settings',
+  'write reports: { languages: [en] }',
 );
 
 export const configSchema = map(
@@ -72,7 +107,9 @@ export const configSchema = map(
     version: z
       .literal(1, {
         error: ({ input }) =>
-          input === undefined ? `is missing\nwrite version: 1` : `this program reads version 1 only\nwrite version: 1`,
+          input === undefined
+            ? `is missing\nwrite version: 1`
+            : `this program reads version 1 only\nwrite version: 1${input === '1' ? ', without quotes' : ''}`,
       })
       .describe('Of this format.'),
     system: system.describe('Who we are, for senders and recipients who ask.'),
@@ -112,6 +149,7 @@ export const configSchema = map(
     limits: limits.prefault({}).describe('Bounds on what one mail, and all of them, may take.'),
     queue: queue.prefault({}).describe('Mail the gateway answers for, and how long and how often it is tried.'),
     quarantine: quarantine.prefault({}).describe('Mail that is kept aside for an operator.'),
+    reports: reports.prefault({}).describe('How senders are told of mail that we accepted and could not deliver.'),
     console: map(
       {
         address: hostPort().describe('On loopback only: who can open the page sees the mails.'),
@@ -125,16 +163,26 @@ export const configSchema = map(
     )
       .optional()
       .describe('A page that shows what happened to the last mails. Without it there is none.'),
-    metrics: later(
-      map(
-        { address: hostPort().describe('Where it listens.') },
-        'metrics settings',
-        'write metrics: { address: "127.0.0.1:9464" }',
-      ),
-      'a metrics page',
+    metrics: map(
+      {
+        address: hostPort().describe('Where it listens: on loopback, unless `insecure` says otherwise.'),
+        insecure: flag()
+          .prefault(false)
+          .describe('Permits another address: whoever reaches it reads figures and ids of mails, without a password.'),
+      },
+      'metrics settings',
+      'write metrics: { address: "127.0.0.1:9464" }',
     )
       .optional()
-      .describe('Not yet.'),
+      .describe('Serves `/metrics` (Prometheus), `/healthz` and `/readyz`. Without it there are none.'),
+    user: word('a user name', 'write a user of this machine, such as opes', ACCOUNT)
+      .optional()
+      .describe(
+        'Who to be once the ports are open, where opes is started as root. Under systemd leave it out: the unit says it.',
+      ),
+    group: word('a group name', 'write a group of this machine, such as opes', ACCOUNT)
+      .optional()
+      .describe("And the group. Default: the user's own."),
   },
   'a configuration',
   'write keys and values, starting with version: 1',

@@ -22,7 +22,9 @@ export class Source {
   constructor(name: string, text: string) {
     this.name = name;
     this.#doc = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, uniqueKeys: true, merge: false });
-    const found = this.#doc.errors.map((e) => this.#placeAt(e.pos[0], plain(e.code, e.message), fixFor(e.code)));
+    const all = this.#doc.errors.map((e) => this.#placeAt(e.pos[0], plain(e.code, e.message), fixFor(e.code)));
+    // Where a line is broken, what the parser says of its rest is noise.
+    const found = all.filter((one, at) => all.findIndex(({ line }) => line === one.line) === at);
     if (found.length === 0) {
       try {
         this.value = this.#doc.toJS({ maxAliasCount: MAX_ALIAS_COUNT });
@@ -31,7 +33,7 @@ export class Source {
           this.#placeAt(
             0,
             `the aliases (*name) cannot be followed: ${(error as Error).message}`,
-            'write the values out',
+            'write the values out; where a star is meant as text, write it in quotes: "*"',
           ),
         );
       }
@@ -84,6 +86,7 @@ export class Source {
 
 function plain(code: string, message: string): string {
   if (code === 'DUPLICATE_KEY') return 'this key stands here twice';
+  if (code === 'BAD_ALIAS') return 'this is not YAML: a * outside of quotes begins an alias';
   return `this is not YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
 }
 
@@ -93,6 +96,10 @@ function fixFor(code: string): string | undefined {
       return 'keep one of the two';
     case 'TAB_AS_INDENT':
       return 'indent with spaces';
+    case 'BAD_ALIAS':
+      return 'write it in quotes: "*"';
+    case 'UNEXPECTED_TOKEN':
+      return 'text with quotes, brackets or a colon in it goes in quotes of the other kind, such as "listener.side == \'recipient\'"';
     case 'BAD_INDENT':
     case 'MISSING_CHAR':
     case 'BLOCK_AS_IMPLICIT_KEY':

@@ -1,41 +1,40 @@
 /**
  * The gateway: listeners before, next hops behind, callout services beside, and what all mails share in between. Opened from
- * plain options, closed by draining: no new mail, the mails under way to their end within a bound.
+ * plain options, changed while it runs by others (`generation.ts`), closed by draining: no new mail, the mails under way to
+ * their end within a bound.
  */
+import type { Counter } from '../base/index.ts';
 import { mailLimits } from '../mail/index.ts';
 import { ProcessorChannel } from '../ocp/index.ts';
-import { type ServerHandler, type SmtpConnection, SmtpListener } from '../smtp/index.ts';
+import type { ServerHandler, SmtpConnection } from '../smtp/index.ts';
 import type { QueueAdmin } from './admin/port.ts';
-import { StoreQueueAdmin } from './admin/queue-admin.ts';
-import { CalloutService, type CalloutWorld } from './callouts/callout-service.ts';
+import type { CalloutService, CalloutWorld } from './callouts/callout-service.ts';
 import { checkMail } from './check/check-mail.ts';
 import { MemoryBudget } from './content/index.ts';
 import { Dialog } from './dialog/dialog.ts';
 import type { MailWorld } from './dialog/world.ts';
 import { Dispatcher, type PipelineStep } from './dispatch/dispatcher.ts';
 import { SpillDirectory } from './fs/spill-files.ts';
+import { Generation } from './generation.ts';
+import { type BoundSockets, Listeners, type ListeningAt } from './listeners.ts';
+import { GatewayGauges } from './metrics/gauges.ts';
+import { MailCounts } from './metrics/index.ts';
 import { startTicker, type Ticker } from './net/ticker.ts';
-import type { CheckReport, CheckRequest, GatewayOptions, ListenerOptions, RecentMails } from './options.ts';
+import type {
+  CheckReport,
+  CheckRequest,
+  GatewayLimits,
+  GatewayOptions,
+  ListenerOptions,
+  RecentMails,
+} from './options.ts';
+import { type GatewayParts, makeParts } from './parts.ts';
 import { RecentMailRing } from './record/recent-mails.ts';
-import { NextHops } from './relay/next-hops.ts';
+import { compareOptions, type ReloadReport } from './reload.ts';
 import { makeRuleEngine, type RuleEngine } from './rules/index.ts';
 import { SessionIds } from './session-ids.ts';
-import { QueueAdaptation } from './spool/adaptation.ts';
-import type { ReportMaker } from './spool/port.ts';
-import { Spool } from './spool/spool.ts';
-
-export interface ListeningAt {
-  readonly name: string;
-  readonly address: string;
-  readonly port: number;
-}
-
-const noReports: ReportMaker = {
-  make: async ({ failed }) => ({
-    mails: [],
-    excepted: new Map(failed.map(({ delivery }) => [delivery.n, 'no reports'])),
-  }),
-};
+import type { Spool } from './spool/spool.ts';
+import { makeQueueAdmin, makeSpool } from './spooling.ts';
 
 /**
  * A callout server that says nothing for this long while it has mails is asked (PQ), and given up after as long again. A
@@ -43,65 +42,72 @@ const noReports: ReportMaker = {
  */
 const CHANNEL_TIMEOUTS = { silenceMs: 3000 };
 
+/** Sessions of an earlier configuration that are still there after this are told 421 when their mail is done. */
+const RETIRE_MS = 10 * 60_000;
+/** Mails under way on a listener that a reload took out. */
+const REMOVED_DRAIN_MS = 60_000;
+
 export class Gateway {
   readonly recent: RecentMails;
   /** What operators do to the queue and the quarantine; without a store there is none. */
   readonly queue: QueueAdmin | undefined;
-  readonly #options: GatewayOptions;
   readonly #ticker: Ticker;
-  readonly #services: readonly CalloutService[];
-  readonly #hops: NextHops;
-  readonly #world: MailWorld;
-  readonly #spool: Spool | undefined;
+  readonly #ring: RecentMailRing;
+  readonly #budget: MemoryBudget;
+  readonly #spill: SpillDirectory;
   readonly #ids = new SessionIds();
-  readonly #listeners: SmtpListener[] = [];
-  #listening: readonly ListeningAt[] = [];
+  readonly #listeners: Listeners;
+  readonly #callouts: CalloutWorld;
+  readonly #counts: MailCounts;
+  readonly #sessions = new Map<string, Counter>();
+  readonly #gauges: GatewayGauges;
+  /** The present one last; before it those that sessions still hold. */
+  readonly #generations: Generation[] = [];
+  readonly #spool: Spool | undefined;
+  #current: Generation;
+  #isClosing = false;
+  #isReloading = false;
 
   private constructor(options: GatewayOptions) {
-    this.#options = options;
     this.#ticker = startTicker();
     const { deadlines } = this.#ticker;
     const { log, metrics, limits } = options;
-    const callouts: CalloutWorld = {
+    this.#callouts = {
       openChannel: (endpoint, channel, events) =>
         ProcessorChannel.open(endpoint, { ...channel, deadlines, log, timeouts: CHANNEL_TIMEOUTS }, events),
       deadlines,
       log,
       metrics,
     };
-    this.#services = options.services.map((service) => new CalloutService(service, callouts));
-    this.#hops = new NextHops({ helo: options.hostname, connections: limits.nextHopConnections, log });
-    const ring = new RecentMailRing(options.recentMails);
-    this.recent = ring;
-    const world: Omit<MailWorld, 'spool'> = {
-      hostname: options.hostname,
-      system: options.system,
-      limits,
-      headerLimits: { ...mailLimits, headerOctets: limits.headerOctets },
-      deadlineMs: options.deadlineMs,
-      dispatcher: new Dispatcher(options.routes, pipelineSteps(options, this.#services), log),
-      relay: this.#hops,
-      budget: new MemoryBudget(8 * limits.memoryOctets, limits.memoryOctets),
-      spill: new SpillDirectory({ directory: options.spillDir, maxOctets: limits.spillOctets }),
-      deadlines,
-      clock: this.#ticker.clock,
-      wallClock: Date.now,
-      log,
-      metrics,
-      keep: options.recentMails > 0 ? (record) => ring.keep(record) : undefined,
-      keepOctets: options.recentOctets,
-    };
-    this.#spool = openSpool(options, world);
-    this.#world = { ...world, spool: this.#spool };
-    this.queue = openQueue(options, this.#spool);
+    this.#ring = new RecentMailRing(options.recentMails);
+    this.recent = this.#ring;
+    this.#budget = new MemoryBudget();
+    this.#spill = new SpillDirectory({ directory: options.spillDir, maxOctets: limits.spillOctets });
+    this.#counts = new MailCounts(metrics);
+    this.#listeners = new Listeners(deadlines, metrics);
+    this.#spool = makeSpool(options, deadlines, () => this.#current);
+    this.queue = makeQueueAdmin(options, this.#spool);
+    this.#current = this.#makeGeneration(options);
+    this.#gauges = new GatewayGauges(metrics, {
+      budget: this.#budget,
+      spill: this.#spill,
+      hops: () => new Set(this.#generations.map((one) => one.parts.hops)),
+      generations: () => this.#generations.length,
+      services: () => this.#current.parts.services,
+      spool: this.#spool,
+    });
   }
 
-  /** Listens. Rejects, with nothing left open, where a listener cannot (its error says which and why). */
-  static async open(options: GatewayOptions): Promise<Gateway> {
+  /**
+   * Listens. Rejects, with nothing left open, where a listener cannot (its error says which and why). `sockets` that listen
+   * already serve the listeners of their names.
+   */
+  static async open(options: GatewayOptions, sockets?: BoundSockets): Promise<Gateway> {
     const gateway = new Gateway(options);
     try {
-      for (const service of gateway.#services) service.start();
-      await gateway.#listen();
+      const prepared = await gateway.#listeners.prepare(options, gateway.#dialog, sockets);
+      gateway.#use(gateway.#current);
+      prepared.commit(0);
       gateway.#spool?.start();
       return gateway;
     } catch (error) {
@@ -111,71 +117,160 @@ export class Gateway {
   }
 
   get listeners(): readonly ListeningAt[] {
-    return this.#listening;
+    return this.#listeners.list;
   }
 
   /** Whether every callout service has a channel up. */
   get isReady(): boolean {
-    return this.#services.every((service) => service.isReady);
+    return this.#current.parts.services.every((service) => service.isReady);
+  }
+
+  /** What keeps mail from being served now, a line each: listeners, services whose failure is the mail's, space. */
+  problems(): readonly string[] {
+    const found = this.#isClosing ? ['draining: no new connections are taken'] : [];
+    const { pipeline } = this.#current.options;
+    for (const service of this.#current.parts.services) {
+      const isRequired = pipeline.some((one) => one.service === service.name && one.onFailure.unreachable !== 'skip');
+      if (isRequired && !service.isReady) found.push(`service ${service.name} is not connected: ${service.trouble}`);
+    }
+    if (this.#spool?.isFull === true) found.push('the store has no room: new mail gets 452');
+    if (this.#spill.isFull) found.push('limits.spill is used up: new mail gets 452');
+    return found;
   }
 
   /** Runs a mail through dispatcher and services as a client's would be, and sends nothing on. */
   check(request: CheckRequest): Promise<CheckReport> {
-    return checkMail(this.#world, this.#options.listeners, request);
+    return checkMail(this.#current.world, this.#current.options.listeners, request);
+  }
+
+  /**
+   * Another configuration, whole or not at all: rejects with nothing changed where a new listener cannot be opened. Sessions
+   * that are open stay with what they began with. `spillDir`, store, queue, log and metrics stay as they are.
+   */
+  async reload(wanted: GatewayOptions): Promise<ReloadReport> {
+    if (this.#isReloading) throw new Error('a reload is under way');
+    this.#isReloading = true;
+    try {
+      return await this.#reload(wanted);
+    } finally {
+      this.#isReloading = false;
+    }
+  }
+
+  async #reload(wanted: GatewayOptions): Promise<ReloadReport> {
+    const { spillDir, store, queue, log, metrics } = this.#current.options;
+    const options: GatewayOptions = { ...wanted, spillDir, store, queue, log, metrics };
+    const prepared = await this.#listeners.prepare(options, this.#dialog);
+    const before = this.#current;
+    let next: Generation;
+    try {
+      if (this.#isClosing) throw new Error('the gateway is closing');
+      next = this.#makeGeneration(options);
+    } catch (error) {
+      await prepared.abandon();
+      throw error;
+    }
+    // Nothing waits and nothing fails from here to the end: no session sees a half of each.
+    this.#use(next);
+    prepared.commit(REMOVED_DRAIN_MS);
+    const sessions = before.holders;
+    const retired = this.#retire(before);
+    return { generation: next.number, ...compareOptions(before.options, options), sessions, retired };
   }
 
   /** No new connections; sessions are told 421 when idle, mails under way end within `drainMs`. */
   async close(drainMs: number): Promise<void> {
-    await Promise.all(this.#listeners.map((listener) => listener.close(drainMs)));
+    this.#isClosing = true;
+    await this.#listeners.close(drainMs);
     await this.#spool?.close(drainMs);
-    await this.#hops.close(Math.min(drainMs, 1000));
-    for (const service of this.#services) service.close();
+    const hops = new Set(this.#generations.map((one) => one.parts.hops));
+    await Promise.all([...hops].map((one) => one.close(Math.min(drainMs, 1000))));
+    for (const service of this.#servicesOf(this.#generations)) service.close();
+    this.#gauges.forget();
     this.#ticker.stop();
   }
 
-  async #listen(): Promise<void> {
-    const found: ListeningAt[] = [];
-    for (const options of this.#options.listeners) {
-      const { log, hostname } = this.#options;
-      const { deadlines } = this.#ticker;
-      const listener = await SmtpListener.listen({ ...options, hostname, log, deadlines }, (connection) =>
-        this.#dialog(options, connection),
-      );
-      this.#listeners.push(listener);
-      found.push({ name: options.name, address: listener.address, port: listener.port });
+  // --- generations --------------------------------------------------------------------------------------------------
+
+  #makeGeneration(options: GatewayOptions): Generation {
+    const parts = makeParts(options, this.#callouts, this.#generations.map((one) => one.parts).toReversed());
+    const number = (this.#generations.at(-1)?.number ?? 0) + 1;
+    return new Generation(number, options, this.#makeWorld(options, parts), parts);
+  }
+
+  #makeWorld(options: GatewayOptions, parts: GatewayParts): MailWorld {
+    const { log, metrics, limits } = options;
+    return {
+      hostname: options.hostname,
+      system: options.system,
+      limits,
+      headerLimits: { ...mailLimits, headerOctets: limits.headerOctets },
+      deadlineMs: options.deadlineMs,
+      dispatcher: new Dispatcher(options.routes, pipelineSteps(options, parts.services), log),
+      relay: parts.hops,
+      spool: this.#spool,
+      budget: this.#budget,
+      spill: this.#spill,
+      deadlines: this.#ticker.deadlines,
+      clock: this.#ticker.clock,
+      wallClock: Date.now,
+      log,
+      metrics,
+      counts: this.#counts,
+      keep: options.recentMails > 0 ? (record) => this.#ring.keep(record) : undefined,
+      keepOctets: options.recentOctets,
+    };
+  }
+
+  /** For sessions from now on, and for what all sessions share. */
+  #use(next: Generation): void {
+    this.#current = next;
+    this.#generations.push(next);
+    resize(this.#budget, this.#spill, next.options.limits);
+    this.#ring.resize(next.options.recentMails);
+    for (const service of next.parts.services) service.start();
+    this.#gauges.useServices();
+  }
+
+  async #retire(old: Generation): Promise<void> {
+    const patience = this.#ticker.after(RETIRE_MS, () => old.shutdownHolders());
+    old.retire();
+    await old.over;
+    patience.cancel();
+    this.#generations.splice(this.#generations.indexOf(old), 1);
+    const inUse = this.#servicesOf(this.#generations);
+    for (const service of old.parts.services) if (!inUse.has(service)) service.close();
+    const users = this.#generations.filter((one) => one.parts.hops === old.parts.hops);
+    if (users.length === 0) await old.parts.hops.close(0);
+    else old.parts.hops.retain(users.flatMap((one) => one.options.routes));
+  }
+
+  #servicesOf(generations: readonly Generation[]): Set<CalloutService> {
+    return new Set(generations.flatMap((one) => one.parts.services));
+  }
+
+  /** A session gets the configuration of the moment it begins. */
+  readonly #dialog = (listener: ListenerOptions, connection: SmtpConnection): ServerHandler => {
+    const generation = this.#current;
+    generation.joined(connection);
+    this.#sessionsOf(listener.name).add();
+    return new Dialog(generation.world, listener, connection, this.#ids.next(), generation);
+  };
+
+  #sessionsOf(listener: string): Counter {
+    let counter = this.#sessions.get(listener);
+    if (counter === undefined) {
+      counter = this.#current.options.metrics.counter('opes_sessions_total', { listener });
+      this.#sessions.set(listener, counter);
     }
-    this.#listening = found;
-  }
-
-  #dialog(options: ListenerOptions, connection: SmtpConnection): ServerHandler {
-    return new Dialog(this.#world, options, connection, this.#ids.next());
+    return counter;
   }
 }
 
-function openSpool(options: GatewayOptions, world: Omit<MailWorld, 'spool'>): Spool | undefined {
-  const { store, queue, listeners } = options;
-  if (store === undefined) return undefined;
-  const { dispatcher, relay, deadlines, wallClock, log, metrics } = world;
-  const adapt = new QueueAdaptation({ ...world, spool: undefined }, listeners);
-  const reports = noReports;
-  return new Spool(queue, {
-    store,
-    dispatcher,
-    relay,
-    reports,
-    adapt,
-    deadlines,
-    wallClock,
-    random: Math.random,
-    log,
-    metrics,
-  });
-}
-
-function openQueue({ store, queue, log }: GatewayOptions, spool: Spool | undefined): QueueAdmin | undefined {
-  if (store === undefined || spool === undefined) return undefined;
-  const { lifetimeMs, keepMs } = queue;
-  return new StoreQueueAdmin({ store, wake: () => spool.wake(), wallClock: Date.now, log, lifetimeMs, keepMs });
+/** Together, all mails may have eight times what one may. */
+function resize(budget: MemoryBudget, spill: SpillDirectory, limits: GatewayLimits): void {
+  budget.resize(8 * limits.memoryOctets, limits.memoryOctets);
+  spill.maxOctets = limits.spillOctets;
 }
 
 function pipelineSteps(options: GatewayOptions, services: readonly CalloutService[]): PipelineStep[] {

@@ -4,8 +4,10 @@
  * file is optional because "somebody will fill it in".
  */
 import type { Log, Metrics } from '../base/index.ts';
+import type { ReportLanguage } from '../mail/index.ts';
 import type { Store } from '../store/index.ts';
 
+export { REPORT_LANGUAGES } from '../mail/index.ts';
 export type * from './admin/port.ts';
 
 // --- what the gateway is told -------------------------------------------------------------------------------------
@@ -33,6 +35,7 @@ export interface GatewaySettings {
   /** Where content beyond `limits.memoryOctets` goes; exists, mode 0700. */
   readonly spillDir: string;
   readonly limits: GatewayLimits;
+  readonly reports: ReportOptions;
   /** How many of the last mails are kept in memory for the console; 0: none. */
   readonly recentMails: number;
   /** Of each of them, how many octets of the mail as it came and as it left. */
@@ -53,6 +56,8 @@ export interface QueueOptions {
   readonly perDestination: number;
   /** What is in quarantine is kept this long. */
   readonly keepMs: number;
+  /** Recipients are told of what is kept aside for them. Without it the client is refused, and a copy kept (D18). */
+  readonly notice: boolean;
 }
 
 export interface SystemOptions {
@@ -60,6 +65,17 @@ export interface SystemOptions {
   readonly uri: string;
   readonly contact: string | undefined;
   readonly privacyPolicy: string | undefined;
+}
+
+/** Reports on mail that was accepted and did not arrive (RFC 3464). */
+export interface ReportOptions {
+  /** Where the mail does not tell its sender's; at least one. */
+  readonly languages: readonly ReportLanguage[];
+  /** What comes back where the sender did not say; never more than the header to a sender who may be forged. */
+  readonly returnContent: 'headers' | 'full';
+  /** Who is told of failures that nobody else may be told of: those of mail with a null reverse-path. */
+  readonly postmaster: string | undefined;
+  readonly perSenderPerHour: number;
 }
 
 export type Side = 'sender' | 'recipient';

@@ -23,3 +23,4 @@ export { parseStructured, type StructuredField } from './parameters.ts';
 export { QuotedPrintableDecoder, type QuotedPrintableFault } from './quoted-printable-decoder.ts';
 export { QuotedPrintableEncoder } from './quoted-printable-encoder.ts';
 export { type Protection, type Recognised, recognise, recognisePart, type Scheme } from './recognise.ts';
+export * from './report/index.ts';

@@ -24,11 +24,25 @@ export type {
 export { ReplyParser } from './client/reply-parser.ts';
 export { type ClientOptions, type ClientOut, ClientSession } from './client/session.ts';
 export { DotStuffer } from './client/stuffing.ts';
+export {
+  type DsnMailParameters,
+  type DsnRcptParameters,
+  decodeXtext,
+  encodeUtf8Address,
+  encodeXtext,
+  type NotifyOn,
+  type OriginalRecipient,
+  parseDsnMail,
+  parseDsnRcpt,
+  writeDsnMail,
+  writeDsnRcpt,
+} from './dsn.ts';
 export { type ReplyLimits, replyLimits, type ServerLimits, serverLimits } from './limits.ts';
 export { SmtpConnection, type TlsInfo } from './net/connection.ts';
 export { SmtpListener, type SmtpListenerOptions } from './net/listener.ts';
 export { NextHop, type NextHopOptions } from './net/next-hop.ts';
 export type { NextHopStats } from './net/next-hop-pool.ts';
+export { type BindTo, ServerSocket } from './net/server-socket.ts';
 export { greeting, replies } from './replies.ts';
 export {
   isPermanent,

@@ -8,6 +8,10 @@ export const MAX_DOMAIN = 255;
 export const MAX_PATH = 516;
 /** RFC 5321 and its extensions define fewer than ten for one command; each costs a map entry. */
 export const MAX_PARAMETERS = 16;
+/** RFC 3461, 4.4: the value of ENVID as sent. */
+export const MAX_ENVID = 100;
+/** RFC 3461, 4.2: the value of ORCPT as sent. */
+export const MAX_ORCPT = 500;
 
 /** RFC 5321, 4.5.3.1.5, with CRLF: what we write. */
 export const MAX_REPLY_LINE = 512;
@@ -24,7 +28,7 @@ export interface ReplyLimits {
 export const replyLimits: ReplyLimits = { line: 2048, lines: 128 };
 
 export interface ServerLimits {
-  /** Octets of a command line with CRLF: RFC 5321's 512, 53 for SIZE, BODY and SMTPUTF8, and the longer path we allow. A longer line ends the session: nothing honest is. */
+  /** Octets of a command line with CRLF: RFC 5321's 512, 53 for SIZE, BODY and SMTPUTF8, 500 for DSN (RFC 3461, 5), and the longer path we allow. A longer line ends the session: nothing honest is. */
   readonly commandLine: number;
   /** Octets of a content line without CRLF. RFC 5321 says 998, broken generators write whole HTML pages; the cap keeps scanners of lines bounded. */
   readonly contentLine: number;
@@ -47,7 +51,7 @@ export interface ServerLimits {
 }
 
 export const serverLimits: ServerLimits = {
-  commandLine: 1024,
+  commandLine: 1280,
   contentLine: 65_536,
   recipients: 1000,
   pending: 100,

@@ -40,7 +40,7 @@ export type Op =
   | readonly [op: 'open', id: string]
   /** `at`: in the content. */
   | readonly [op: 'chunk', content: string, at: number, from: number, length: number]
-  | readonly [op: 'seal', content: string, size: number, sha256: string]
+  | readonly [op: 'seal', content: string, size: number]
   /** A loose content that is sealed becomes its mail's. */
   | readonly [op: 'bind', content: string]
   | readonly [op: 'discard', content: string]

@@ -1,4 +1,5 @@
 /** Opens a store: its place, its schema, and what a former life left behind. */
+import { hostname } from 'node:os';
 import type { Engine } from './engine.ts';
 import { type Migration, migrate, migrations } from './migrations/index.ts';
 import { type Store, StoreError, type WallMs } from './ports.ts';
@@ -19,6 +20,11 @@ export interface OpenStoreOptions {
   readonly leaseMs?: number;
   /** Octets of all contents; more are refused with `full`. Default: no limit but the disk's. */
   readonly maxOctets?: number;
+  /**
+   * SQLite: octets of the disk that new mail leaves free, so that the end of a mail can always be written. Default: 64 MiB,
+   * for the log and a copy of it.
+   */
+  readonly reserveOctets?: number;
   readonly clock?: () => WallMs;
   /** For tests of migration. */
   readonly migrations?: readonly Migration[];
@@ -27,9 +33,12 @@ export interface OpenStoreOptions {
 /** An attempt may last for the sum of RFC 5321 section 4.5.3.2's timeouts, which is about this. */
 const LEASE_MS = 30 * 60 * 1000;
 
+const RESERVE_OCTETS = 64 * 1024 * 1024;
+
 /** Rejects with a `StoreError` that says what to do. */
 export async function openStore(options: OpenStoreOptions): Promise<Store> {
   if (options.url === 'sqlite') return await openSqlite(options);
+  if (/^postgres(?:ql)?:\/\//.test(options.url)) return await openPostgres(options);
   throw new StoreError('failed', `"${options.url}" names no store: write sqlite or postgres://user@host/database`);
 }
 
@@ -37,14 +46,23 @@ export async function openStore(options: OpenStoreOptions): Promise<Store> {
 const SOLE_OWNER = 'local';
 
 async function openSqlite(options: OpenStoreOptions): Promise<Store> {
-  const { dataDir } = options;
+  const { dataDir, reserveOctets = RESERVE_OCTETS } = options;
   const file = prepareDirectory(dataDir);
   const note = new OwnerNote(dataDir);
-  const engine = await SqliteEngine.open({ file, owner: SOLE_OWNER }).catch((error: unknown) => {
+  const engine = await SqliteEngine.open({ file, owner: SOLE_OWNER, reserveOctets }).catch((error: unknown) => {
     throw error instanceof StoreError && error.code === 'owned' ? note.error(dataDir, error) : error;
   });
   note.write();
   return await start(engine, { ...options, owner: SOLE_OWNER }, () => note.remove());
+}
+
+/** Gateways that were given no names are told apart by their hosts: claims of a former life are known by it. */
+async function openPostgres(options: OpenStoreOptions): Promise<Store> {
+  const owner = options.owner ?? hostname();
+  // Loaded by those who use it.
+  const { PostgresEngine } = await import('./postgres/engine.ts');
+  const engine = await PostgresEngine.open(options.url, owner);
+  return await start(engine, { ...options, owner }, () => undefined);
 }
 
 async function start(

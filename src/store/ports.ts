@@ -138,8 +138,6 @@ export interface StoredMail {
 export interface StoredContent {
   readonly id: string;
   readonly size: number;
-  /** Of the octets as they were committed, hex. What is read is held against it. */
-  readonly sha256: string;
 }
 
 export interface StoredDelivery {

@@ -25,7 +25,7 @@ export class Queries {
 
   content(id: string): Statement {
     const { sql: db } = this.#dialect;
-    return made(db.selectFrom('content').select(['id', 'size', 'sha256']).where('id', '=', id).where('size', '>=', 0));
+    return made(db.selectFrom('content').select(['id', 'size']).where('id', '=', id).where('size', '>=', 0));
   }
 
   /** All octets of a content that is one row; null where it lies in chunks. */
@@ -33,7 +33,7 @@ export class Queries {
     return made(
       this.#dialect.sql
         .selectFrom('content')
-        .select(['octets', 'sha256', 'size'])
+        .select(['octets', 'crc', 'size'])
         .where('id', '=', id)
         .where('size', '>=', 0),
     );
@@ -44,7 +44,7 @@ export class Queries {
     return made(
       db
         .selectFrom('chunk')
-        .select(['at', 'sha256', 'octets'])
+        .select(['at', 'crc', 'octets'])
         .where('content', '=', content)
         .where('at', '>=', firstAt)
         .where('at', '<', beforeAt)
@@ -74,11 +74,7 @@ export class Queries {
         ]),
       );
     }
-    if (after !== undefined) {
-      query = query.where((is) =>
-        is.or([is('d.mail', '>', after.seq), is.and([is('d.mail', '=', after.seq), is('d.n', '>', after.n)])]),
-      );
-    }
+    if (after !== undefined) query = query.where(sql<boolean>`(d.mail, d.n) > (${after.seq}, ${after.n})`);
     return made(query.orderBy('d.mail').orderBy('d.n').limit(limit));
   }
 

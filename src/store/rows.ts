@@ -15,7 +15,7 @@ export function toMail(row: Row): StoredMail {
 }
 
 export function toContent(row: Row): StoredContent {
-  return { id: text(row, 'id'), size: number(row, 'size'), sha256: text(row, 'sha256') };
+  return { id: text(row, 'id'), size: number(row, 'size') };
 }
 
 export function toDelivery(row: Row): StoredDelivery {

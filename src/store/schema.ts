@@ -26,17 +26,17 @@ export interface Tables {
   delivery: DeliveryTable;
   /**
    * `octets` of a short content; a longer one lies in chunks. `size` below 0: still being written, -1 less what is there. `loose`:
-   * the owner of a content that has no mail.
+   * the owner of a content that has no mail. `crc`: CRC-32 of the row's octets.
    */
   content: {
     id: string;
     size: number;
-    sha256: string;
+    crc: number;
     octets: Uint8Array | null;
     loose: string | null;
     loose_ms: number;
   };
-  chunk: { content: string; at: number; sha256: string; octets: Uint8Array };
+  chunk: { content: string; at: number; crc: number; octets: Uint8Array };
   /** A row per owner; the store's figures are their sums. `batch`: the last one that was committed. */
   counter: {
     owner: string;

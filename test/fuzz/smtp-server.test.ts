@@ -47,7 +47,7 @@ const tight = makeServerOptions({
     commands: 30,
   },
 });
-const wide = makeServerOptions({ hostname: 'mx.example.com', chunking: true });
+const wide = makeServerOptions({ hostname: 'mx.example.com', chunking: true, dsn: true });
 const bare = makeServerOptions({
   hostname: 'mx.example.com',
   chunking: false,
@@ -63,6 +63,7 @@ const DIALOGS = [
   `${MAIL}BDAT 5\r\nab\r\ncBDAT 4 LAST\r\nd\r\n.`,
   `${MAIL}RCPT TO:<unknown@e.f>\r\nRCPT TO:<later@e.f>\r\nRSET\r\nNOOP\r\nQUIT\r\n`,
   'EHLO a\r\nMAIL FROM:<> SIZE=10 BODY=8BITMIME SMTPUTF8\r\nRCPT TO:<"a b"@[192.0.2.1]>\r\nBDAT 0 LAST\r\n',
+  'EHLO a\r\nMAIL FROM:<> RET=HDRS ENVID=a+2Bb\r\nRCPT TO:<d@e.f> NOTIFY=SUCCESS,DELAY ORCPT=utf-8;\\x{E9}@e.f\r\nBDAT 0 LAST\r\n',
   'HELO a\r\nVRFY x\r\nEXPN y\r\nHELP\r\nSTARTTLS\r\n',
   'MAIL FROM:<banned@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n',
 ];
@@ -74,6 +75,7 @@ const TOKENS = [
   ...'NOOP\r\n|QUIT\r\n|STARTTLS\r\n|BDAT 3\r\n|BDAT 0 LAST\r\n|BDAT 9999999\r\n| LAST|GET / HTTP/1.1\r\n|VRFY x\r\n'.split(
     '|',
   ),
+  ...' RET=FULL| ENVID=x+| NOTIFY=NEVER| ORCPT=rfc822;|,NEVER|+0A|\\x{|}'.split('|'),
   'x'.repeat(100),
   'x\r\n'.repeat(30),
 ];

@@ -3,7 +3,7 @@
  * SIGTERM. Knows only the documented command line and configuration (design, sections 4 and 5).
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Child, type Exit, type Signal } from './child.ts';
 import { scratchFolder } from './scratch.ts';
@@ -77,6 +77,8 @@ export function config(
 }
 
 interface Ready {
+  readonly metrics?: string;
+  readonly console?: string;
   readonly listeners: readonly { readonly name: string; readonly address: string; readonly port: number }[];
   readonly pid: number;
 }
@@ -85,20 +87,32 @@ export class Gateway {
   readonly child: Child;
   readonly ready: Ready;
   readonly folder: string;
+  /** Its configuration. */
+  readonly file: string;
 
-  private constructor(child: Child, ready: Ready, folder: string) {
+  private constructor(child: Child, ready: Ready, file: string) {
     this.child = child;
     this.ready = ready;
-    this.folder = folder;
+    this.folder = dirname(file);
+    this.file = file;
   }
 
   /** In a folder of its own, or once more in one that a former gateway left. */
-  static async start(configuration: Config, folder = scratchFolder('gateway')): Promise<Gateway> {
+  static async start(configuration: Config | string, folder = scratchFolder('gateway')): Promise<Gateway> {
     // JSON is YAML.
     const file = join(folder, 'opes.yaml');
-    writeFileSync(file, JSON.stringify(configuration, null, 2));
+    writeFileSync(file, textOf(configuration));
     const child = new Child(OPES, ['start', '--config', file]);
-    return new Gateway(child, await child.event<Ready>('ready', 60_000), folder);
+    return new Gateway(child, await child.event<Ready>('ready', 60_000), file);
+  }
+
+  /** Writes the configuration (text as it stands) and asks to reload it. Returns the log line that says how it went. */
+  async reload(configuration: Config | string): Promise<Record<string, unknown>> {
+    writeFileSync(this.file, textOf(configuration));
+    const isEnd = ({ event }: Record<string, unknown>) => event === 'reloaded' || event === 'reload-failed';
+    const before = this.logs().filter(isEnd).length;
+    process.kill(this.child.pid, 'SIGHUP');
+    return await this.child.until(() => this.logs().filter(isEnd)[before], 'end of the reload', 60_000);
   }
 
   /** The port of a listener; the first one without a name. */
@@ -128,6 +142,11 @@ export class Gateway {
     const status = readFileSync(`/proc/${this.child.pid}/status`, 'latin1');
     return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) * 1024;
   }
+}
+
+/** Text as it stands; JSON is YAML. */
+function textOf(configuration: Config | string): string {
+  return typeof configuration === 'string' ? configuration : JSON.stringify(configuration, null, 2);
 }
 
 /** A callout server of our SDK: `bin/opes serve FILE`. */

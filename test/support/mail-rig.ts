@@ -6,6 +6,7 @@ import { Mail } from '../../src/gateway/dialog/mail.ts';
 import { makeSessionView, type SessionView } from '../../src/gateway/dialog/session-view.ts';
 import type { MailPeer, MailWorld } from '../../src/gateway/dialog/world.ts';
 import { Dispatcher } from '../../src/gateway/dispatch/dispatcher.ts';
+import { MailCounts } from '../../src/gateway/metrics/index.ts';
 import type {
   FailureAction,
   FailureReason,
@@ -17,6 +18,7 @@ import type {
 } from '../../src/gateway/options.ts';
 import type { OpenRelay } from '../../src/gateway/relay/open-relay.ts';
 import { makeRuleEngine } from '../../src/gateway/rules/index.ts';
+import type { SpoolPort } from '../../src/gateway/spool/port.ts';
 import { mailLimits } from '../../src/mail/index.ts';
 import {
   type Outbound,
@@ -31,6 +33,7 @@ import {
 import type { MemoryCallouts } from './memory-callout.ts';
 
 export interface Delivered {
+  readonly hop: string;
   readonly mail: string;
   readonly rcpts: string[];
   content: Buffer;
@@ -67,9 +70,16 @@ export class MailRig implements OpenRelay {
   readonly services: CalloutService[];
   /** What the hop says to a recipient; 250 where absent. */
   hopRefuses = new Map<string, Reply>();
+  /** The login of the client; '' for none. */
+  user = '';
   #mails = 0;
 
-  constructor(callouts: MemoryCallouts, pipeline: readonly PipelineScript[], routes?: readonly RouteOptions[]) {
+  constructor(
+    callouts: MemoryCallouts,
+    pipeline: readonly PipelineScript[],
+    routes?: readonly RouteOptions[],
+    spool?: SpoolPort,
+  ) {
     const engine = makeRuleEngine();
     this.services = pipeline.map((one) => new CalloutService(one.options, callouts.world));
     const steps = pipeline.map((one, index) => {
@@ -107,7 +117,7 @@ export class MailRig implements OpenRelay {
       deadlineMs: 60_000,
       dispatcher: new Dispatcher(routes ?? [anywhere], steps, this.#log()),
       relay: this,
-      spool: undefined,
+      spool,
       budget: new MemoryBudget(),
       spill: {
         isFull: false,
@@ -120,6 +130,7 @@ export class MailRig implements OpenRelay {
       wallClock: () => Date.UTC(2026, 10, 22),
       log: this.#log(),
       metrics: noMetrics,
+      counts: new MailCounts(noMetrics),
       keep: (record) => this.records.push(record),
       keepOctets: 10_000,
     };
@@ -129,7 +140,7 @@ export class MailRig implements OpenRelay {
   async begin(from = 'a@src.example'): Promise<{ mail: RigMail; reply: Reply }> {
     const argument = parseMailArgument(`<${from}>`);
     if (argument.kind !== 'got') throw new Error('address');
-    const mail = new RigMail(this.world, ++this.#mails, `<${from}>`, argument.value.path);
+    const mail = new RigMail(this.world, ++this.#mails, `<${from}>`, argument.value.path, this.user);
     return { mail, reply: await mail.began };
   }
 
@@ -145,8 +156,14 @@ export class MailRig implements OpenRelay {
     return { rcpts, final: await mail.content(content) };
   }
 
-  open(_route: RouteOptions, envelope: OutboundEnvelope, events: OutboundEvents): Outbound {
-    const delivered: Delivered = { mail: envelope.mail, rcpts: [], content: Buffer.alloc(0), isComplete: false };
+  open(route: RouteOptions, envelope: OutboundEnvelope, events: OutboundEvents): Outbound {
+    const delivered: Delivered = {
+      hop: route.nextHop.host,
+      mail: envelope.mail,
+      rcpts: [],
+      content: Buffer.alloc(0),
+      isComplete: false,
+    };
     this.delivered.push(delivered);
     let count = 0;
     let isOver = false;
@@ -194,8 +211,13 @@ export class RigMail implements MailPeer {
     n: number,
     argument: string,
     path: ConstructorParameters<typeof Mail>[4]['reversePath'],
+    user = '',
   ) {
-    this.#mail = new Mail(world, SESSION, this, n, { argument, reversePath: path, params: new Map() }, () => {});
+    const session: SessionView =
+      user === ''
+        ? SESSION
+        : { ...SESSION, facts: { ...SESSION.facts, session: { helo: 'x', authenticated: true, user } } };
+    this.#mail = new Mail(world, session, this, n, { argument, reversePath: path, params: new Map() }, () => {});
     this.began = this.#ask((ticket) => this.#mail.begin(ticket));
   }
 

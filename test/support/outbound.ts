@@ -4,6 +4,7 @@ import {
   NextHop,
   type NextHopLimits,
   type Outbound,
+  type OutboundEnvelope,
   type OutboundEvents,
   type OutboundFailure,
   type Reply,
@@ -20,6 +21,11 @@ export interface TestMail {
   readonly onEnvelope?: (sent: SentMail) => void;
   /** Called in place of the content, when 354 came. */
   readonly onGo?: (sent: SentMail) => void;
+}
+
+/** A `NextHop`, or whatever else mails can be begun with. */
+export interface Opens {
+  open(envelope: OutboundEnvelope, events: OutboundEvents): Outbound;
 }
 
 export class SentMail implements OutboundEvents {
@@ -40,7 +46,7 @@ export class SentMail implements OutboundEvents {
   #owed: number;
   #isOver = false;
 
-  constructor(hop: NextHop, mail: TestMail) {
+  constructor(hop: Opens, mail: TestMail) {
     this.mail = mail;
     this.#content = mail.content ?? [Buffer.from('Subject: x\r\n\r\nHello\r\n')];
     this.done = new Promise((resolve) => {
@@ -119,7 +125,7 @@ export class SentMail implements OutboundEvents {
   }
 }
 
-export async function sendMail(hop: NextHop, mail: TestMail = {}): Promise<SentMail> {
+export async function sendMail(hop: Opens, mail: TestMail = {}): Promise<SentMail> {
   const sent = new SentMail(hop, mail);
   await sent.done;
   return sent;

@@ -14,6 +14,8 @@ export interface PostfixOptions {
   readonly relayPort?: number;
   /** Further lines of main.cf. */
   readonly settings?: readonly string[];
+  /** What listens, as master.cf has it, in place of one plain server; `port` is for the server that is waited for. */
+  readonly servers?: (port: number) => string;
 }
 
 /** A mail as the mailbox holds it: lines end with LF, and Postfix's own lines stand on top. */
@@ -109,7 +111,8 @@ function configure(folder: string, port: number, options: PostfixOptions): void 
     join(folder, 'etc', 'main.cf'),
     `${[...mainCf(folder, options), ...(options.settings ?? [])].join('\n')}\n`,
   );
-  writeFileSync(join(folder, 'etc', 'master.cf'), masterCf(port));
+  const servers = options.servers?.(port) ?? `127.0.0.1:${port} inet n - n - - smtpd`;
+  writeFileSync(join(folder, 'etc', 'master.cf'), `${[servers, ...SERVICES].join('\n')}\n`);
 }
 
 function mainCf(folder: string, options: PostfixOptions): string[] {
@@ -182,8 +185,6 @@ const SERVICES = [
   'tlsmgr unix - - n 1000? 1 tlsmgr',
   'postlog unix-dgram n - n - 1 postlogd',
 ];
-
-const masterCf = (port: number): string => `${[`127.0.0.1:${port} inet n - n - - smtpd`, ...SERVICES].join('\n')}\n`;
 
 function userId(name: string): number {
   const line = readFileSync('/etc/passwd', 'utf8')

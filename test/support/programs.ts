@@ -13,7 +13,18 @@ const PACKAGE_OF = {
   'smtp-source': 'postfix',
   'smtp-sink': 'postfix',
   swaks: 'swaks',
+  unbound: 'unbound',
+  'ldns-keygen': 'ldnsutils',
+  'ldns-signzone': 'ldnsutils',
   chromium: 'chromium',
+  python3: 'python3',
+  pg_lsclusters: 'postgresql',
+  strace: 'strace',
+  'systemd-analyze': 'systemd',
+  'systemd-notify': 'systemd',
+  'systemd-socket-activate': 'systemd',
+  setpriv: 'util-linux',
+  perl: 'perl-base',
 } as const;
 export type Program = keyof typeof PACKAGE_OF;
 

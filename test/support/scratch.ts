@@ -28,6 +28,21 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
+/** The same below 1024, where only root may listen. */
+export async function freeLowPort(): Promise<number> {
+  for (let port = 1023; port >= 600; port--) {
+    const server = net.createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!isFree) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
+  throw new Error('no port below 1024 can be had: this test needs root');
+}
+
 /** Whether somebody listens there. */
 export async function isOpen(port: number): Promise<boolean> {
   return await new Promise((resolve) => {

@@ -1,5 +1,6 @@
 /** Scripted services in a row, for tests of a mail's way through the gateway. */
-import type { FailureAction, Permission } from '../../src/gateway/options.ts';
+import type { FailureAction, Permission, RouteOptions } from '../../src/gateway/options.ts';
+import type { SpoolPort } from '../../src/gateway/spool/port.ts';
 import type { CalloutTransaction, ProcessorAgent } from '../../src/ocp/index.ts';
 import { MailRig } from './mail-rig.ts';
 import { type GotPart, MemoryCallouts, type Script, serviceOptions } from './memory-callout.ts';
@@ -49,6 +50,10 @@ export interface RigOptions {
   timeoutMs?: number;
   chunk?: number;
   when?: string;
+  /** Of single services, by place, over the ones above. */
+  each?: readonly { readonly when?: string; readonly onFailure?: FailureAction }[];
+  routes?: readonly RouteOptions[];
+  spool?: SpoolPort;
 }
 
 /** A rig whose pipeline is one scripted service after the other, `s1`, `s2`, ...; `agents` are the processor's ends. */
@@ -64,9 +69,9 @@ export function rigWith(scripts: readonly Script[], options: RigOptions = {}) {
   const may = new Set(options.may ?? ALL);
   const pipeline = scripts.map((script, i) => {
     callouts.servers.set(i + 1, script);
-    return { options: serviceOptions(`s${i + 1}`, may, [i + 1]), ...options };
+    return { options: serviceOptions(`s${i + 1}`, may, [i + 1]), ...options, ...options.each?.[i] };
   });
-  return { rig: new MailRig(callouts, pipeline), callouts, agents };
+  return { rig: new MailRig(callouts, pipeline, options.routes, options.spool), callouts, agents };
 }
 
 /** What the hop got. */

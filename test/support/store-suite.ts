@@ -56,8 +56,7 @@ export function storeSuite({ name, makePlace }: SuiteOptions): void {
       deliveries,
     );
     const octets = Buffer.from('Subject: test\r\n\r\nHello\r\n');
-    const sha256 = createHash('sha256').update(octets).digest('hex');
-    assert.deepEqual(await store.content('s.1/0'), { id: 's.1/0', size: octets.length, sha256 });
+    assert.deepEqual(await store.content('s.1/0'), { id: 's.1/0', size: octets.length });
     assert.deepEqual(Buffer.from(await store.read('s.1/0', 0, 1000)), octets);
     assert.deepEqual(Buffer.from(await store.read('s.1/0', 9, 4)), octets.subarray(9, 13));
     assert.equal(await store.mail('s.2'), undefined);
@@ -300,7 +299,7 @@ export function storeSuite({ name, makePlace }: SuiteOptions): void {
     await writer.end();
     await store.commit({ mails: [makeMail('s.1', { octets: 'written' })] });
     const sha256 = hash.digest('hex');
-    assert.deepEqual(await store.content('s.1/0'), { id: 's.1/0', size, sha256 });
+    assert.deepEqual(await store.content('s.1/0'), { id: 's.1/0', size });
     const back = createHash('sha256');
     for (let at = 0; at < size; at += 1_234_567) back.update(await store.read('s.1/0', at, 1_234_567));
     assert.equal(back.digest('hex'), sha256);
@@ -314,7 +313,7 @@ export function storeSuite({ name, makePlace }: SuiteOptions): void {
     const store = await fresh();
     const octets = Buffer.alloc(700_001, 'abcdefg');
     await store.commit({ mails: [makeMail('s.1', { octets: [octets.subarray(0, 5), octets.subarray(5)] })] });
-    assert.equal((await store.content('s.1/0'))?.sha256, createHash('sha256').update(octets).digest('hex'));
+    assert.equal((await store.content('s.1/0'))?.size, octets.length);
     assert.ok(octets.subarray(262_143, 524_289).equals(await store.read('s.1/0', 262_143, 262_146)));
     assert.ok(octets.equals(await store.read('s.1/0', 0, 1e9)));
   });
@@ -370,7 +369,7 @@ export function storeSuite({ name, makePlace }: SuiteOptions): void {
     await place.tamper(
       `update content set octets = (select octets from content where id = 's.3/0') where id = 's.1/0'`,
     );
-    await place.tamper(`update content set sha256 = '00' where id = 's.3/0'`);
+    await place.tamper(`update content set crc = crc + 1 where id = 's.3/0'`);
     await place.tamper(`delete from chunk where content = 's.2/0' and at = 262144`);
     const again = await at(place);
     await assert.rejects(again.read('s.3/0', 0, 3), isCode('corrupt'));

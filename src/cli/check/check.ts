@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { silentLog } from '../../base/index.ts';
+import { noMetrics, silentLog } from '../../base/index.ts';
 import type { EffectiveConfig } from '../../config/index.ts';
 import { type CheckReport, type CheckRequest, Gateway } from '../../gateway/index.ts';
 import { EXIT, Failure } from '../exit.ts';
@@ -67,17 +67,19 @@ function withMailbox(report: CheckReport): CheckReport {
 }
 
 async function runMail(config: EffectiveConfig, request: CheckRequest): Promise<CheckReport> {
-  const processes = await ServiceProcesses.start(config, silentLog);
+  const processes = new ServiceProcesses(silentLog);
   const spillDir = mkdtempSync(join(tmpdir(), 'opes-check-'));
   try {
+    const { services } = await processes.start(config);
     // Not on the ports of the file: a gateway may be running on them. Nobody is told of these.
     const listeners = config.listeners.map((one) => ({ ...one, host: '127.0.0.1', port: 0 }));
     const options = gatewayOptions(
       { ...config, listeners, spillDir, recentOctets: 0 },
-      processes.services,
+      services,
       undefined,
       NOWHERE,
       silentLog,
+      noMetrics,
     );
     const gateway = await Gateway.open(options);
     try {

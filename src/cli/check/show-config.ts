@@ -14,6 +14,15 @@ export function showConfig(config: EffectiveConfig): string {
       'console',
       page === undefined ? 'none' : `http://${showHostPort(page)}/${page.showMail ? '' : ', without content'}`,
     ],
+    ['metrics', config.metrics === undefined ? 'none' : `http://${showHostPort(config.metrics)}/metrics`],
+    ...(config.user === undefined
+      ? []
+      : [
+          [
+            'user',
+            `${config.user}${config.group === undefined ? '' : `, group ${config.group}`}, where it starts as root`,
+          ],
+        ]),
   ];
   return [
     `${config.source} is good\n`,

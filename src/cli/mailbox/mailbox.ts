@@ -35,24 +35,9 @@ export class Mailbox {
     return this.#listener.port;
   }
 
-  static async open(
-    config: Pick<EffectiveConfig, 'dataDir' | 'hostname' | 'listeners' | 'limits'>,
-    log: Log,
-  ): Promise<Mailbox> {
+  static async open(config: MailboxConfig, log: Log): Promise<Mailbox> {
     const drop = new Maildrop(join(config.dataDir, 'mailbox'));
-    const options = {
-      hostname: `mailbox.${config.hostname}`,
-      host: HOST,
-      port: 0,
-      log,
-      tls: undefined,
-      // Services may make a mail longer than it came in.
-      maxSizeOctets: 2 * Math.max(...config.listeners.map((listener) => listener.maxSizeOctets)),
-      maxRecipients: Math.max(...config.listeners.map((listener) => listener.maxRecipients)),
-      maxConnections: config.limits.nextHopConnections + 10,
-      maxConnectionsPerPeer: config.limits.nextHopConnections + 10,
-      idleMs: IDLE_MS,
-    };
+    const options = { ...mailboxSettings(config), host: HOST, port: 0, log, tls: undefined, idleMs: IDLE_MS };
     return new Mailbox(await SmtpListener.listen(options, (connection) => new MailboxSession(connection, drop, log)));
   }
 
@@ -60,6 +45,20 @@ export class Mailbox {
   async close(): Promise<void> {
     await this.#listener.close(0);
   }
+}
+
+type MailboxConfig = Pick<EffectiveConfig, 'dataDir' | 'hostname' | 'listeners' | 'limits'>;
+
+/** What a mailbox takes over from a configuration: with the same, it may stay. */
+export function mailboxSettings({ hostname, listeners, limits }: MailboxConfig) {
+  return {
+    hostname: `mailbox.${hostname}`,
+    // Services may make a mail longer than it came in.
+    maxSizeOctets: 2 * Math.max(...listeners.map((listener) => listener.maxSizeOctets)),
+    maxRecipients: Math.max(...listeners.map((listener) => listener.maxRecipients)),
+    maxConnections: limits.nextHopConnections + 10,
+    maxConnectionsPerPeer: limits.nextHopConnections + 10,
+  };
 }
 
 class MailboxSession implements ServerHandler {

@@ -19,6 +19,7 @@ test('the demo is a good configuration without a note', () => {
   data      /srv/opes-data
   deadline  4m from the final dot to the answer
   console   http://127.0.0.1:8025/
+  metrics   none
 
 listeners
   demo  127.0.0.1:2525  recipient side  up to 25 MB  no TLS

@@ -1,70 +1,118 @@
-/** All embedded services of a configuration: their sockets, their permissions, and their start and end together. */
-import { mkdirSync, readdirSync, realpathSync, rmSync } from 'node:fs';
+/**
+ * The embedded services of a configuration: their sockets, their permissions, their start and end. One that a later
+ * configuration asks for in the same words, from the same file, goes on running; it ends when no configuration uses it.
+ */
+import { mkdirSync, readdirSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import type { Log } from '../../base/index.ts';
 import type { EffectiveConfig, EffectiveService } from '../../config/index.ts';
-import type { CalloutEndpoint, ServiceOptions } from '../../gateway/options.ts';
+import type { ServiceOptions } from '../../gateway/options.ts';
 import { privateDirectory } from '../private-directory.ts';
 import { BUILTINS, readableForSelf, selfArgs } from '../program-files.ts';
 import { EmbeddedService } from './embedded.ts';
 
-export class ServiceProcesses {
+/** The services of one configuration, all running. */
+export interface RunningServices {
   /** Every service of the configuration, now with endpoints. */
   readonly services: readonly ServiceOptions[];
-  readonly #children: readonly EmbeddedService[];
-  readonly #dir: string | undefined;
+  /** Where the embedded ones listen, for the ready line. */
+  readonly sockets: readonly string[];
+  /** Names of those that were started for it. */
+  readonly started: readonly string[];
+  /** The configuration is used no more. */
+  release(): Promise<void>;
+}
 
-  private constructor(
-    services: readonly ServiceOptions[],
-    children: readonly EmbeddedService[],
-    dir: string | undefined,
-  ) {
-    this.services = services;
-    this.#children = children;
-    this.#dir = dir;
+interface Running {
+  /** What it was started with: the same again is the same process. */
+  readonly key: string;
+  readonly socket: string;
+  readonly child: EmbeddedService;
+  users: number;
+}
+
+export class ServiceProcesses {
+  readonly #log: Log;
+  readonly #running = new Set<Running>();
+  #dir: string | undefined;
+  #sockets = 0;
+
+  constructor(log: Log) {
+    this.#log = log;
   }
 
-  /** Where they listen, for the ready line. */
-  get sockets(): readonly string[] {
-    return this.services.flatMap(({ endpoints }) =>
-      endpoints.flatMap((one) =>
-        one.kind === 'unix' && this.#dir !== undefined && one.path.startsWith(this.#dir) ? [one.path] : [],
-      ),
-    );
-  }
-
-  static async start(config: EffectiveConfig, log: Log): Promise<ServiceProcesses> {
+  /** Starts what does not run yet. Rejects, with nothing started, where one of them does not come up. */
+  async start(config: EffectiveConfig): Promise<RunningServices> {
     const embedded = config.services.filter((service) => service.from.kind !== 'connect');
-    const dir = embedded.length === 0 ? undefined : privateDirectory();
-    const socketOf = (service: EffectiveService) => join(dir ?? '', String(embedded.indexOf(service)), 'ocp.sock');
-    for (const service of embedded) mkdirSync(dirname(socketOf(service)), { mode: 0o700 });
-    const services = config.services.map(({ from, ...rules }, at): ServiceOptions => {
-      const service = config.services[at];
-      const local: CalloutEndpoint = { kind: 'unix', path: service === undefined ? '' : socketOf(service) };
-      return { ...rules, endpoints: from.kind === 'connect' ? from.endpoints : [local] };
-    });
-    const started = await Promise.allSettled(
-      embedded.map((service) =>
-        EmbeddedService.start({
-          name: service.name,
-          args: childArgs(service, socketOf(service), config),
-          socket: socketOf(service),
-          log,
-        }),
-      ),
+    const started: string[] = [];
+    const outcomes = await Promise.allSettled(
+      embedded.map(async (service): Promise<Running> => {
+        const key = keyOf(service, config);
+        for (const one of this.#running) {
+          if (one.key !== key) continue;
+          one.users++;
+          return one;
+        }
+        started.push(service.name);
+        return await this.#start(service, config, key);
+      }),
     );
-    const children = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-    const processes = new ServiceProcesses(services, children, dir);
-    const failed = started.find((one) => one.status === 'rejected');
-    if (failed === undefined) return processes;
-    await processes.stop();
-    throw failed.reason;
+    const used = outcomes.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    const release = async (): Promise<void> => {
+      await Promise.all(used.splice(0).map((one) => this.#release(one)));
+    };
+    const failed = outcomes.find((one) => one.status === 'rejected');
+    if (failed !== undefined) {
+      await release();
+      throw failed.reason;
+    }
+    const socketOf = new Map(embedded.map((service, at) => [service.name, used[at]?.socket ?? '']));
+    return {
+      services: config.services.map(({ from, ...rules }) => ({
+        ...rules,
+        endpoints: from.kind === 'connect' ? from.endpoints : [{ kind: 'unix', path: socketOf.get(rules.name) ?? '' }],
+      })),
+      sockets: [...socketOf.values()],
+      started,
+      release,
+    };
   }
 
+  /** Ends all of them. */
   async stop(): Promise<void> {
-    await Promise.all(this.#children.map((child) => child.stop()));
+    await Promise.all([...this.#running].map((one) => one.child.stop()));
+    this.#running.clear();
     if (this.#dir !== undefined) rmSync(this.#dir, { recursive: true, force: true });
   }
+
+  async #start(service: EffectiveService, config: EffectiveConfig, key: string): Promise<Running> {
+    this.#dir ??= privateDirectory();
+    const socket = join(this.#dir, String(this.#sockets++), 'ocp.sock');
+    mkdirSync(dirname(socket), { mode: 0o700 });
+    try {
+      const args = childArgs(service, socket, config);
+      const child = await EmbeddedService.start({ name: service.name, args, socket, log: this.#log });
+      const running = { key, socket, child, users: 1 };
+      this.#running.add(running);
+      return running;
+    } catch (error) {
+      rmSync(dirname(socket), { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  async #release(running: Running): Promise<void> {
+    if (--running.users > 0 || !this.#running.delete(running)) return;
+    await running.child.stop();
+    rmSync(dirname(running.socket), { recursive: true, force: true });
+  }
+}
+
+/** Its file as it is now stands in the key: a service whose code has changed is another. Files it imports do not. */
+function keyOf(service: EffectiveService, config: EffectiveConfig): string {
+  const file = serviceFile(service);
+  const { mtimeMs, size } = statSync(file);
+  return JSON.stringify([service.name, service.uri, file, mtimeMs, size, readableForService(file, config)]);
 }
 
 function childArgs(service: EffectiveService, socket: string, config: EffectiveConfig): string[] {

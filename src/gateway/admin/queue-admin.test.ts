@@ -23,13 +23,15 @@ class Rig {
   readonly logged: Readonly<Record<string, unknown>>[] = [];
   nowMs = NOW;
   woken = 0;
+  /** What the spool works on, whoever has the claim. */
+  readonly underWay = new Set<string>();
 
   constructor(store: Store) {
     this.store = store;
     const log = { ...silentLog, info: (event: string, fields = {}) => void this.logged.push({ event, ...fields }) };
     this.admin = new StoreQueueAdmin({
       store,
-      wake: () => void this.woken++,
+      spool: { wake: () => void this.woken++, isUnderWay: ({ mail, n }) => this.underWay.has(`${mail}#${n}`) },
       wallClock: () => this.nowMs,
       log,
       lifetimeMs: 5 * DAY,
@@ -223,6 +225,16 @@ test('what is being delivered is left alone, and nobody else works on what is be
   await one.balance();
   const { delivered, removed, accepted } = await store.counters();
   assert.deepEqual([accepted, delivered, removed], [2, 1, 1]);
+});
+
+test('a try that outlasts its claim is left alone, too', async () => {
+  const one = await rig();
+  await one.put('s.1', {}, {});
+  one.underWay.add('s.1#0');
+  assert.deepEqual(await one.act({ act: 'remove', id: 's.1' }), ['s.1#0 active', 's.1#1 done']);
+  assert.equal((await one.admin.list({}, 9)).entries[0]?.state, 'active');
+  one.underWay.clear();
+  assert.deepEqual(await one.act({ act: 'remove', id: 's.1' }), ['s.1#0 done']);
 });
 
 test('a change that cannot be stored leaves everything to others again', async () => {

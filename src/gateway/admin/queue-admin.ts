@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { type Log, printable } from '../../base/index.ts';
 import type { Counters, DeliveryFilter, ListedDelivery, Store, StoredDelivery, StoredMail } from '../../store/index.ts';
+import type { Spool } from '../spool/spool.ts';
 import { changeOf, refusalOf } from './acts.ts';
 import { deliveryId, queuedRecipient, queueEntry } from './entries.ts';
 import { deliveriesOf, findTarget, pages, type Target } from './find.ts';
@@ -30,8 +31,7 @@ const MAX_HEADER = 64 * 1024;
 
 export interface QueueAdminWorld {
   readonly store: Store;
-  /** Something has become due. */
-  readonly wake: () => void;
+  readonly spool: Pick<Spool, 'wake' | 'isUnderWay'>;
   readonly wallClock: () => number;
   readonly log: Log;
   readonly lifetimeMs: number;
@@ -59,7 +59,7 @@ export class StoreQueueAdmin implements QueueAdmin {
       // A mail that ended while it was looked for is no entry any more.
       entries: page.flatMap((one) => {
         const mail = mails.get(one.mail);
-        return mail === undefined ? [] : [queueEntry(one, mail)];
+        return mail === undefined ? [] : [queueEntry(this.#seen(one), mail)];
       }),
       after: last === undefined || page.length < size ? undefined : { seq: last.seq, n: last.n },
     };
@@ -73,7 +73,7 @@ export class StoreQueueAdmin implements QueueAdmin {
     const mail = await store.mail(target.found.mail);
     const content = await store.content(deliveries[0]?.content ?? '');
     if (mail === undefined || content === undefined) return { missing: 'unknown' };
-    const recipients = deliveries.slice(0, MAX_PAGE).map((one) => queuedRecipient(one, mail));
+    const recipients = deliveries.slice(0, MAX_PAGE).map((one) => queuedRecipient(this.#seen(one), mail));
     return {
       found: {
         mail: mail.id,
@@ -119,7 +119,7 @@ export class StoreQueueAdmin implements QueueAdmin {
     }
     // Everything at once would be a line for each of very many.
     if (!('id' in order)) this.#world.log.info('operator', { ...order, done: report.done, refused: report.refused });
-    if (report.done > 0 && (order.act === 'retry' || order.act === 'release')) this.#world.wake();
+    if (report.done > 0 && (order.act === 'retry' || order.act === 'release')) this.#world.spool.wake();
     return { found: report };
   }
 
@@ -137,13 +137,12 @@ export class StoreQueueAdmin implements QueueAdmin {
   /** All of `deliveries` that are free and fit, in one unit. */
   async #actOn(order: QueueOrder, only: 'held' | undefined, deliveries: readonly ListedDelivery[]): Promise<ActedOn[]> {
     const { act } = order;
-    const { store, wallClock, lifetimeMs, keepMs } = this.#world;
-    const taken = await store.take(
-      deliveries.filter((one) => refusalOf(act, only, one) === undefined),
-      wallClock(),
-    );
+    const { store, spool, wallClock, lifetimeMs, keepMs } = this.#world;
+    // A try may outlast its claim.
+    const isFit = (one: StoredDelivery): boolean => refusalOf(act, only, one) === undefined && !spool.isUnderWay(one);
+    const taken = await store.take(deliveries.filter(isFit), wallClock());
     // They may have changed since they were listed.
-    const fit = taken.filter((one) => refusalOf(act, only, one) === undefined);
+    const fit = taken.filter(isFit);
     const times = { nowMs: wallClock(), lifetimeMs, keepMs };
     try {
       await store.commit({ changes: fit.map((one) => changeOf(act, one, times)) });
@@ -170,6 +169,10 @@ export class StoreQueueAdmin implements QueueAdmin {
       to: printable(forwardPath, 400),
       heldBy: hold === undefined ? undefined : `${hold.service}: ${hold.reason}`,
     });
+  }
+
+  #seen(delivery: ListedDelivery): ListedDelivery {
+    return this.#world.spool.isUnderWay(delivery) ? { ...delivery, isClaimed: true } : delivery;
   }
 
   async #mailsOf(deliveries: readonly StoredDelivery[]): Promise<ReadonlyMap<string, StoredMail>> {

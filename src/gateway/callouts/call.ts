@@ -92,6 +92,12 @@ export class Call {
     if (this.planned.isOpen && !this.run.hasMail) this.run.replay(this.#mail.envelope);
   }
 
+  count(): void {
+    const verdict = this.finalVerdict;
+    const wasAsked = verdict !== 'not-called' && verdict !== 'bypassed';
+    this.planned.step.service.counts.ended(this.#mail.id, verdict, wasAsked ? this.run.tookMs : undefined);
+  }
+
   viaEntry(): ViaEntry | undefined {
     if (this.#outcome === undefined) return undefined;
     const reason = this.#outcome === 'skipped' ? this.run.failure?.reason : undefined;

@@ -8,6 +8,7 @@ import { Armed } from '../../base/index.ts';
 import type { ConnectionEnd, ProcessorAgent, ProcessorEvents, ProcessorOptions, Structure } from '../../ocp/index.ts';
 import type { Part, Selection } from '../../profile/index.ts';
 import { makeOffer, readSelection } from '../../profile/index.ts';
+import { ServiceCounts } from '../metrics/index.ts';
 import type { CalloutEndpoint, Permission, ServiceOptions } from '../options.ts';
 import { type PartPlans, planParts } from './part-plan.ts';
 
@@ -46,12 +47,14 @@ const MAX_WAITERS = 10_000;
 
 export class CalloutService {
   readonly options: ServiceOptions;
+  readonly counts: ServiceCounts;
   readonly #channels: CalloutChannel[];
   readonly #waiters = new Set<ChannelWaiter>();
   #closed = false;
 
   constructor(options: ServiceOptions, world: CalloutWorld) {
     this.options = options;
+    this.counts = new ServiceCounts(options.name, world.metrics);
     const offered = offeredParts(options.may);
     this.#channels = options.endpoints.map((endpoint) => {
       return new CalloutChannel(this, endpoint, offered, world, {
@@ -74,6 +77,21 @@ export class CalloutService {
     return this.#channels.some((channel) => channel.isReady);
   }
 
+  /** Channels that are up. */
+  get readyChannels(): number {
+    return this.#channels.filter((channel) => channel.isReady).length;
+  }
+
+  /** Mails at the service now. */
+  get load(): number {
+    return this.#channels.reduce((sum, channel) => sum + channel.load, 0);
+  }
+
+  /** Why no channel is up, endpoint by endpoint. */
+  get trouble(): string {
+    return this.#channels.map((channel) => `${channel.name}: ${channel.trouble}`).join('; ');
+  }
+
   /** The parts the servers selected, as last negotiated; for deciding whether MAIL has to wait for a callout. */
   get lastSelection(): Selection | undefined {
     for (const { selection } of this.#channels) if (selection !== undefined) return selection;
@@ -90,7 +108,7 @@ export class CalloutService {
     let hope = false;
     for (const channel of this.#channels) hope = channel.connect() || hope;
     if (!hope || this.#closed || this.#waiters.size >= MAX_WAITERS) {
-      waiter.onNoChannel(this.#channels.map((channel) => `${channel.name}: ${channel.trouble}`).join('; '));
+      waiter.onNoChannel(this.trouble);
       return;
     }
     this.#waiters.add(waiter);
@@ -270,7 +288,7 @@ export class CalloutChannel implements ProcessorEvents {
   onEnd(end: ConnectionEnd): void {
     const wasReady = this.#state.at === 'ready';
     this.#trouble = end.result.reason || `ended by ${end.by}`;
-    this.#world.metrics.count('opes_callout_connections_lost_total', { service: this.#service.name });
+    this.#service.counts.connectionLost();
     if (this.#closed) {
       this.#state = { at: 'down' };
       this.#owner.onDown(this);

@@ -192,6 +192,11 @@ export class Chain implements DataWaiter {
     return this.#calls.map((call) => `${call.name} ${call.finalVerdict} ${inTenths(call.run.tookMs)}ms`);
   }
 
+  /** At the end of the mail. */
+  count(): void {
+    for (const call of this.#calls) call.count();
+  }
+
   callRecords(): CallRecord[] {
     return this.#calls.map((call) => call.record());
   }

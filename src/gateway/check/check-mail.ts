@@ -42,6 +42,7 @@ class Replies implements MailPeer {
 /** A spool that takes every mail and does nothing with it. */
 const takesAll: SpoolPort = {
   mode: 'inline',
+  hasNotice: true,
   isFull: false,
   accept(acceptance, done) {
     queueMicrotask(() => {

@@ -3,8 +3,8 @@
  * file. Small mail, which is nearly all mail, never meets the disk; a flood of large mail cannot fill memory.
  */
 export class MemoryBudget {
-  readonly #maxOctets: number;
-  readonly #maxPerStore: number;
+  #maxOctets: number;
+  #maxPerStore: number;
   #used = 0;
 
   /**
@@ -12,6 +12,12 @@ export class MemoryBudget {
    * @param maxPerStore in memory for one mail's original, and as much again for what services insert (default 4 MiB)
    */
   constructor(maxOctets = 64 * 1024 * 1024, maxPerStore = 4 * 1024 * 1024) {
+    this.#maxOctets = maxOctets;
+    this.#maxPerStore = maxPerStore;
+  }
+
+  /** Other bounds, for what is asked from now on. */
+  resize(maxOctets: number, maxPerStore: number): void {
     this.#maxOctets = maxOctets;
     this.#maxPerStore = maxPerStore;
   }

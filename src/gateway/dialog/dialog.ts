@@ -27,21 +27,34 @@ export interface DialogConnection {
   go(ticket: Ticket): void;
 }
 
+/** Whom a session tells when it is over: the configuration it began with. */
+export interface DialogHome {
+  left(connection: object): void;
+}
+
 export class Dialog implements ServerHandler {
   readonly #world: MailWorld;
   readonly #listener: ListenerOptions;
   readonly #connection: DialogConnection;
   readonly #id: string;
+  readonly #home: DialogHome | undefined;
   #session: SessionView | undefined;
   #mail: Mail | undefined;
   #mails = 0;
 
   /** `id`: unguessable; it stands in every trace of the session's mails (design D15). */
-  constructor(world: MailWorld, listener: ListenerOptions, connection: DialogConnection, id: string) {
+  constructor(
+    world: MailWorld,
+    listener: ListenerOptions,
+    connection: DialogConnection,
+    id: string,
+    home?: DialogHome,
+  ) {
     this.#world = world;
     this.#listener = listener;
     this.#connection = connection;
     this.#id = id;
+    this.#home = home;
   }
 
   onHello(verb: 'EHLO' | 'HELO', name: string, ticket: Ticket): void {
@@ -89,6 +102,7 @@ export class Dialog implements ServerHandler {
 
   onClosed(): void {
     this.#mail?.reset('LOST');
+    this.#home?.left(this.#connection);
   }
 
   #view(verb: 'EHLO' | 'HELO', helo: string): SessionView {

@@ -43,16 +43,22 @@ function spoolVariant({ variant, verdict, accepted }: Judged, original: Content,
   const { path, hopParameters } = variant.sender;
   const envelope = { reversePath: path, params: hopParameters };
   const to = (fate: Fate): SpoolRecipient[] =>
-    accepted.map((recipient) => ({ argument: relayedArgument(recipient), domain: domainOf(recipient), fate }));
+    accepted.map((recipient) => ({
+      argument: relayedArgument(recipient),
+      domain: domainOf(recipient),
+      named: recipient.relayedAs === undefined ? undefined : recipient.command.forwardPath.text,
+      fate,
+    }));
   switch (verdict.kind) {
     case 'release': {
       const content = variant.release(verdict.base);
       return { ...envelope, content, lane: 'relay', resume: undefined, recipients: to({ kind: 'deliver' }) };
     }
     case 'refused': {
+      const service = variant.chain.refusedBy ?? '';
       const fate: Fate = isSenderKnown
-        ? { kind: 'refused', reply: verdict.reply }
-        : { kind: 'hold', service: variant.chain.refusedBy ?? '', reason: 'refused' };
+        ? { kind: 'refused', service, reply: verdict.reply }
+        : { kind: 'hold', service, reason: 'refused' };
       const resume = { service: undefined, via: [] };
       return { ...envelope, content: original, lane: 'adapt', resume, recipients: to(fate) };
     }

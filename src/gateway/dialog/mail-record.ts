@@ -21,7 +21,8 @@ export function summarise(
   cause?: string,
 ): void {
   const { variants, envelope, session, onlyLeg } = mail;
-  world.metrics.count('opes_mails_total', { outcome });
+  const ms = world.clock() - mail.startedMs;
+  countMail(mail, world, outcome, ms);
   const relayedSender = variants[0]?.sender.rewritten;
   const services = variants.length === 1 ? variants[0]?.chain.summary() : variants.map(variantSummary);
   // One shape of object for every mail; the log leaves out what is undefined.
@@ -41,8 +42,15 @@ export function summarise(
     outcome,
     cause,
     reply: reply === undefined ? undefined : printable(`${reply.code} ${reply.enhanced ?? ''} ${reply.text[0] ?? ''}`),
-    ms: Math.round(world.clock() - mail.startedMs),
+    ms: Math.round(ms),
   });
+}
+
+function countMail(mail: Mail, world: MailWorld, outcome: MailOutcome, ms: number): void {
+  const { counts } = world;
+  counts.ended(mail.id, outcome, ms, mail.original?.size ?? 0, mail.released?.size ?? 0);
+  for (const one of mail.envelope.recipients) counts.recipient(one.reply?.code ?? 0);
+  for (const { chain } of mail.variants) chain.count();
 }
 
 export function makeRecord(mail: Mail, world: MailWorld, outcome: MailOutcome, reply: Reply | undefined): MailRecord {

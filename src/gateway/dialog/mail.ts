@@ -18,6 +18,7 @@ import type { Plan } from '../dispatch/dispatcher.ts';
 import type { MailFacts } from '../dispatch/facts.ts';
 import type { MailOutcome } from '../options.ts';
 import type { MessageFacts } from '../rules/index.ts';
+import type { SpoolVariant } from '../spool/port.ts';
 import { addTraceToReply, traceReplyLine, type ViaEntry } from '../trace/index.ts';
 import { Envelope, type MailRecipient } from './envelope.ts';
 import { commonRefusal, decideHandOver } from './hand-over.ts';
@@ -367,13 +368,19 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
         dispose: () => stores.dispose(),
       },
       (error) => {
-        if (error === undefined) this.#finish(reply(250, '2.0.0', `OK, message accepted as ${this.id}`));
+        if (error === undefined) this.#finish(this.#storedReply(decision.variants));
         else {
           this.storeFailed(error);
           stores.dispose();
         }
       },
     );
+  }
+
+  #storedReply(variants: readonly SpoolVariant[]): Reply {
+    const isAllHeld = variants.every(({ recipients }) => recipients.every(({ fate }) => fate.kind === 'hold'));
+    if (isAllHeld && this.world.spool?.hasNotice === false) return this.#traced(gatewayReplies.keptAside);
+    return reply(250, '2.0.0', `OK, message accepted as ${this.id}`);
   }
 
   // --- the end ------------------------------------------------------------------------------------------------------

@@ -9,5 +9,7 @@ export const gatewayReplies = {
   headerTooLarge: reply(552, '5.3.4', 'Header section too large'),
   loop: reply(554, '5.4.6', 'Too many hops: mail loop detected'),
   badRewrite: reply(451, '4.3.0', 'Requested action aborted: error in processing'),
+  /** Nobody else is told of it, so the sender is (design D18). */
+  keptAside: reply(554, '5.7.1', 'Message could not be passed on; a copy is kept, ask the postmaster'),
   tooSlow: reply(451, '4.4.7', 'Processing took too long; try again later'),
 } as const;

@@ -4,6 +4,7 @@ import type { MailLimits } from '../../mail/index.ts';
 import type { Reply } from '../../smtp/index.ts';
 import type { MemoryBudget, SpillSpace } from '../content/index.ts';
 import type { Dispatcher } from '../dispatch/dispatcher.ts';
+import type { MailCounts } from '../metrics/index.ts';
 import type { GatewayLimits, MailRecord, SystemOptions } from '../options.ts';
 import type { OpenRelay } from '../relay/open-relay.ts';
 import type { SpoolPort } from '../spool/port.ts';
@@ -28,6 +29,7 @@ export interface MailWorld {
   readonly wallClock: () => number;
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly counts: MailCounts;
   /** Takes what the console shows; absent where there is none. */
   readonly keep: ((record: MailRecord) => void) | undefined;
   /** Of each mail kept, how many octets of it before and after. */

@@ -16,10 +16,13 @@ export interface SpillOptions {
 
 export class SpillDirectory implements SpillSpace {
   readonly #options: SpillOptions;
+  /** May change; what is there already stays. */
+  maxOctets: number;
   #used = 0;
 
   constructor(options: SpillOptions) {
     this.#options = options;
+    this.maxOctets = options.maxOctets;
     fs.mkdirSync(options.directory, { recursive: true, mode: 0o700 });
   }
 
@@ -28,7 +31,7 @@ export class SpillDirectory implements SpillSpace {
   }
 
   get isFull(): boolean {
-    return this.#used + RESERVE_OCTETS > this.#options.maxOctets;
+    return this.#used + RESERVE_OCTETS > this.maxOctets;
   }
 
   open(): SpillFile {
@@ -37,7 +40,7 @@ export class SpillDirectory implements SpillSpace {
 
   /** Counts octets against the quota; false where it is spent. */
   reserve(octets: number): boolean {
-    if (this.#used + octets > this.#options.maxOctets) return false;
+    if (this.#used + octets > this.maxOctets) return false;
     this.#used += octets;
     return true;
   }

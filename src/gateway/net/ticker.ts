@@ -7,6 +7,8 @@ const TICK_MS = 250;
 export interface Ticker {
   readonly deadlines: Deadlines;
   readonly clock: () => number;
+  /** Once, unless cancelled before; keeps nothing alive. */
+  after(ms: number, then: () => void): { cancel(): void };
   stop(): void;
 }
 
@@ -16,5 +18,9 @@ export function startTicker(): Ticker {
   const timer = setInterval(() => deadlines.tick(clock()), TICK_MS);
   // What keeps the process alive are its sockets.
   timer.unref();
-  return { deadlines, clock, stop: () => clearInterval(timer) };
+  const after = (ms: number, then: () => void): { cancel(): void } => {
+    const one = setTimeout(then, ms).unref();
+    return { cancel: () => clearTimeout(one) };
+  };
+  return { deadlines, clock, after, stop: () => clearInterval(timer) };
 }

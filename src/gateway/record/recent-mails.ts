@@ -2,7 +2,7 @@
 import type { MailRecord, RecentMails } from '../options.ts';
 
 export class RecentMailRing implements RecentMails {
-  readonly #max: number;
+  #max: number;
   readonly #records = new Map<string, MailRecord>();
 
   constructor(max: number) {
@@ -11,9 +11,13 @@ export class RecentMailRing implements RecentMails {
 
   keep(record: MailRecord): void {
     this.#records.set(record.id, record);
-    if (this.#records.size <= this.#max) return;
-    const oldest = this.#records.keys().next();
-    if (!oldest.done) this.#records.delete(oldest.value);
+    this.#trim();
+  }
+
+  /** Keeps as many from now on. */
+  resize(max: number): void {
+    this.#max = max;
+    this.#trim();
   }
 
   list(): readonly MailRecord[] {
@@ -22,5 +26,12 @@ export class RecentMailRing implements RecentMails {
 
   find(id: string): MailRecord | undefined {
     return this.#records.get(id);
+  }
+
+  #trim(): void {
+    for (const id of this.#records.keys()) {
+      if (this.#records.size <= this.#max) return;
+      this.#records.delete(id);
+    }
   }
 }

@@ -28,7 +28,8 @@ import {
   type QueuedDelivery,
   recipientArgument,
 } from './rows.ts';
-import type { AdaptJob, AdaptLane, AdaptResult } from './world.ts';
+import type { Blocker } from './task.ts';
+import type { AdaptJob, AdaptLane, AdaptResult, Refusal } from './world.ts';
 
 export class QueueAdaptation implements AdaptLane {
   readonly #world: MailWorld;
@@ -73,7 +74,7 @@ class AdaptRun implements VariantMail {
   readonly #notes: DeliveryNotes;
   readonly #done: (result: AdaptResult) => void;
   readonly #variant: Variant;
-  readonly #refused = new Map<number, Reply>();
+  readonly #refused = new Map<number, Refusal>();
   #inserted: OctetStore | undefined;
   #unanswered = 0;
   #timesLost = 0;
@@ -146,22 +147,31 @@ class AdaptRun implements VariantMail {
   }
 
   onRcptAnswer(recipient: MailRecipient, reply: Reply): void {
+    this.#answered(recipient, reply, undefined);
+  }
+
+  onRcptRefused(recipient: MailRecipient, reply: Reply): void {
+    const service = this.#variant.chain.refusedBy ?? '';
+    this.#answered(recipient, reply, { service, because: 'verdict', isOnContent: false });
+  }
+
+  #answered(recipient: MailRecipient, reply: Reply, by: Blocker | undefined): void {
     recipient.reply = reply;
-    if (!isPositive(reply)) this.#refused.set(recipient.ticket, reply);
+    if (!isPositive(reply)) this.#refused.set(recipient.ticket, { reply, by });
     this.#unanswered--;
     if (this.#unanswered > 0) return;
-    // Everything was refused, one by one or for now.
+    const forNow = [...this.#refused.values()].find((one) => one.reply.code < 500);
+    // A recipient put off puts off those it shares the run with: they meet the same services again.
+    if (forNow !== undefined) {
+      this.#end({ kind: 'later', reply: forNow.reply });
+      return;
+    }
     if (this.#refused.size === this.#job.deliveries.length) {
-      const forNow = [...this.#refused.values()].find(({ code }) => code < 500);
-      this.#end(forNow === undefined ? { kind: 'refused', reply } : { kind: 'later', reply: forNow });
+      this.#end({ kind: 'release', content: this.#job.content, refused: this.#refused, dispose: () => undefined });
       return;
     }
     this.#variant.chain.begin(this.#job.content);
     this.#variant.chain.ended();
-  }
-
-  onRcptRefused(recipient: MailRecipient, reply: Reply): void {
-    this.onRcptAnswer(recipient, reply);
   }
 
   onVerdict(variant: Variant, verdict: DataVerdict): void {
@@ -173,7 +183,11 @@ class AdaptRun implements VariantMail {
         return;
       }
       case 'refused':
-        this.#end({ kind: verdict.reply.code >= 500 ? 'refused' : 'later', reply: verdict.reply });
+        if (verdict.reply.code < 500) this.#end({ kind: 'later', reply: verdict.reply });
+        else {
+          const service = variant.chain.refusedBy ?? '';
+          this.#end({ kind: 'refused', reply: verdict.reply, by: { service, because: 'verdict', isOnContent: true } });
+        }
         return;
       case 'aside':
         if (verdict.action === 'spool') this.#end({ kind: 'later', reply: spoolReplies.serviceFailed });

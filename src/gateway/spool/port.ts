@@ -9,6 +9,8 @@ import type { Ended } from './settle.ts';
 export interface SpoolPort {
   /** `spool`: every mail is stored before its 250. `inline`: only those that one transaction with a next hop cannot serve. */
   readonly mode: 'inline' | 'spool';
+  /** Recipients of held mail are told. Where they are not, mail of which all is held is refused, and kept all the same (D18). */
+  readonly hasNotice: boolean;
   /** No room: new mail is answered 452 4.3.1 at MAIL. */
   readonly isFull: boolean;
   /**
@@ -63,6 +65,8 @@ export interface SpoolRecipient {
   /** RCPT's argument: the path in brackets, with parameters behind it. */
   readonly argument: string;
   readonly domain: string;
+  /** The address as the client named it, where a service made another of it. */
+  readonly named: string | undefined;
   readonly fate: Fate;
 }
 
@@ -71,11 +75,11 @@ export type Fate =
   | { readonly kind: 'deliver' }
   | { readonly kind: 'hold'; readonly service: string; readonly reason: FailureReason | 'refused' }
   /** Refused by a service when others were not: reported to the sender (design D19). */
-  | { readonly kind: 'refused'; readonly reply: Reply };
+  | { readonly kind: 'refused'; readonly service: string; readonly reply: Reply };
 
-/** Tells senders what became of their mail (RFC 3464). Made in `gateway/dsn`. */
+/** Tells senders what became of their mail (RFC 3464): decisions of `gateway/dsn`, built and ready for the store. */
 export interface ReportMaker {
-  /** The reports on deliveries of one mail that ended, or were found late, in one try. */
+  /** On deliveries of one mail that ended, or were found late, in one try. */
   make(event: ReportEvent): Promise<Reports>;
 }
 
@@ -84,12 +88,10 @@ export interface ReportEvent {
   readonly delivered: readonly Ended[];
   readonly failed: readonly Ended[];
   readonly delayed: readonly Ended[];
-  /** The message, or what of it is there. */
+  /** The message, as it goes back in part. */
   readonly content: Content;
-  /** Where the recipients' mail was going. */
+  /** Where it was going; undefined where no hop was asked. */
   readonly nextHop: string | undefined;
-  /** Why they failed: `content` where a service refused what it was shown, which only a known sender is told (D19). */
-  readonly cause: 'delivery' | 'content';
 }
 
 export interface Reports {
@@ -97,4 +99,6 @@ export interface Reports {
   readonly mails: readonly NewMail[];
   /** Failed deliveries nobody is told of, by number, and why. */
   readonly excepted: ReadonlyMap<number, string>;
+  /** Verdicts on content that may not be told to a sender who may be forged: kept aside (D19). */
+  readonly held: ReadonlySet<number>;
 }

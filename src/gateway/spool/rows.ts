@@ -19,7 +19,9 @@ export interface DeliveryNotes {
   /** In lane `adapt`: the service to go on with, and what those before it did. */
   readonly service?: string;
   readonly via?: readonly ViaEntry[];
-  /** Refused by a service when the mail was taken. */
+  /** The recipient as the client named it, where a service made another of it. */
+  readonly named?: string;
+  /** Refused by `service` when the mail was taken. */
   readonly refused?: { readonly code: number; readonly enhanced: string | undefined; readonly text: readonly string[] };
   /** Released from quarantine by an operator: services that may be bypassed are. */
   readonly isReleased?: boolean;
@@ -49,7 +51,7 @@ export function mailRow(acceptance: Acceptance, variant: SpoolVariant, at: numbe
 function deliveryRow(
   content: string,
   { lane, resume }: SpoolVariant,
-  { argument, domain, fate }: SpoolRecipient,
+  { argument, domain, named, fate }: SpoolRecipient,
   n: number,
   { nowMs, lifetimeMs, keepMs }: RowTimes,
 ): NewDelivery {
@@ -66,15 +68,16 @@ function deliveryRow(
     hold,
     nextMs: nowMs,
     expiresMs: nowMs + (hold === undefined ? lifetimeMs : keepMs),
-    notes: deliveryNotes(resume, fate) as unknown as Json,
+    notes: deliveryNotes(resume, named, fate) as unknown as Json,
   };
 }
 
-function deliveryNotes(resume: SpoolVariant['resume'], fate: Fate): DeliveryNotes {
+function deliveryNotes(resume: SpoolVariant['resume'], named: string | undefined, fate: Fate): DeliveryNotes {
   return {
     ...(resume?.service !== undefined && { service: resume.service }),
     ...(resume !== undefined && resume.via.length > 0 && { via: resume.via }),
-    ...(fate.kind === 'refused' && { refused: fate.reply }),
+    ...(named !== undefined && { named }),
+    ...(fate.kind === 'refused' && { service: fate.service, refused: fate.reply }),
   };
 }
 

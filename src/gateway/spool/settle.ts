@@ -3,8 +3,8 @@
 import type { Reply } from '../../smtp/index.ts';
 import type { Change, StoredMail } from '../../store/index.ts';
 import { nextTryMs } from './backoff.ts';
-import type { QueuedDelivery } from './rows.ts';
-import type { Outcome } from './task.ts';
+import { notesOf, type QueuedDelivery } from './rows.ts';
+import type { Blocker, Outcome } from './task.ts';
 
 export interface QueuePlan {
   readonly retryMs: readonly number[];
@@ -16,6 +16,8 @@ export interface QueuePlan {
 export interface Ended {
   readonly delivery: QueuedDelivery;
   readonly reply: Reply;
+  /** Of a failure that OPES processing caused. */
+  readonly by: Blocker | undefined;
 }
 
 export interface Settlement {
@@ -45,14 +47,17 @@ export function settle(
   const retries: Change[] = [];
   for (const [i, delivery] of deliveries.entries()) {
     const outcome = outcomes[i] as Outcome;
-    const ended: Ended = { delivery, reply: outcome.reply };
+    const ended: Ended = { delivery, reply: outcome.reply, by: blockerOf(delivery, outcome) };
     if (outcome.kind === 'delivered') delivered.push(ended);
     else if (outcome.kind === 'failed') failed.push(ended);
     else {
       const attempts = delivery.attempts + (outcome.atMs === undefined ? 1 : 0);
-      const nextMs = outcome.atMs ?? nextTryMs(attempts, nowMs, plan, random());
+      const nextMs =
+        outcome.atMs === undefined
+          ? nextTryMs(attempts, nowMs, plan, random())
+          : Math.min(outcome.atMs, Math.max(delivery.expiresMs, nowMs + 1));
       // One try more would come too late, and the last one was made.
-      if (nextMs > delivery.expiresMs && (outcome.atMs === undefined || nowMs >= delivery.expiresMs)) {
+      if (nextMs > delivery.expiresMs) {
         failed.push(ended);
         continue;
       }
@@ -71,6 +76,14 @@ export function settle(
     }
   }
   return { delivered, failed, later, delayed, retries };
+}
+
+/** What waited for a service until its time was over was stopped by that service (REQ-054). */
+function blockerOf(delivery: QueuedDelivery, outcome: Outcome): Blocker | undefined {
+  if (outcome.kind === 'failed') return outcome.by;
+  const { service } = notesOf(delivery);
+  if (outcome.kind === 'delivered' || delivery.lane !== 'adapt' || service === undefined) return undefined;
+  return { service, because: 'failure', isOnContent: false };
 }
 
 export function replyText({ code, enhanced, text }: Reply): string {

@@ -28,6 +28,8 @@ const MAX_TASKS = 10_000;
 const CLAIM = 500;
 const POLL_MS = 1000;
 const FULL_MS = 5000;
+/** How often what is stored is counted for the figures, in polls. */
+const COUNT_EVERY = 5;
 
 export class Spool implements SpoolPort, Deadline {
   readonly mode: 'inline' | 'spool';
@@ -36,10 +38,13 @@ export class Spool implements SpoolPort, Deadline {
   readonly #worker: Worker;
   readonly #poll: Armed;
   #fullUntilMs = 0;
+  #counted = { queued: 0, held: 0 };
+  #polls = 0;
   #hot = 0;
   /** Mails being stored, and a poll under way. */
   #jobs = 0;
   #isPolling = false;
+  #pollAgain = false;
   #isClosing = false;
   #whenIdle: (() => void) | undefined;
 
@@ -56,9 +61,28 @@ export class Spool implements SpoolPort, Deadline {
     this.#world.deadlines.arm(this.#poll, 1);
   }
 
+  get hasNotice(): boolean {
+    return this.#world.notices !== undefined;
+  }
+
   /** For a while after a mail could not be stored for want of room; the next one finds out whether there is some again. */
   get isFull(): boolean {
     return this.#fullUntilMs > 0 && this.#world.wallClock() < this.#fullUntilMs;
+  }
+
+  /** Recipients in the store, as counted a few seconds ago. */
+  get stored(): { readonly queued: number; readonly held: number } {
+    return this.#counted;
+  }
+
+  /** Transactions under way or waiting. */
+  get load(): number {
+    return this.#worker.load;
+  }
+
+  /** Whether it is being worked on, whatever became of the claim. */
+  isUnderWay(delivery: { readonly mail: string; readonly n: number }): boolean {
+    return this.#worker.isUnderWay(delivery);
   }
 
   /** Looks for work now: an operator released something, or wants everything tried. */
@@ -117,8 +141,22 @@ export class Spool implements SpoolPort, Deadline {
         contentInMemory(id, variant.content) ?? (await writeAhead(store, id, variant.content));
       mails.push({ ...row, contents: [content] });
     }
-    await store.commit({ mails });
+    const notices = await this.#noticesOf(acceptance, mails);
+    await store.commit({ mails: [...mails, ...notices] });
+    this.#worker.takeNew(notices);
     return mails;
+  }
+
+  async #noticesOf(acceptance: Acceptance, rows: readonly NewMail[]): Promise<readonly NewMail[]> {
+    const { notices, wallClock } = this.#world;
+    const made: NewMail[] = [];
+    for (const [at, row] of rows.entries()) {
+      if (notices === undefined || row.deliveries.every(({ hold }) => hold === undefined)) continue;
+      const held = storedDeliveries(row).filter(({ hold }) => hold !== undefined);
+      const { content } = acceptance.variants[at] as SpoolVariant;
+      made.push(...(await notices.make(storedMail(row), held, content, wallClock())));
+    }
+    return made;
   }
 
   #begin(acceptance: Acceptance, mails: readonly NewMail[]): void {
@@ -151,6 +189,8 @@ export class Spool implements SpoolPort, Deadline {
   onDeadline(): void {
     if (this.#isClosing) return;
     this.#world.deadlines.arm(this.#poll, POLL_MS);
+    // What became due behind the back of a poll is looked for when it has ended.
+    this.#pollAgain = this.#isPolling;
     if (this.#isPolling) return;
     this.#isPolling = true;
     this.#jobs++;
@@ -158,12 +198,14 @@ export class Spool implements SpoolPort, Deadline {
       .catch((error: Error) => this.#world.log.error('spool.claim-failed', { error: error.message }))
       .finally(() => {
         this.#isPolling = false;
+        if (this.#pollAgain) this.onDeadline();
         this.#jobDone();
       });
   }
 
   async #claimDue(): Promise<void> {
     const { store, wallClock } = this.#world;
+    if (this.#polls++ % COUNT_EVERY === 0) this.#counted = await store.counters();
     while (this.#worker.load < MAX_TASKS - CLAIM && !this.#isClosing) {
       const due = await store.claim(wallClock(), CLAIM);
       const expired = await store.claimExpired(wallClock(), CLAIM);

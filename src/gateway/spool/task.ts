@@ -17,10 +17,19 @@ export interface Task {
   readonly lease: Lease;
 }
 
+/** The service that stopped it. */
+export interface Blocker {
+  readonly service: string;
+  /** `verdict`: it said so. `failure`: it did not work for too long. */
+  readonly because: 'verdict' | 'failure';
+  /** A verdict on what stands in the mail, which its sender may not have written. */
+  readonly isOnContent: boolean;
+}
+
 /** How one try ended for one recipient. */
 export type Outcome =
   | { readonly kind: 'delivered'; readonly reply: Reply }
-  | { readonly kind: 'failed'; readonly reply: Reply }
+  | { readonly kind: 'failed'; readonly reply: Reply; readonly by?: Blocker }
   /** `atMs`: no try was made and none is counted; it is due then. */
   | { readonly kind: 'later'; readonly reply: Reply; readonly atMs?: number };
 

@@ -2,7 +2,7 @@
  * The work on mail that is stored and claimed: services for what waits for them, next hops for what is ready, and the
  * ends of both. Every end is stored before it counts; where it cannot be, the same is tried until it can.
  */
-import { Armed, printable } from '../../base/index.ts';
+import { Armed, type Counter, printable } from '../../base/index.ts';
 import type { Reply } from '../../smtp/index.ts';
 import type { Change, Ending, NewMail, StoredMail, Unit } from '../../store/index.ts';
 import { Content, FixedOctets } from '../content/index.ts';
@@ -18,7 +18,7 @@ import { notesOf, type QueuedDelivery, storedDeliveries, storedMail } from './ro
 import { type Settlement, settle } from './settle.ts';
 import { groupBy, Lease, type Outcome, type Task } from './task.ts';
 import { Transaction, type TransactionResult } from './transaction.ts';
-import type { AdaptResult, SpoolWorld } from './world.ts';
+import type { AdaptResult, Refusal, SpoolWorld } from './world.ts';
 
 /** After a unit that says how deliveries ended could not be stored. */
 const AGAIN_MS = 2000;
@@ -29,7 +29,6 @@ export interface Case {
   readonly deliveries: readonly QueuedDelivery[];
   readonly content: Content;
   readonly nextHop: string | undefined;
-  readonly cause: 'delivery' | 'content';
 }
 
 export interface WorkerEvents {
@@ -44,7 +43,10 @@ export class Worker {
   readonly #world: SpoolWorld;
   readonly #events: WorkerEvents;
   readonly #places: Destinations;
+  readonly #counts: Readonly<Record<'delivered' | 'failed' | 'later', Counter>>;
   readonly #running = new Map<Task, Transaction>();
+  /** What we work on. A claim's lease may end before a long wait does, and the store then hands it out once more. */
+  readonly #mine = new Set<string>();
   /** Cases and adaptations under way. */
   #jobs = 0;
   #isClosing = false;
@@ -53,6 +55,12 @@ export class Worker {
     this.#options = options;
     this.#world = world;
     this.#events = events;
+    const { metrics } = world;
+    this.#counts = {
+      delivered: metrics.counter('opes_deliveries_total', { outcome: 'delivered' }),
+      failed: metrics.counter('opes_deliveries_total', { outcome: 'failed' }),
+      later: metrics.counter('opes_deliveries_total', { outcome: 'later' }),
+    };
     this.#places = new Destinations(
       options,
       (task) => this.#run(task),
@@ -67,6 +75,10 @@ export class Worker {
 
   get isIdle(): boolean {
     return this.load === 0 && this.#jobs === 0;
+  }
+
+  isUnderWay(delivery: { readonly mail: string; readonly n: number }): boolean {
+    return this.#mine.has(keyOf(delivery));
   }
 
   /** What waits goes back to the store; what is under way ends. */
@@ -89,13 +101,15 @@ export class Worker {
     this.#places.revive();
   }
 
-  /** Deliveries of one mail with one content. `lease` is the caller's. */
-  take(mail: StoredMail, deliveries: readonly QueuedDelivery[], content: Content, lease: Lease): void {
+  /** Deliveries of one mail with one content. `lease` is the caller's. What is under way already is left alone. */
+  take(mail: StoredMail, claimed: readonly QueuedDelivery[], content: Content, lease: Lease): void {
+    const deliveries = claimed.filter((one) => !this.#mine.has(keyOf(one)));
+    for (const one of deliveries) this.#mine.add(keyOf(one));
     const lanes = groupBy(deliveries, laneOf);
     const refused = lanes.get('refused');
     if (refused !== undefined) {
-      const outcomes = refused.map((one): Outcome => ({ kind: 'failed', reply: notesOf(one).refused as Reply }));
-      this.#end({ mail, deliveries: refused, content, nextHop: undefined, cause: 'content' }, outcomes, lease.take());
+      const outcomes = refused.map(refusedAtEntry);
+      this.#end({ mail, deliveries: refused, content, nextHop: undefined }, outcomes, lease.take());
     }
     const held = lanes.get('held');
     if (held !== undefined) this.#endHeld(mail, held);
@@ -115,7 +129,7 @@ export class Worker {
         this.#places.push({ mail, deliveries: group, route, destination, content, lease: lease.take() }, wallClock());
       else {
         const outcomes = group.map((): Outcome => ({ kind: 'later', reply: spoolReplies.noRoute }));
-        const about: Case = { mail, deliveries: group, content, nextHop: undefined, cause: 'delivery' };
+        const about: Case = { mail, deliveries: group, content, nextHop: undefined };
         this.#end(about, outcomes, lease.take());
       }
     }
@@ -143,7 +157,7 @@ export class Worker {
 
   #adapt(mail: StoredMail, deliveries: readonly QueuedDelivery[], content: Content, lease: Lease): void {
     for (const group of groupBy(deliveries, (one) => this.#world.adapt.keyOf(mail, one)).values()) {
-      const about: Case = { mail, deliveries: group, content, nextHop: undefined, cause: 'content' };
+      const about: Case = { mail, deliveries: group, content, nextHop: undefined };
       const own = lease.take();
       this.#jobs++;
       this.#world.adapt.run(about, (result) => {
@@ -154,29 +168,63 @@ export class Worker {
   }
 
   #adapted(about: Case, result: AdaptResult, lease: Lease): void {
-    const { mail, deliveries } = about;
+    const { deliveries } = about;
     switch (result.kind) {
       case 'release':
         this.#released(about, result, lease);
         return;
       case 'refused':
-      case 'later': {
-        const kind = result.kind === 'refused' ? 'failed' : 'later';
         this.#end(
           about,
-          deliveries.map((): Outcome => ({ kind, reply: result.reply })),
+          deliveries.map((): Outcome => ({ kind: 'failed', reply: result.reply, by: result.by })),
           lease,
         );
         return;
-      }
+      case 'later':
+        this.#end(
+          about,
+          deliveries.map((): Outcome => ({ kind: 'later', reply: result.reply })),
+          lease,
+        );
+        return;
       case 'hold': {
-        const nowMs = this.#world.wallClock();
-        const hold = { service: result.service, reason: result.reason, heldMs: nowMs };
-        const expiresMs = nowMs + this.#options.keepMs;
-        const changes = deliveries.map(({ n }): Change => ({ kind: 'hold', mail: mail.id, n, hold, expiresMs }));
-        this.#commit({ changes }, () => lease.give());
+        this.#holdAll(about, result.service, result.reason, lease);
       }
     }
+  }
+
+  #holdAll({ mail, deliveries, content }: Case, service: string, reason: string, lease: Lease): void {
+    const changes = deliveries.map((one) => this.#hold(one, service, reason));
+    this.#jobs++;
+    void this.#notices(mail, deliveries, content).then((mails) => {
+      this.#commit({ mails, changes }, () => {
+        lease.give();
+        this.takeNew(mails);
+      });
+      this.#jobDone();
+    });
+  }
+
+  async #notices(mail: StoredMail, held: readonly QueuedDelivery[], content: Content): Promise<readonly NewMail[]> {
+    const { notices, wallClock, log } = this.#world;
+    if (notices === undefined || held.length === 0) return [];
+    try {
+      const expiresMs = wallClock() + this.#options.keepMs;
+      return await notices.make(
+        mail,
+        held.map((one) => ({ ...one, expiresMs })),
+        content,
+        wallClock(),
+      );
+    } catch (error) {
+      log.error('notice.failed', { mail: mail.id, error: String(error) });
+      return [];
+    }
+  }
+
+  #hold({ mail, n }: QueuedDelivery, service: string, reason: string): Change {
+    const heldMs = this.#world.wallClock();
+    return { kind: 'hold', mail, n, hold: { service, reason, heldMs }, expiresMs: heldMs + this.#options.keepMs };
   }
 
   /** The result is stored before it goes on: a crash must not run services with side effects again. */
@@ -188,8 +236,11 @@ export class Worker {
     const isRefused = ({ n }: QueuedDelivery): boolean => result.refused.has(n);
     const refused = about.deliveries.filter(isRefused);
     if (refused.length > 0) {
-      const outcomes = refused.map(({ n }): Outcome => ({ kind: 'failed', reply: result.refused.get(n) as Reply }));
-      this.#end({ ...about, deliveries: refused, cause: 'delivery' }, outcomes, both.take());
+      const outcomes = refused.map(({ n }): Outcome => {
+        const { reply, by } = result.refused.get(n) as Refusal;
+        return { kind: 'failed', reply, ...(by && { by }) };
+      });
+      this.#end({ ...about, deliveries: refused }, outcomes, both.take());
     }
     const rest = about.deliveries.filter((one) => !isRefused(one));
     if (rest.length === 0) {
@@ -199,6 +250,7 @@ export class Worker {
     this.#jobs++;
     this.#storeAdapted(about.mail, rest, result.content).then(
       () => {
+        for (const one of rest) this.#mine.delete(keyOf(one));
         both.give();
         this.#events.onWork();
         this.#jobDone();
@@ -241,6 +293,8 @@ export class Worker {
     const { wallClock, random, log } = this.#world;
     const settlement = settle(about.mail, about.deliveries, outcomes, wallClock(), this.#options, random);
     logDeliveries(log, about, settlement, wallClock());
+    for (const outcome of ['delivered', 'failed', 'later'] as const)
+      if (settlement[outcome].length > 0) this.#counts[outcome].add(settlement[outcome].length);
     const changes = [
       ...settlement.delivered.map(({ delivery }) => ending(delivery, 'delivered')),
       ...settlement.retries,
@@ -250,18 +304,24 @@ export class Worker {
       return;
     }
     this.#jobs++;
-    void this.#report(about, settlement).then(({ mails, excepted }) => {
-      for (const { delivery } of settlement.failed) {
-        const why = excepted.get(delivery.n);
-        if (why !== undefined) log.info('report.none', { mail: about.mail.id, n: delivery.n, why });
-        changes.push(ending(delivery, why === undefined ? 'reported' : 'excepted'));
+    void this.#tell(about, settlement).then(({ mails, excepted, held }) => {
+      for (const { delivery, by } of settlement.failed) {
+        if (held.has(delivery.n)) changes.push(this.#hold(delivery, by?.service ?? '', 'refused'));
+        else changes.push(ending(delivery, excepted.has(delivery.n) ? 'excepted' : 'reported'));
       }
       this.#commit({ mails, changes }, () => {
         lease.give();
-        this.#takeReports(mails);
+        this.takeNew(mails);
       });
       this.#jobDone();
     });
+  }
+
+  /** Reports to the sender, notices to recipients of what may not be reported. */
+  async #tell(about: Case, settlement: Settlement): Promise<Reports> {
+    const reports = await this.#report(about, settlement);
+    const held = about.deliveries.filter(({ n }) => reports.held.has(n));
+    return { ...reports, mails: [...reports.mails, ...(await this.#notices(about.mail, held, about.content))] };
   }
 
   /** A report that cannot be made must not keep its mail: it ends as an exception, which is logged and counted. */
@@ -270,14 +330,13 @@ export class Worker {
       return await this.#world.reports.make({ ...about, ...settlement });
     } catch (error) {
       this.#world.log.error('report.failed', { mail: about.mail.id, error: String(error) });
-      return {
-        mails: [],
-        excepted: new Map(settlement.failed.map(({ delivery }) => [delivery.n, 'it cannot be made'])),
-      };
+      const excepted = new Map(settlement.failed.map(({ delivery }) => [delivery.n, 'it cannot be made']));
+      return { mails: [], excepted, held: new Set() };
     }
   }
 
-  #takeReports(mails: readonly NewMail[]): void {
+  /** Short mails of our own, just stored. */
+  takeNew(mails: readonly NewMail[]): void {
     for (const row of mails) {
       const content = new Content();
       for (const { octets } of row.contents) {
@@ -296,6 +355,7 @@ export class Worker {
     this.#jobs++;
     this.#world.store.commit(unit).then(
       () => {
+        for (const change of unit.changes ?? []) this.#mine.delete(keyOf(change));
         then();
         this.#jobDone();
       },
@@ -317,6 +377,10 @@ export class Worker {
   }
 }
 
+function keyOf({ mail, n }: { readonly mail: string; readonly n: number }): string {
+  return `${mail} ${n}`;
+}
+
 function ending({ mail, n }: QueuedDelivery, as: Ending): Change {
   return { kind: 'end', mail, n, as };
 }
@@ -327,8 +391,14 @@ function wantsReport({ delivered, failed, delayed }: Settlement): boolean {
   return delivered.some(({ delivery }) => delivery.params['NOTIFY'] !== undefined);
 }
 
+function refusedAtEntry(delivery: QueuedDelivery): Outcome {
+  const { refused, service } = notesOf(delivery);
+  const by = { service: service ?? '', because: 'verdict', isOnContent: true } as const;
+  return { kind: 'failed', reply: refused as Reply, by };
+}
+
 function caseOf({ mail, deliveries, content, route }: Task): Case {
-  return { mail, deliveries, content, nextHop: nextHopName(route), cause: 'delivery' };
+  return { mail, deliveries, content, nextHop: nextHopName(route) };
 }
 
 function laneOf(delivery: QueuedDelivery): 'refused' | 'held' | 'adapt' | 'relay' {

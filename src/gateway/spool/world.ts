@@ -7,8 +7,10 @@ import type { Content } from '../content/index.ts';
 import type { Dispatcher } from '../dispatch/dispatcher.ts';
 import type { FailureReason } from '../options.ts';
 import type { OpenRelay } from '../relay/open-relay.ts';
+import type { Notices } from './notices.ts';
 import type { ReportMaker } from './port.ts';
 import type { QueuedDelivery } from './rows.ts';
+import type { Blocker } from './task.ts';
 
 export interface SpoolWorld {
   readonly store: Store;
@@ -16,6 +18,8 @@ export interface SpoolWorld {
   readonly relay: OpenRelay;
   readonly reports: ReportMaker;
   readonly adapt: AdaptLane;
+  /** Absent where recipients are not told of what is held. */
+  readonly notices: Notices | undefined;
   readonly deadlines: Deadlines;
   readonly wallClock: () => number;
   /** 0 up to 1. */
@@ -39,16 +43,21 @@ export interface AdaptJob {
   readonly content: Content;
 }
 
+export interface Refusal {
+  readonly reply: Reply;
+  readonly by: Blocker | undefined;
+}
+
 export type AdaptResult =
   | {
       readonly kind: 'release';
       /** With our trace block; by reference to the job's octets and to some of its own. */
       readonly content: Content;
       /** Recipients that were refused one by one, by delivery number. */
-      readonly refused: ReadonlyMap<number, Reply>;
+      readonly refused: ReadonlyMap<number, Refusal>;
       /** Its own octets are needed no more. */
       readonly dispose: () => void;
     }
-  | { readonly kind: 'refused'; readonly reply: Reply }
+  | { readonly kind: 'refused'; readonly reply: Reply; readonly by: Blocker }
   | { readonly kind: 'later'; readonly reply: Reply }
   | { readonly kind: 'hold'; readonly service: string; readonly reason: FailureReason };

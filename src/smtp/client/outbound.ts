@@ -18,6 +18,8 @@ export interface OutboundEnvelope {
 }
 
 export interface OutboundEvents {
+  /** MAIL was refused: told once, before the recipients get that reply one by one. Whoever knows another hop may `abort` and go there. */
+  onMailRefused?(reply: Reply): void;
   /** The hop's answer to the recipient that was the `index`th call of `rcpt()`. Where MAIL is refused, everyone gets MAIL's reply. */
   onRcptReply(index: number, reply: Reply): void;
   /** 354: content may come. Anything else is the hop's refusal, and the last event. */

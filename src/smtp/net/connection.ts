@@ -26,6 +26,8 @@ export interface ConnectionOwner {
   readonly idleMs: number;
   readonly deadlines: Deadlines;
   readonly log: Log;
+  /** Counts replies by their first digit. */
+  readonly replies: number[];
   /** Calls `connection.flush()` later in this turn. */
   flushLater(connection: SmtpConnection): void;
   onClosed(connection: SmtpConnection): void;
@@ -41,6 +43,8 @@ export interface TlsInfo {
 const BY_SESSION = 1;
 const BY_HANDLER = 2;
 const BY_OUTPUT = 4;
+
+const DIGIT_ZERO = 0x30;
 
 export class SmtpConnection implements ServerOut, Deadline {
   readonly session: ServerSession;
@@ -139,6 +143,10 @@ export class SmtpConnection implements ServerOut, Deadline {
   // For the session
 
   write(latin1: string): void {
+    // One reply a call, and its first character is the digit that says how it went.
+    const { replies: counts } = this.#owner;
+    const digit = latin1.charCodeAt(0) - DIGIT_ZERO;
+    counts[digit] = (counts[digit] ?? 0) + 1;
     this.#outbox += latin1;
   }
 

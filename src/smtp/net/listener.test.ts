@@ -352,6 +352,7 @@ test('a peer that takes no replies makes no more of them', async () => {
     idleMs: 1000,
     deadlines,
     log: silentLog,
+    replies: [],
     flushLater: () => undefined,
     onClosed: () => undefined,
   };

@@ -2,7 +2,7 @@
  * Accepts SMTP connections: caps on their number, in all and for each peer, one timer for all their deadlines, and a
  * close that lets mails under way end. What is said on a connection is `connection.ts`.
  */
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { Deadlines, type Log } from '../../base/index.ts';
 import { connectionLimits, serverLimits } from '../limits.ts';
@@ -12,6 +12,7 @@ import type { ServerHandler } from '../server/handler.ts';
 import { makeServerOptions, type ServerOptions } from '../server/options.ts';
 import { type ConnectionOwner, SmtpConnection } from './connection.ts';
 import { PeerCounts, peerOf, plainAddress } from './peer-counts.ts';
+import { ServerSocket } from './server-socket.ts';
 
 export interface SmtpListenerOptions {
   readonly hostname: string;
@@ -30,80 +31,89 @@ export interface SmtpListenerOptions {
   /** Nothing but EHLO, NOOP, STARTTLS and QUIT before TLS. */
   readonly requireTls?: boolean;
   /** What else the session shall announce or not. */
-  readonly extensions?: Partial<Pick<ServerOptions, 'eightBitMime' | 'smtpUtf8' | 'chunking'>>;
+  readonly extensions?: Partial<Pick<ServerOptions, 'eightBitMime' | 'smtpUtf8' | 'chunking' | 'dsn'>>;
   /** The handler calls `connection.greet()` when it knows enough of the peer; else the greeting is sent at once. */
   readonly isGreetingHeld?: boolean;
   /** Ticked by the caller; else the listener has its own timer. */
   readonly deadlines?: Deadlines;
 }
 
-/** Connections the kernel may hold while we are busy: a burst from many peers, not a queue. */
-const BACKLOG = 1024;
+type MakeHandler = (connection: SmtpConnection) => ServerHandler;
 
 export class SmtpListener {
-  readonly #settings: SmtpListenerOptions;
-  readonly #makeHandler: (connection: SmtpConnection) => ServerHandler;
-  readonly #server: Server;
-  readonly #owner: ConnectionOwner;
+  /** Replies written, by their first digit. */
+  readonly replies: readonly number[];
+  readonly #counted: number[] = [0, 0, 0, 0, 0, 0];
+  readonly #server: ServerSocket;
+  readonly #deadlines: Deadlines;
+  #settings: SmtpListenerOptions;
+  #makeHandler: MakeHandler;
+  #owner: ConnectionOwner;
   readonly #connections = new Set<SmtpConnection>();
   readonly #peers: PeerCounts;
   readonly #timer: NodeJS.Timeout | undefined;
   #toFlush: SmtpConnection[] = [];
   #onAllClosed: (() => void) | undefined;
+  #refused = 0;
 
-  private constructor(settings: SmtpListenerOptions, makeHandler: (connection: SmtpConnection) => ServerHandler) {
+  private constructor(settings: SmtpListenerOptions, server: ServerSocket, makeHandler: MakeHandler) {
+    this.replies = this.#counted;
     this.#settings = settings;
+    this.#server = server;
     this.#makeHandler = makeHandler;
     this.#peers = new PeerCounts(settings.maxConnectionsPerPeer);
     const deadlines = settings.deadlines ?? new Deadlines(performance.now());
+    this.#deadlines = deadlines;
     if (settings.deadlines === undefined) {
       this.#timer = setInterval(() => deadlines.tick(performance.now()), connectionLimits.tickMs);
       this.#timer.unref();
     }
-    this.#owner = {
-      options: sessionOptions(settings),
-      // RFC 8996: nothing older than TLS 1.2. Certificates of clients are not asked for: few have one, none is judged.
-      secureContext: settings.tls && createSecureContext({ ...settings.tls, minVersion: 'TLSv1.2' }),
-      idleMs: settings.idleMs,
-      deadlines,
-      log: settings.log,
-      flushLater: (connection) => this.#flushLater(connection),
-      onClosed: (connection) => this.#onClosed(connection),
-    };
-    this.#server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => this.#onSocket(socket));
+    this.#owner = this.#makeOwner(settings);
+    server.serve(
+      (socket) => this.#onSocket(socket),
+      (error) => settings.log.error('smtp.accept-failed', { error: error.message }),
+    );
   }
 
   /** Resolves when it listens; rejects with the system's error where it cannot. */
-  static listen(
-    options: SmtpListenerOptions,
-    makeHandler: (connection: SmtpConnection) => ServerHandler,
-  ): Promise<SmtpListener> {
-    const listener = new SmtpListener(options, makeHandler);
-    const { promise, resolve, reject } = Promise.withResolvers<SmtpListener>();
-    const server = listener.#server;
-    server.once('error', (error) => {
-      clearInterval(listener.#timer);
-      reject(error);
-    });
-    server.listen({ host: options.host, port: options.port, backlog: BACKLOG }, () => {
-      server.removeAllListeners('error');
-      // Of one accept that failed, such as for want of descriptors: the next may do.
-      server.on('error', (error) => options.log.error('smtp.accept-failed', { error: error.message }));
-      resolve(listener);
-    });
-    return promise;
+  static async listen(options: SmtpListenerOptions, makeHandler: MakeHandler): Promise<SmtpListener> {
+    return SmtpListener.on(await ServerSocket.bind({ host: options.host, port: options.port }), options, makeHandler);
+  }
+
+  /** Serves a socket that listens already. */
+  static on(socket: ServerSocket, options: SmtpListenerOptions, makeHandler: MakeHandler): SmtpListener {
+    return new SmtpListener(options, socket, makeHandler);
   }
 
   get address(): string {
-    return (this.#server.address() as AddressInfo | null)?.address ?? this.#settings.host;
+    return this.#server.place?.address ?? this.#settings.host;
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo | null)?.port ?? this.#settings.port;
+    return this.#server.place?.port ?? this.#settings.port;
   }
 
   get connections(): number {
     return this.#connections.size;
+  }
+
+  /** Connections refused because there were too many. */
+  get refused(): number {
+    return this.#refused;
+  }
+
+  /**
+   * Other options for connections from now on: all but where it listens and whose time it is. Whatever can fail fails here;
+   * they hold once the returned function is called.
+   */
+  prepare(settings: SmtpListenerOptions, makeHandler: MakeHandler): () => void {
+    const owner = this.#makeOwner(settings);
+    return () => {
+      this.#settings = settings;
+      this.#makeHandler = makeHandler;
+      this.#owner = owner;
+      this.#peers.max = settings.maxConnectionsPerPeer;
+    };
   }
 
   /**
@@ -111,8 +121,7 @@ export class SmtpListener {
    * they do. Resolves when all are gone, a moment after that at the latest.
    */
   async close(drainMs: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#server.close(() => resolve());
+    const closed = this.#server.close();
     for (const connection of this.#connections) connection.shutdown();
     if (!(await this.#allGone(drainMs))) {
       for (const connection of this.#connections) connection.cut(replies.shuttingDown);
@@ -120,8 +129,22 @@ export class SmtpListener {
       await this.#allGone(LAST_WORDS_MS);
       for (const connection of this.#connections) connection.destroy();
     }
-    await promise;
+    await closed;
     clearInterval(this.#timer);
+  }
+
+  #makeOwner(settings: SmtpListenerOptions): ConnectionOwner {
+    return {
+      options: sessionOptions(settings),
+      // RFC 8996: nothing older than TLS 1.2. Certificates of clients are not asked for: few have one, none is judged.
+      secureContext: settings.tls && createSecureContext({ ...settings.tls, minVersion: 'TLSv1.2' }),
+      idleMs: settings.idleMs,
+      deadlines: this.#deadlines,
+      log: settings.log,
+      replies: this.#counted,
+      flushLater: (connection) => this.#flushLater(connection),
+      onClosed: (connection) => this.#onClosed(connection),
+    };
   }
 
   #flushLater(connection: SmtpConnection): void {
@@ -144,6 +167,7 @@ export class SmtpListener {
     const peer = peerOf(plainAddress(socket.remoteAddress ?? ''));
     if (this.#connections.size >= this.#settings.maxConnections || !this.#peers.add(peer)) {
       this.#settings.log.debug('smtp.too-many-connections', { client: peer });
+      this.#refused++;
       refuse(socket);
       return;
     }

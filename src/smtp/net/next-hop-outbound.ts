@@ -198,6 +198,7 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
       return;
     }
     this.#mailRefusal = answer;
+    this.#events.onMailRefused?.(answer);
     for (let i = 0; i < this.#rcpts.length; i++) this.tellRefusal(i);
     if (this.#data !== 'no') this.tellNoRecipients();
   }

@@ -32,6 +32,7 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
   readonly roomOctets: number;
   readonly #options: ConnectionOptions;
   readonly #log: Log;
+  readonly #onFailed: ((failure: OutboundFailure) => void) | undefined;
   readonly #idle: NextHopConnection[] = [];
   /** Every connection that may still serve a mail; bounded. */
   readonly #live = new Set<NextHopConnection>();
@@ -50,9 +51,10 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
   #begun = 0;
   #retried = 0;
 
-  constructor(options: ConnectionOptions, log: Log) {
+  constructor(options: ConnectionOptions, log: Log, onFailed?: (failure: OutboundFailure) => void) {
     this.#options = options;
     this.#log = log;
+    this.#onFailed = onFailed;
     this.replayOctets = options.limits.replayOctets;
     this.roomOctets = options.limits.pendingOctets;
   }
@@ -272,6 +274,7 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
 
   #report(connection: NextHopConnection, failure: OutboundFailure): void {
     const { stage, reason, detail, sent, reply } = failure;
+    this.#onFailed?.(failure);
     this.#log.warn('next-hop.failed', {
       host: this.#options.host,
       port: this.#options.port,

@@ -10,7 +10,7 @@
  */
 import { type Log, silentLog } from '../../base/index.ts';
 import { NEXT_HOP_LIMITS, type NextHopLimits } from '../client/limits.ts';
-import type { Outbound, OutboundEnvelope, OutboundEvents } from '../client/outbound.ts';
+import type { Outbound, OutboundEnvelope, OutboundEvents, OutboundFailure } from '../client/outbound.ts';
 import { NextHopOutbound } from './next-hop-outbound.ts';
 import { NextHopPool, type NextHopStats } from './next-hop-pool.ts';
 
@@ -24,6 +24,8 @@ export interface NextHopOptions {
   readonly helo: string;
   readonly limits?: Partial<NextHopLimits>;
   readonly log?: Log;
+  /** Told of each connection that failed before its mail, or with it. */
+  readonly onFailed?: (failure: OutboundFailure) => void;
 }
 
 export class NextHop {
@@ -36,7 +38,7 @@ export class NextHop {
     this.host = host;
     this.port = port;
     const limits = { ...NEXT_HOP_LIMITS, ...options.limits };
-    this.#pool = new NextHopPool({ host, port, tls, helo, limits }, options.log ?? silentLog);
+    this.#pool = new NextHopPool({ host, port, tls, helo, limits }, options.log ?? silentLog, options.onFailed);
   }
 
   /** Begins a mail. Nothing is sent before its first recipient. */

@@ -1,16 +1,17 @@
 /** How many connections each peer has. A peer is an IPv4 address or an IPv6 /64, which is what one customer gets. */
 export class PeerCounts {
   readonly #counts = new Map<string, number>();
-  readonly #max: number;
+  /** May change; who is there already stays. */
+  max: number;
 
   constructor(max: number) {
-    this.#max = max;
+    this.max = max;
   }
 
   /** Counts one more, unless the peer has as many as it may. */
   add(peer: string): boolean {
     const count = this.#counts.get(peer) ?? 0;
-    if (count >= this.#max) return false;
+    if (count >= this.max) return false;
     this.#counts.set(peer, count + 1);
     return true;
   }

@@ -1,5 +1,6 @@
 /** First step of a command: is it one, is it legal now, is it well-formed? A pure look at the line and the state. */
 import { needsSmtpUtf8 } from '../address.ts';
+import type { Parameters } from '../argument.ts';
 import { replies } from '../replies.ts';
 import type { Reply } from '../reply.ts';
 import { type CommandLine, isHttp } from './command-line.ts';
@@ -57,11 +58,18 @@ function checkCircumstances(
   if (command.verb === 'DATA' && tx.envelope.accepted === 0) return { kind: 'refuse', reply: replies.noRecipients };
   if (command.verb !== 'RCPT') return undefined;
   // RFC 6531, 3.4: the parameter of MAIL speaks for the whole envelope.
-  if (needsSmtpUtf8(command.rcpt.forwardPath) && !tx.envelope.smtpUtf8) {
+  if (!tx.envelope.smtpUtf8 && (needsSmtpUtf8(command.rcpt.forwardPath) || hasUtf8Orcpt(command.rcpt.params))) {
     return { kind: 'refuse', reply: replies.needSmtpUtf8 };
   }
   if (tx.envelope.asked < options.limits.recipients) return undefined;
   return { kind: 'refuse', reply: replies.tooManyRecipients };
+}
+
+/** RFC 6533, 3: the form of `utf-8` that is not ASCII. */
+function hasUtf8Orcpt(params: Parameters): boolean {
+  if (params.size === 0) return false;
+  const orcpt = params.get('ORCPT');
+  return typeof orcpt === 'string' && /[\x80-\xff]/.test(orcpt);
 }
 
 function checkBdat(

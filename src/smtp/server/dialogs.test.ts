@@ -75,7 +75,7 @@ function optionsOf(text: string): Partial<ServerOptions> {
   for (const { kind, text: line } of readDialog(text)) {
     if (kind !== 'O') continue;
     const [name = '', value = ''] = line.split(' ');
-    const parsed = /^\d+$/.test(value) ? Number(value) : value === 'no' ? false : value;
+    const parsed = /^\d+$/.test(value) ? Number(value) : value === 'no' ? false : value === 'yes' ? true : value;
     if (name.startsWith('limits.')) limits[name.slice('limits.'.length)] = parsed;
     else if (name !== 'cuts') options[name] = parsed;
   }

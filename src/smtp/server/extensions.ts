@@ -14,6 +14,7 @@ export const extensions: readonly ExtensionRow[] = [
   { line: (options) => `SIZE ${options.maxSize}`, isAnnounced: always }, // RFC 1870
   { line: () => '8BITMIME', isAnnounced: (options) => options.eightBitMime }, // RFC 6152
   { line: () => 'SMTPUTF8', isAnnounced: (options) => options.smtpUtf8 }, // RFC 6531
+  { line: () => 'DSN', isAnnounced: (options) => options.dsn }, // RFC 3461
   { line: () => 'ENHANCEDSTATUSCODES', isAnnounced: always }, // RFC 2034
   { line: () => 'CHUNKING', isAnnounced: (options) => options.chunking }, // RFC 3030
   // RFC 3207, 4.2: not announced again once TLS is up.

@@ -10,6 +10,8 @@ export interface ServerOptions {
   readonly eightBitMime: boolean;
   readonly smtpUtf8: boolean;
   readonly chunking: boolean;
+  /** RFC 3461: only where somebody makes the reports that are asked for, or passes the wish on. */
+  readonly dsn: boolean;
   /** `required`: nothing but EHLO, NOOP, STARTTLS and QUIT before TLS (RFC 3207, 4). */
   readonly tls: 'none' | 'offered' | 'required';
   readonly limits: ServerLimits;
@@ -21,6 +23,7 @@ export function makeServerOptions(options: Pick<ServerOptions, 'hostname'> & Par
     eightBitMime: true,
     smtpUtf8: true,
     chunking: true,
+    dsn: false,
     tls: 'none',
     limits: serverLimits,
     ...options,

@@ -4,6 +4,7 @@
  */
 import { readDecimal } from '../../base/index.ts';
 import type { Parameters } from '../argument.ts';
+import { parseEnvid, parseNotify, parseOrcpt, parseRet } from '../dsn.ts';
 import { replies } from '../replies.ts';
 import type { Reply } from '../reply.ts';
 import type { ServerOptions } from './options.ts';
@@ -20,9 +21,22 @@ export const mailParameters: ParameterTable = new Map<string, ParameterRow>([
   ['SIZE', { isAnnounced: () => true, check: checkSize }], // RFC 1870
   ['BODY', { isAnnounced: (options) => options.eightBitMime, check: checkBody }], // RFC 6152
   ['SMTPUTF8', { isAnnounced: (options) => options.smtpUtf8, check: checkBare }], // RFC 6531
+  ['RET', dsn(parseRet)],
+  ['ENVID', dsn(parseEnvid)],
 ]);
 
-export const rcptParameters: ParameterTable = new Map();
+export const rcptParameters: ParameterTable = new Map<string, ParameterRow>([
+  ['NOTIFY', dsn(parseNotify)],
+  ['ORCPT', dsn(parseOrcpt)],
+]);
+
+/** RFC 3461, 4: a parameter of the extension, by what reads it. */
+function dsn(parse: (value: string) => unknown): ParameterRow {
+  return {
+    isAnnounced: (options) => options.dsn,
+    check: (value) => (value === true || parse(value) === undefined ? replies.badParameter : undefined),
+  };
+}
 
 export function checkParameters(params: Parameters, known: ParameterTable, options: ServerOptions): Reply | undefined {
   for (const [keyword, value] of params) {

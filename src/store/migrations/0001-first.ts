@@ -22,11 +22,11 @@ export const first: Migration = {
     'create index delivery_expires on delivery (expires_ms)',
     'create index delivery_held on delivery (mail, n) where hold_service is not null',
     `create table content (
-      id ${id} not null unique, size ${integer} not null, sha256 text not null, octets ${octets},
+      id ${id} not null unique, size ${integer} not null, crc ${integer} not null, octets ${octets},
       loose text, loose_ms ${integer} not null default 0)`,
     'create index content_loose on content (loose) where loose is not null',
     `create table chunk (
-      content ${id} not null, at ${integer} not null, sha256 text not null, octets ${octets} not null,
+      content ${id} not null, at ${integer} not null, crc ${integer} not null, octets ${octets} not null,
       primary key (content, at))`,
     `create table counter (
       owner text primary key, batch text not null default '', accepted ${integer} not null default 0,

@@ -2,13 +2,16 @@
  * Applies a batch: all units in one transaction. Where one of them fails, everything is taken back and each unit gets a
  * transaction of its own, so that the others do not fail with it; that is rare, and only then it costs.
  */
-import { hash } from 'node:crypto';
+import { statfsSync } from 'node:fs';
+import { crc32 } from 'node:zlib';
 import type Database from 'better-sqlite3';
 import { CHUNK_OCTETS } from '../content-writer.ts';
 import type { Op } from '../engine.ts';
 import { StoreError } from '../ports.ts';
 import { Tally } from '../tally.ts';
-import { type Said, said } from './errors.ts';
+import { said } from './errors.ts';
+import type { Said } from './messages.ts';
+import { PAGE_OCTETS } from './open-database.ts';
 import { prepare, type Statements } from './statements.ts';
 
 export interface Applied {
@@ -20,6 +23,7 @@ export interface Applied {
 export class Applier {
   readonly #db: Database.Database;
   readonly #owner: string;
+  readonly #reserveOctets: number;
   readonly #do: Statements;
   #octets: Buffer = Buffer.alloc(0);
   #tally = new Tally();
@@ -27,9 +31,10 @@ export class Applier {
   #seq: number;
   #stored = 0;
 
-  constructor(db: Database.Database, owner: string) {
+  constructor(db: Database.Database, owner: string, reserveOctets: number) {
     this.#db = db;
     this.#owner = owner;
+    this.#reserveOctets = reserveOctets;
     this.#do = prepare(db);
     this.#seq = db.prepare('select coalesce(max(seq), 0) from mail').pluck().get() as number;
   }
@@ -37,20 +42,40 @@ export class Applier {
   apply(units: readonly (readonly Op[])[], octets: Buffer): Applied {
     this.#octets = octets;
     try {
-      const failure = this.#transaction(units);
+      const isFull = octets.length > 0 && this.#isFull(octets.length);
+      const failure = isFull ? 'one by one' : this.#transaction(units);
       if (failure === undefined) return { errors: [], stored: this.#stored };
-      if (units.length === 1) return { errors: [[0, failure]], stored: this.#stored };
-      return { errors: this.#oneByOne(units), stored: this.#stored };
+      if (units.length === 1 && failure !== 'one by one') return { errors: [[0, failure]], stored: this.#stored };
+      return { errors: this.#oneByOne(units, isFull), stored: this.#stored };
     } finally {
       this.#octets = Buffer.alloc(0);
     }
   }
 
-  #oneByOne(units: readonly (readonly Op[])[]): [number, Said][] {
+  /** The log is copied into the database when it has grown; that, and what makes room, must always be possible. */
+  #isFull(octets: number): boolean {
+    const { bavail, bsize } = statfsSync(this.#db.name);
+    const missing = this.#reserveOctets + octets - bavail * bsize;
+    // Mail that has gone left pages in the database, which new mail takes first.
+    return missing > 0 && missing > this.#freePages() * PAGE_OCTETS;
+  }
+
+  #freePages(): number {
+    return this.#do.freePages.get() as number;
+  }
+
+  #oneByOne(units: readonly (readonly Op[])[], isFull: boolean): [number, Said][] {
     return units.flatMap((unit, i): [number, Said][] => {
-      const failure = this.#transaction([unit]);
+      const brings = unit.some(([op]) => op === 'content' || op === 'chunk');
+      const failure = isFull && brings ? this.#full() : this.#transaction([unit]);
       return failure === undefined ? [] : [[i, failure]];
     });
+  }
+
+  #full(): Said {
+    const mebibytes = Math.ceil(this.#reserveOctets / 2 ** 20);
+    const message = `the disk of ${this.#db.name} has less than ${mebibytes} MiB left: make room, and mail is taken again`;
+    return { code: 'full', message };
   }
 
   #transaction(units: readonly (readonly Op[])[]): Said | undefined {
@@ -89,7 +114,7 @@ export class Applier {
         this.#content(op[1], op[2], op[3], op[4] === 1 ? this.#owner : null);
         return;
       case 'open':
-        run.content.run(op[1], -1, '', null, this.#owner, Date.now());
+        run.content.run(op[1], -1, 0, null, this.#owner, Date.now());
         return;
       case 'chunk':
         this.#chunk(op[1], op[2], op[3], op[4]);
@@ -97,7 +122,7 @@ export class Applier {
         this.#tally.add('octets', op[4]);
         return;
       case 'seal':
-        if (run.seal.run(op[2], op[3], op[1], op[2]).changes === 0) throw gone(op[1]);
+        if (run.seal.run(op[2], op[1], op[2]).changes === 0) throw gone(op[1]);
         return;
       case 'bind':
         if (run.bind.run(op[1]).changes === 0) throw gone(op[1]);
@@ -128,7 +153,8 @@ export class Applier {
     const whole = this.#octets.subarray(from, from + length);
     const isShort = length <= CHUNK_OCTETS;
     const looseMs = loose === null ? 0 : Date.now();
-    this.#do.content.run(id, length, hash('sha256', whole, 'hex'), isShort ? whole : null, loose, looseMs);
+    const row = isShort ? ([crc32(whole), whole] as const) : ([0, null] as const);
+    this.#do.content.run(id, length, ...row, loose, looseMs);
     for (let at = 0; !isShort && at < length; at += CHUNK_OCTETS)
       this.#chunk(id, at, from + at, Math.min(CHUNK_OCTETS, length - at));
     this.#tally.add('octets', length);
@@ -136,7 +162,7 @@ export class Applier {
 
   #chunk(content: string, at: number, from: number, length: number): void {
     const octets = this.#octets.subarray(from, from + length);
-    this.#do.chunk.run(content, at, hash('sha256', octets, 'hex'), octets);
+    this.#do.chunk.run(content, at, crc32(octets), octets);
   }
 
   #discard(content: string): void {

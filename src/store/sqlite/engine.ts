@@ -3,8 +3,7 @@ import { Worker } from 'node:worker_threads';
 import type { Batch, Done, Engine, Row, Statement } from '../engine.ts';
 import { StoreError } from '../ports.ts';
 import { sqliteDialect } from '../schema.ts';
-import { toError } from './errors.ts';
-import type { Answer, Job, Opening } from './messages.ts';
+import { type Answer, type Job, type Opening, toError } from './messages.ts';
 
 /** As TypeScript in a clone, as JavaScript in an installed package. */
 const WORKER = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);

@@ -1,11 +1,7 @@
-/** What SQLite says, in the words of the store. Errors cross from the worker as code and message. */
+/** What SQLite says, in the words of the store. In the writer thread only: the event loop does without the driver. */
 import { SqliteError } from 'better-sqlite3';
-import { StoreError, type StoreErrorCode } from '../ports.ts';
-
-export interface Said {
-  readonly code: StoreErrorCode;
-  readonly message: string;
-}
+import { StoreError } from '../ports.ts';
+import type { Said } from './messages.ts';
 
 export function said(error: unknown, file: string): Said {
   if (error instanceof StoreError) return { code: error.code, message: error.message };
@@ -26,8 +22,4 @@ export function said(error: unknown, file: string): Said {
   if (['SQLITE_CANTOPEN', 'SQLITE_READONLY', 'SQLITE_PERM', 'SQLITE_AUTH'].some((start) => code.startsWith(start)))
     return { code: 'denied', message: `${why}: this user must be able to read and write it, and the directory` };
   return { code: 'failed', message: why };
-}
-
-export function toError({ code, message }: Said): StoreError {
-  return new StoreError(code, message);
 }

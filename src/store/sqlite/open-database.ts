@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { StoreError } from '../ports.ts';
 
+export const PAGE_OCTETS = 4096;
 /** A freed page is written again before it is copied to the database: the log may grow this far before it is (16 MiB). */
 const CHECKPOINT_PAGES = 4096;
 /** Kept by a log that was longer. */
@@ -19,6 +20,7 @@ export function openDatabase(file: string): Database.Database {
     // No other connection, in this process or another; the lock ends with the process, however that ends.
     db.pragma('locking_mode = exclusive');
     db.pragma('busy_timeout = 0');
+    db.pragma(`page_size = ${PAGE_OCTETS}`);
     db.pragma('journal_mode = wal');
     db.exec('begin immediate; commit');
     db.pragma('synchronous = full');
@@ -50,7 +52,7 @@ function check(db: Database.Database, file: string): void {
     if (found !== 'ok')
       throw new StoreError(
         'corrupt',
-        `${file} is damaged (${table}: ${String(found)}): restore it, or move it away and start with an empty store`,
+        `${file} is damaged (${table}: ${String(found).replaceAll('\n', ' ')}): restore it, or move it away and start with an empty store`,
       );
   }
 }

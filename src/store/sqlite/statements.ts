@@ -5,7 +5,6 @@ const ONE = 'mail = (select seq from mail where id = ?) and n = ?';
 const FREE = 'owner = null, lease_ms = 0';
 
 type Name =
-  | 'count'
   | 'mail'
   | 'delivery'
   | 'content'
@@ -24,6 +23,8 @@ type Name =
   | 'hold'
   | 'queue'
   | 'release'
+  | 'count'
+  | 'freePages'
   | 'begin'
   | 'commit'
   | 'rollback';
@@ -35,10 +36,10 @@ export function prepare(db: Database.Database): Readonly<Record<Name, Database.S
       `insert into delivery (mail, n, content, forward_path, params, destination, lane, hold_service, hold_reason, held_ms,
         next_ms, expires_ms, notes, owner, lease_ms) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
-    content: db.prepare('insert into content (id, size, sha256, octets, loose, loose_ms) values (?, ?, ?, ?, ?, ?)'),
-    chunk: db.prepare('insert into chunk (content, at, sha256, octets) values (?, ?, ?, ?)'),
+    content: db.prepare('insert into content (id, size, crc, octets, loose, loose_ms) values (?, ?, ?, ?, ?, ?)'),
+    chunk: db.prepare('insert into chunk (content, at, crc, octets) values (?, ?, ?, ?)'),
     grow: db.prepare('update content set size = size - ? where id = ?'),
-    seal: db.prepare('update content set size = ?, sha256 = ? where id = ? and size = -1 - ?'),
+    seal: db.prepare('update content set size = ? where id = ? and size = -1 - ?'),
     bind: db.prepare('update content set loose = null where id = ? and loose is not null and size >= 0'),
     isBound: db.prepare('select 1 from content where id = ? and loose is null').pluck(),
     discardContent: db.prepare('delete from content where id = ? and loose is not null returning size').pluck(),
@@ -64,6 +65,7 @@ export function prepare(db: Database.Database): Readonly<Record<Name, Database.S
         excepted = excepted + ?, removed = removed + ?, octets = octets + ? where owner = ? returning octets`,
       )
       .pluck(),
+    freePages: db.prepare('pragma freelist_count').pluck(),
     begin: db.prepare('begin immediate'),
     commit: db.prepare('commit'),
     rollback: db.prepare('rollback'),

@@ -10,7 +10,7 @@ import { said } from './errors.ts';
 import type { Answer, Job, Opening } from './messages.ts';
 import { openDatabase } from './open-database.ts';
 
-const { file, owner } = workerData as Opening;
+const { file, owner, reserveOctets } = workerData as Opening;
 let db: Database.Database | undefined;
 let applier: Applier | undefined;
 
@@ -26,7 +26,7 @@ function answer(job: Job): Answer {
       return { kind: 'rows', rows: [] };
     }
     if (job.kind === 'run') return { kind: 'rows', rows: run(db, job.statements) };
-    applier ??= new Applier(db, owner);
+    applier ??= new Applier(db, owner, reserveOctets);
     return { kind: 'applied', ...applier.apply(job.units, Buffer.from(job.octets)) };
   } catch (error) {
     return { kind: 'failed', error: said(error, file) };

@@ -1,0 +1,3 @@
+export { MailCounts } from './mail-counts.ts';
+export { METRICS, type MetricDefinition, type MetricKind } from './names.ts';
+export { ServiceCounts } from './service-counts.ts';

@@ -1,0 +1,359 @@
+/** The spool over a real store: nothing accepted is lost, and every delivery ends as what it was. */
+import assert from 'node:assert/strict';
+import { afterEach, test } from 'vitest';
+import { contentOf, QUEUED, SpoolRig } from '../../../test/support/spool-rig.ts';
+import { replies, reply } from '../../smtp/index.ts';
+import type { Store } from '../../store/index.ts';
+
+const MINUTE = 60_000;
+const VERDICT = { service: 's2', because: 'verdict', isOnContent: true } as const;
+let rig: SpoolRig;
+afterEach(() => rig.stop());
+
+async function started(...args: Parameters<SpoolRig['start']>): Promise<SpoolRig> {
+  rig = new SpoolRig();
+  await rig.start(...args);
+  return rig;
+}
+
+const byHop = ([a]: readonly unknown[], [b]: readonly unknown[]): number => (String(a) < String(b) ? -1 : 1);
+
+const byRcpt = ([, a]: readonly unknown[], [, b]: readonly unknown[]): number => (String(a) < String(b) ? -1 : 1);
+
+/** All counters balance at any time; the ones asked for are as expected in the end. */
+async function counts(expected: Partial<Awaited<ReturnType<Store['counters']>>>): Promise<void> {
+  let got: Awaited<ReturnType<Store['counters']>> | undefined;
+  await rig
+    .until(async () => {
+      got = await rig.store.counters();
+      const { accepted, delivered, reported, excepted, removed, queued, held } = got;
+      assert.equal(accepted, delivered + reported + excepted + removed + queued + held);
+      return Object.entries(expected).every(([name, value]) => got?.[name as keyof typeof got] === value);
+    }, 'counters')
+    .catch((error: Error) => assert.deepEqual({ ...got, ...expected }, got, error.message));
+}
+
+test('a mail is stored, delivered to each of its next hops with its own recipients, and gone', async () => {
+  await started();
+  assert.equal(await rig.accept('s.1', ['a@one.example', 'b@two.example', 'c@one.example']), undefined);
+  await counts({ accepted: 3, delivered: 3, queued: 0 });
+  assert.deepEqual(rig.sent.map(({ hop, mail, rcpts, octets }) => [hop, mail, rcpts, octets]).toSorted(byHop), [
+    ['one', '<a@src.example>', ['<a@one.example>', '<c@one.example>'], 'Subject: x\r\n\r\nHello\r\n'],
+    ['two', '<a@src.example>', ['<b@two.example>'], 'Subject: x\r\n\r\nHello\r\n'],
+  ]);
+  assert.equal(await rig.store.mail('s.1'), undefined);
+});
+
+test('put off by the hop: tried again when its time has come, from the store, and no sooner', async () => {
+  await started();
+  rig.hops.rcpt = () => reply(450, '4.2.1', 'greylisted');
+  await rig.accept('s.1', ['a@one.example']);
+  await rig.until(async () => (await rig.store.list({}, 10))[0]?.attempts === 1, 'first try');
+  assert.equal((await rig.store.list({}, 10))[0]?.lastReply, '450 4.2.1 greylisted');
+  rig.hops.rcpt = () => replies.rcptOk;
+  rig.tick(4 * MINUTE);
+  await new Promise(setImmediate);
+  assert.equal(rig.tries, 1);
+  rig.tick(MINUTE);
+  await counts({ delivered: 1, queued: 0 });
+  assert.equal(rig.sent[0]?.octets, 'Subject: x\r\n\r\nHello\r\n');
+});
+
+test('one recipient delivered, one refused, one later: three ends of one transaction', async () => {
+  await started();
+  rig.hops.rcpt = (argument) => {
+    if (argument === '<no@x.example>') return reply(550, '5.1.1', 'no such user');
+    return argument === '<later@x.example>' ? reply(452, '4.2.2', 'full') : replies.rcptOk;
+  };
+  await rig.accept('s.1', ['a@x.example', 'no@x.example', 'later@x.example']);
+  await counts({ delivered: 1, excepted: 1, queued: 1 });
+  assert.deepEqual(
+    rig.events[0]?.failed.map((one) => [one.delivery.forwardPath, one.reply.code]),
+    [['no@x.example', 550]],
+  );
+  assert.equal(rig.events[0]?.failed[0]?.by, undefined);
+});
+
+test('a place where nobody answers costs one try, however many mails wait for it', async () => {
+  await started();
+  rig.hops.rcpt = () => 'lost';
+  for (let i = 0; i < 30; i++) await rig.accept(`s.${i}`, ['a@one.example']);
+  await rig.until(
+    async () => (await rig.store.list({}, 100)).every(({ lastReply }) => lastReply !== undefined),
+    'put off',
+  );
+  assert.ok(rig.tries <= 3, `${rig.tries} tries`);
+  rig.hops.rcpt = () => replies.rcptOk;
+  rig.tick(6 * MINUTE);
+  await counts({ delivered: 30, queued: 0 });
+});
+
+test('one place that is away does not hold up another', async () => {
+  await started();
+  rig.hops.rcpt = (_, hop) => (hop === 'one' ? 'mute' : replies.rcptOk);
+  for (let i = 0; i < 10; i++) await rig.accept(`s.${i}`, ['a@one.example', 'b@two.example']);
+  await counts({ delivered: 10, queued: 10 });
+});
+
+test('a claim that outlives its lease is not worked on twice', async () => {
+  await started();
+  rig.hops.rcpt = () => 'mute';
+  await rig.accept('s.1', ['a@one.example']);
+  await rig.until(() => rig.tries === 1, 'under way');
+  rig.tick(31 * MINUTE);
+  await rig.until(async () => (await rig.store.claim(rig.nowMs, 10)).length === 0, 'claimed again');
+  assert.equal(rig.tries, 1);
+});
+
+test('no more transactions with one place than permitted', async () => {
+  await started();
+  await Promise.all(Array.from({ length: 40 }, (_, i) => rig.accept(`s.${i}`, ['a@one.example'])));
+  await counts({ delivered: 40 });
+  assert.ok(rig.most <= 3 && rig.most > 1, `${rig.most}`);
+});
+
+test('more than stays in memory is delivered all the same, each once and whole', async () => {
+  await started({ perDestination: 1 });
+  const octets = (i: number): string => `Subject: ${i}\r\n\r\n${'x'.repeat(i % 50)}\r\n`;
+  const all = Array.from({ length: 400 }, (_, i) => i);
+  await Promise.all(all.map((i) => rig.accept(`s.${i}`, ['a@one.example'], { octets: octets(i) })));
+  await counts({ delivered: 400, queued: 0 });
+  assert.deepEqual(rig.sent.map((one) => one.octets).sort(), all.map(octets).sort());
+});
+
+test('a mail beyond what goes in one unit arrives octet by octet', async () => {
+  await started();
+  const octets = `Subject: large\r\n\r\n${'0123456789abcdef\r\n'.repeat(60_000)}`;
+  await rig.accept('s.1', ['a@one.example'], { octets });
+  await counts({ delivered: 1 });
+  assert.ok(rig.sent[0]?.octets === octets);
+});
+
+test('what was under way when we ended is taken up at the next start', async () => {
+  await started();
+  rig.hops.rcpt = () => 'mute';
+  await rig.accept('s.1', ['a@one.example', 'b@two.example']);
+  await rig.until(() => rig.tries === 2, 'under way');
+  await rig.stop();
+  rig.hops.rcpt = () => replies.rcptOk;
+  await rig.start();
+  rig.tick(1);
+  await counts({ delivered: 2, queued: 0 });
+});
+
+test('an end that cannot be stored is stored later, and the mail is not sent twice for it', async () => {
+  let refusals = 2;
+  await started({}, (store) =>
+    Object.assign(Object.create(store) as Store, {
+      commit: (unit: Parameters<Store['commit']>[0]) =>
+        unit.changes !== undefined && refusals-- > 0 ? Promise.reject(new Error('disk')) : store.commit(unit),
+      ...bound(store),
+    }),
+  );
+  await rig.accept('s.1', ['a@one.example']);
+  await rig.until(() => refusals === 1, 'first refusal');
+  rig.tick(3000);
+  await rig.until(() => refusals === 0, 'second refusal');
+  rig.tick(3000);
+  await counts({ delivered: 1, queued: 0 });
+  assert.equal(rig.sent.length, 1);
+});
+
+/** Everything of the store but `commit`, as it is. */
+function bound(store: Store): Omit<Store, 'commit'> {
+  return {
+    writeContent: (id) => store.writeContent(id),
+    claim: (...args) => store.claim(...args),
+    claimExpired: (...args) => store.claimExpired(...args),
+    take: (...args) => store.take(...args),
+    nextDueMs: () => store.nextDueMs(),
+    release: (...args) => store.release(...args),
+    mail: (id) => store.mail(id),
+    content: (id) => store.content(id),
+    read: (...args) => store.read(...args),
+    list: (...args) => store.list(...args),
+    counters: () => store.counters(),
+    close: () => store.close(),
+  };
+}
+
+test('a report is stored with the end it tells of, and goes its own way', async () => {
+  await started();
+  rig.hops.rcpt = (argument) => (argument === '<no@x.example>' ? reply(550, '5.1.1', 'no such user') : replies.rcptOk);
+  rig.reports = ({ mail, failed }) => ({
+    excepted: new Map(),
+    held: new Set(),
+    mails: [
+      {
+        id: `${mail.id}.r1`,
+        acceptedMs: rig.nowMs,
+        reversePath: '',
+        params: {},
+        facts: mail.facts,
+        contents: [{ id: `${mail.id}.r1/0`, octets: [Buffer.from(`Failed: ${failed.length}\r\n`)] }],
+        deliveries: [
+          {
+            n: 0,
+            content: `${mail.id}.r1/0`,
+            forwardPath: mail.reversePath,
+            params: {},
+            destination: 'src.example',
+            lane: 'relay',
+            hold: undefined,
+            nextMs: rig.nowMs,
+            expiresMs: rig.nowMs + MINUTE,
+            notes: {},
+          },
+        ],
+      },
+    ],
+  });
+  await rig.accept('s.1', ['no@x.example']);
+  await counts({ accepted: 2, reported: 1, delivered: 1, queued: 0 });
+  assert.deepEqual(
+    rig.sent.map(({ mail, rcpts, octets }) => [mail, rcpts, octets]),
+    [['<>', ['<a@src.example>'], 'Failed: 1\r\n']],
+  );
+});
+
+test('given up at the end of its life, with the last thing the hop said; the delay was told once before', async () => {
+  await started();
+  rig.hops.rcpt = () => reply(451, '4.3.0', 'not today');
+  await rig.accept('s.1', ['a@one.example']);
+  for (let i = 0; i < 13; i++) {
+    const tries = rig.tries;
+    await rig.until(async () => (await rig.store.counters()).queued === 0 || rig.tries >= tries, 'a try');
+    await rig.until(async () => (await rig.store.list({}, 1)).every(({ attempts }) => attempts >= i + 1), 'its end');
+    rig.tick(5 * MINUTE);
+    await rig.until(() => rig.tries > tries || i >= 12, 'the next try');
+  }
+  await counts({ excepted: 1, queued: 0 });
+  assert.deepEqual(
+    rig.events.map(({ failed, delayed }) => [failed.length, delayed.length]),
+    [
+      [0, 1],
+      [1, 0],
+    ],
+  );
+  assert.equal(rig.events[1]?.failed[0]?.reply.text[0], 'not today');
+});
+
+test('services of a stored mail: what they release is stored before it is sent', async () => {
+  await started();
+  rig.adapt = () => ({
+    kind: 'release',
+    content: contentOf('adapted\r\n'),
+    refused: new Map(),
+    dispose: () => undefined,
+  });
+  await rig.accept('s.1', ['a@one.example'], { lane: 'adapt', resume: { service: 's2', via: [] } });
+  await rig.until(() => rig.jobs.length === 1, 'the services');
+  rig.tick(1000);
+  await counts({ delivered: 1, queued: 0 });
+  assert.equal(rig.sent[0]?.octets, 'adapted\r\n');
+});
+
+test('services that fail again: the mail stays, unsent; that refuse: its end is a failure of its content', async () => {
+  await started();
+  await rig.accept('s.1', ['a@one.example'], { lane: 'adapt', resume: { service: 's2', via: [] } });
+  await rig.until(async () => (await rig.store.list({}, 1))[0]?.attempts === 1, 'a try in vain');
+  assert.equal(rig.tries, 0);
+  rig.adapt = () => ({ kind: 'refused', reply: reply(550, '5.7.1', 'virus'), by: VERDICT });
+  rig.tick(6 * MINUTE);
+  await counts({ excepted: 1, queued: 0 });
+  assert.deepEqual(rig.events[0]?.failed[0]?.by, VERDICT);
+});
+
+test('kept aside: not tried, and ended by its own time as an exception', async () => {
+  await started();
+  await rig.accept('s.1', ['a@one.example'], {
+    lane: 'adapt',
+    recipients: [
+      {
+        argument: '<a@one.example>',
+        domain: 'one.example',
+        named: undefined,
+        fate: { kind: 'hold', service: 'av', reason: 'crash' },
+      },
+    ],
+  });
+  await counts({ held: 1 });
+  rig.tick(99 * MINUTE);
+  await counts({ held: 1 });
+  rig.tick(2 * MINUTE);
+  await counts({ held: 0, excepted: 1 });
+  assert.equal(rig.jobs.length + rig.tries, 0);
+});
+
+test('each recipient of what is kept aside is told, up to so many an hour', async () => {
+  await started({ notice: true });
+  const held = (address: string) => ({
+    argument: `<${address}>`,
+    domain: 'one.example',
+    named: undefined,
+    fate: { kind: 'hold', service: 'av', reason: 'crash' } as const,
+  });
+  for (const i of [1, 2, 3])
+    await rig.accept(`s.${i}`, [], { lane: 'adapt', recipients: [held('a@one.example'), held('b@one.example')] });
+  await counts({ held: 6, delivered: 4 });
+  assert.deepEqual(rig.sent.map(({ mail, rcpts }) => [mail, rcpts.join()]).toSorted(byRcpt), [
+    ['<>', '<a@one.example> NOTIFY=NEVER'],
+    ['<>', '<a@one.example> NOTIFY=NEVER'],
+    ['<>', '<b@one.example> NOTIFY=NEVER'],
+    ['<>', '<b@one.example> NOTIFY=NEVER'],
+  ]);
+  assert.match(rig.sent[0]?.octets ?? '', /Subject: A mail to you is kept aside\r\n[\s\S]*From: <a@src\.example>/);
+  assert.ok(rig.sent.every(({ octets, rcpts }) => octets.includes('b@one.example') === rcpts.join().includes('b@')));
+});
+
+test('what services hold later is told of as well', async () => {
+  await started({ notice: true });
+  rig.adapt = () => ({ kind: 'hold', service: 's2', reason: 'invalid' });
+  await rig.accept('s.1', ['a@one.example'], { lane: 'adapt', resume: { service: 's2', via: [] } });
+  await counts({ held: 1, delivered: 1 });
+  assert.deepEqual(
+    rig.sent.map(({ rcpts }) => rcpts.join()),
+    ['<a@one.example> NOTIFY=NEVER'],
+  );
+});
+
+test('refused when it was taken: told by a report at once, and never sent', async () => {
+  await started();
+  await rig.accept('s.1', ['a@one.example'], {
+    recipients: [
+      {
+        argument: '<a@one.example>',
+        domain: 'one.example',
+        named: undefined,
+        fate: { kind: 'refused', service: 's2', reply: reply(550, '5.7.1', 'no') },
+      },
+    ],
+  });
+  await counts({ excepted: 1 });
+  assert.deepEqual([rig.events[0]?.failed[0]?.reply.text, rig.events[0]?.failed[0]?.by], [['no'], VERDICT]);
+  assert.equal(rig.tries, 0);
+});
+
+test('parameters of MAIL and RCPT are those the client gave', async () => {
+  await started();
+  const params: string[] = [];
+  const open = rig.open.bind(rig);
+  rig.open = (route, envelope, events) => {
+    params.push([...envelope.params].join());
+    return open(route, envelope, events);
+  };
+  await rig.accept('s.1', ['x'], {
+    recipients: [
+      {
+        argument: '<a@one.example> ORCPT=rfc822;a@b',
+        domain: 'one.example',
+        named: undefined,
+        fate: { kind: 'deliver' },
+      },
+    ],
+  });
+  await counts({ delivered: 1 });
+  assert.deepEqual(params, ['BODY,8BITMIME']);
+  assert.deepEqual(rig.sent[0]?.rcpts, ['<a@one.example> ORCPT=rfc822;a@b']);
+  assert.equal(QUEUED.code, 250);
+});

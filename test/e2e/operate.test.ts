@@ -1,0 +1,291 @@
+/**
+ * docs/operate.md, held to the program: its configurations load, its commands exist and run, its Postfix lines work with a real
+ * Postfix, the filter is broken as it says, and the replies and fields it explains are the ones there are.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { onTestFinished, test } from 'vitest';
+import { readConfig } from '../../src/cli/load.ts';
+import { showProblem } from '../../src/config/index.ts';
+import { makeRuleEngine } from '../../src/gateway/index.ts';
+import { run } from '../support/child.ts';
+import { Gateway, OPES, ROOT, serve } from '../support/gateway.ts';
+import { Postfix } from '../support/postfix.ts';
+import { freePort, scratchFolder } from '../support/scratch.ts';
+import { SmtpTalk, verdict } from '../support/smtp-talk.ts';
+
+const PAGE = readFileSync(join(ROOT, 'docs/operate.md'), 'utf8');
+const INSTALLED = '/opt/opes/';
+
+/** The blocks of one language, in order. */
+const blocks = (language: string): string[] =>
+  [...PAGE.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)]
+    .filter(([, name]) => name === language)
+    .map(([, , text = '']) => text);
+
+const [BEFORE = '', PROXY = '', TRY = '', TLS = ''] = blocks('yaml');
+
+/** Everything the page calls its own place, in a folder of the test's. */
+function placed(text: string, folder: string): string {
+  return text.replaceAll(/(\/etc\/opes|\/var\/lib\/opes|\/tmp\/opes-try)\b/g, (place) => join(folder, place));
+}
+
+async function write(text: string): Promise<string> {
+  const folder = scratchFolder('operate');
+  const etc = join(folder, '/etc/opes');
+  mkdirSync(etc, { recursive: true });
+  const args = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 90 -subj /CN=mx1.example.com';
+  const made = await run('openssl', [
+    ...args.split(' '),
+    '-keyout',
+    join(etc, 'mx1.key'),
+    '-out',
+    join(etc, 'mx1.pem'),
+  ]);
+  assert.equal(made.code, 0, made.stderr);
+  const file = join(etc, 'opes.yaml');
+  writeFileSync(file, placed(text, folder));
+  return file;
+}
+
+test('its configurations are whole, and good', async () => {
+  const all = blocks('yaml');
+  assert.equal(all.length, 4);
+  for (const text of all) {
+    const loaded = readConfig(await write(text));
+    if (loaded.kind === 'broken') assert.fail(`${text}\n${loaded.problems.map(showProblem).join('\n')}`);
+    assert.deepEqual(loaded.notices.map(showProblem), []);
+  }
+  assert.match(TLS, /\/etc\/opes\/mx1\.key/);
+});
+
+test('its rules are rules', () => {
+  const rules = [...PAGE.matchAll(/^\| `([^`]+)` \| [^|]+ \|$/gm)]
+    .map(([, rule = '']) => rule)
+    .filter((rule) => rule.includes('.'));
+  const engine = makeRuleEngine();
+  assert.ok(rules.length >= 6);
+  for (const rule of rules) {
+    const compiled = engine.compile(rule);
+    if ('error' in compiled) assert.fail(`${rule}: ${compiled.error.message}`);
+  }
+});
+
+test('its commands exist, with their options; what they name of the clone is in it', async () => {
+  const lines = blocks('sh').flatMap((block) => block.trim().split('\n'));
+  const others = new Set(['git', 'install', 'systemd-sysusers', 'systemctl', 'journalctl', 'curl', 'ssh']);
+  const helps = new Map<string, string>();
+  for (const line of lines) {
+    const [program = '', command = '', ...args] = line.split(' ');
+    for (const [path] of line.matchAll(/\/opt\/opes\/[\w./-]+/g))
+      assert.ok(existsSync(join(ROOT, path.slice(INSTALLED.length))), `${line}: ${path} is not in the clone`);
+    if (program !== `${INSTALLED}bin/opes`) {
+      assert.ok(others.has(program), `${line}: what is ${program}?`);
+      continue;
+    }
+    const asked = command.startsWith('--') ? [command] : [command, '--help'];
+    const help = helps.get(command) ?? (await run(OPES, asked)).stdout;
+    helps.set(command, help);
+    assert.match(help, /^Usage: opes/, line);
+    for (const option of args.filter((one) => one.startsWith('--')))
+      assert.ok(help.includes(option), `${line}: ${option}`);
+  }
+  assert.deepEqual([...helps.keys()], ['--help', 'check', 'serve', 'send']);
+});
+
+test('what it tries with opes check goes as it says', async () => {
+  const file = await write(BEFORE);
+  const commands = blocks('sh')
+    .flatMap((block) => block.trim().split('\n'))
+    .filter((line) => line.includes('opes check'));
+  assert.ok(commands.length >= 3);
+  for (const line of new Set(commands)) {
+    const args = line.split(' ').slice(1);
+    const here = args.map((arg) => arg.replace('/etc/opes/opes.yaml', file).replace(INSTALLED, ROOT));
+    const { code, stdout, stderr } = await run(OPES, here);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /opes\.yaml is good\n/);
+    if (line.includes('--from')) assert.match(stdout, /banner {2}changed/);
+  }
+});
+
+// --- with a real Postfix --------------------------------------------------------------------------------------------
+
+const postfixLines = (file: string): string[] =>
+  blocks('')
+    .filter((block) => block.startsWith(`# ${file}\n`))
+    .map((block) => block.split('\n').slice(1).join('\n'));
+
+const MAIL = (subject: string, to = 'b@dst.test') => ({
+  from: 'a@src.test',
+  to: [to],
+  content: Buffer.from(`Subject: ${subject}\r\nFrom: a@src.test\r\n\r\nHello\r\n`),
+});
+
+async function gatewayAt(text: string): Promise<Gateway> {
+  const folder = scratchFolder('operate');
+  const gateway = await Gateway.start(placed(text, folder));
+  onTestFinished(async () => {
+    await gateway.stop();
+  });
+  return gateway;
+}
+
+async function postfixWith(main: string, servers: (port: number) => string): Promise<Postfix> {
+  const settings = main.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  const postfix = await Postfix.start({ servers, settings });
+  onTestFinished(() => postfix.stop());
+  return postfix;
+}
+
+test('before Postfix: mail arrives by both; Postfix behind relays for nobody', async () => {
+  const [main = ''] = postfixLines('main.cf');
+  const [master = ''] = postfixLines('master.cf');
+  const postfix = await postfixWith(main, (port) => master.replace('127.0.0.1:10026', `127.0.0.1:${port}`).trimEnd());
+  const gateway = await gatewayAt(
+    BEFORE.replace('0.0.0.0:25', '127.0.0.1:0')
+      .replace('127.0.0.1:10026', `127.0.0.1:${postfix.port}`)
+      .replace('to: example.com', 'to: dst.test')
+      .replace('127.0.0.1:8025', '127.0.0.1:0')
+      .replace('127.0.0.1:9464', '127.0.0.1:0'),
+  );
+  const talk = await SmtpTalk.hello(gateway.port());
+  assert.equal(verdict(await talk.mail(MAIL('before'))), 250, postfix.log());
+  assert.equal(verdict(await talk.mail(MAIL('elsewhere', 'b@elsewhere.test'))), 550);
+  await talk.quit();
+  const [arrived] = await postfix.waitForMails(1);
+  assert.match(arrived?.content.toString('latin1') ?? '', /^OPES-Via: /m);
+  const direct = await SmtpTalk.hello(postfix.port);
+  assert.equal(verdict(await direct.mail(MAIL('relay', 'b@elsewhere.test'))), 554, 'though it comes from 127.0.0.1');
+  await direct.quit();
+});
+
+test("behind Postfix's port 25: its client hears of a refusal, and a mail comes back to it and arrives", async () => {
+  const main = postfixLines('main.cf')[1] ?? '';
+  const master = postfixLines('master.cf')[1] ?? '';
+  const [proxy, back] = [await freePort(), await freePort()];
+  const postfix = await postfixWith(main, (port) =>
+    master
+      .trimEnd()
+      .replace('smtp inet', `127.0.0.1:${port} inet`)
+      .replaceAll('127.0.0.1:10026', `127.0.0.1:${back}`)
+      .replaceAll('127.0.0.1:10025', `127.0.0.1:${proxy}`),
+  );
+  await gatewayAt(
+    PROXY.replace('127.0.0.1:10025', `127.0.0.1:${proxy}`)
+      .replace('127.0.0.1:10026', `127.0.0.1:${back}`)
+      .replace('127.0.0.1:9464', '127.0.0.1:0'),
+  );
+  const talk = await SmtpTalk.hello(postfix.port);
+  assert.equal(verdict(await talk.mail(MAIL('through the proxy'))), 250, postfix.log());
+  const [arrived] = await postfix.waitForMails(1);
+  assert.match(arrived?.content.toString('latin1') ?? '', /^OPES-System: /m);
+  const program = Buffer.from(
+    'From: a@src.test\r\nMIME-Version: 1.0\r\nContent-Type: application/octet-stream; name="x.exe"\r\n' +
+      'Content-Disposition: attachment; filename="x.exe"\r\n\r\nMZ\r\n',
+  );
+  const refused = await talk.mail({ ...MAIL(''), content: program });
+  assert.equal(verdict(refused), 550, JSON.stringify(refused));
+  await talk.quit();
+});
+
+// --- the broken filter ----------------------------------------------------------------------------------------------
+
+test('the filter is broken: each policy does what the table says, and a reload is enough to change it', async () => {
+  const filter = await serve(join(ROOT, 'examples/add-header.ts'));
+  const port = filter.endpoint.split(':').at(-1) ?? '';
+  const text = TRY.replace('127.0.0.1:2525', '127.0.0.1:0').replace('127.0.0.1:4037', `127.0.0.1:${port}`);
+  const gateway = await gatewayAt(text);
+  const box = join(/dataDir: (\S+)/.exec(readFileSync(gateway.file, 'utf8'))?.[1] ?? '', 'mailbox');
+  const command =
+    blocks('sh')
+      .find((block) => block.includes('opes send'))
+      ?.trim() ?? '';
+  const send = async (): Promise<string> => {
+    const args = command
+      .split(' ')
+      .slice(1)
+      .map((arg) => arg.replace(INSTALLED, ROOT));
+    const here = args.map((arg) => arg.replace('127.0.0.1:2525', `127.0.0.1:${gateway.port()}`));
+    return (await run(OPES, here)).stdout;
+  };
+  const delivered = (): string[] =>
+    readdirSync(box)
+      .filter((name) => name.endsWith('.eml'))
+      .map((name) => readFileSync(join(box, name), 'latin1'));
+
+  assert.match(await send(), /S: 250 2\.0\.0 kept as/);
+  assert.match(delivered()[0] ?? '', /^X-Envelope: from ann@example\.org to 1 recipient/m);
+  await filter.child.stop();
+
+  const rows = [...PAGE.matchAll(/^\| `(tempfail|reject|skip)` \| `([^`]+)` \|/gm)];
+  assert.deepEqual(
+    rows.map(([, action]) => action),
+    ['tempfail', 'reject', 'skip'],
+  );
+  for (const [, action = '', hears = ''] of rows) {
+    const said = await gateway.reload(
+      readFileSync(gateway.file, 'utf8').replace(/onFailure: \w+/, `onFailure: ${action}`),
+    );
+    assert.equal(said['event'], 'reloaded', JSON.stringify(said));
+    const before = delivered().length;
+    const [code = '', ...words] = hears.split(' ');
+    const heard = await send();
+    // A refusal carries the trace, in a line of its own.
+    assert.ok(heard.includes(`S: ${code}-${words.join(' ')}`) || heard.includes(`S: ${hears}`), heard);
+    assert.equal(delivered().length, before + (action === 'skip' ? 1 : 0));
+  }
+  assert.ok(delivered().some((mail) => mail.includes('outcome=skipped;reason=unreachable')));
+  const failures = gateway.logs().filter(({ event }) => event === 'callout.failed');
+  assert.deepEqual(
+    failures.map(({ action }) => action),
+    ['tempfail', 'reject', 'skip'],
+  );
+});
+
+// --- tables ---------------------------------------------------------------------------------------------------------
+
+/** Column one of the table that begins with this head. */
+function column(head: string): string[] {
+  const at = PAGE.indexOf(`\n| ${head} |`);
+  assert.ok(at > 0, head);
+  const rows =
+    PAGE.slice(at + 1)
+      .split('\n\n', 1)[0]
+      ?.split('\n')
+      .slice(2) ?? [];
+  return rows.map((row) => row.split(' | ', 1)[0]?.slice(2) ?? '');
+}
+
+test('the log line: the fields it explains are those there are, and its example is one', async () => {
+  const explained = column('Field').flatMap((cell) => [...cell.matchAll(/`(\w+)`/g)].map(([, name]) => name ?? ''));
+  const shown = Object.keys(JSON.parse(blocks('json')[0] ?? '') as object);
+  assert.deepEqual(
+    shown.filter((name) => !explained.includes(name)),
+    [],
+  );
+  // The record's own source: fields that only some mails have are in it, too.
+  const source = readFileSync(join(ROOT, 'src/gateway/dialog/mail-record.ts'), 'utf8');
+  const written = /world\.log\.info\('mail', \{([\s\S]*?)\n {2}\}\);/.exec(source)?.[1] ?? '';
+  const fields = [...written.matchAll(/^ {4}(\w+)[:,]/gm)].map(([, name]) => name ?? '');
+  assert.ok(fields.length > 12);
+  assert.deepEqual(explained.toSorted(byText), ['level', 'time', 'event', ...fields].toSorted(byText));
+});
+
+const byText = (a: string, b: string): number => (a < b ? -1 : 1);
+
+test('the replies it explains are replies of the program', () => {
+  const explained = column('Reply').map((cell) => cell.slice(1, -1));
+  const files = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts') && !path.endsWith('.test.ts'))
+    .map((path) => readFileSync(join(ROOT, 'src', path), 'utf8'));
+  const written = files.flatMap((text) =>
+    [...text.matchAll(/\breply\((\d{3}), '([\d.]+)', '([^']+)'/g)].map(([, ...parts]) => parts.join(' ')),
+  );
+  assert.ok(explained.length > 20);
+  assert.deepEqual(
+    explained.filter((one) => !written.includes(one)),
+    [],
+  );
+});

@@ -1,0 +1,153 @@
+/** The store on a real PostgreSQL. */
+import assert from 'node:assert/strict';
+import { Client } from 'pg';
+import { beforeAll, test } from 'vitest';
+import { openStore, type Store } from '../../src/store/index.ts';
+import { LosingProxy } from '../support/losing-proxy.ts';
+import { Postgres } from '../support/postgres.ts';
+import { crash } from '../support/store-crash.ts';
+import { makeMail, NOW, names } from '../support/store-mail.ts';
+import { isCode, type Place, storeSuite } from '../support/store-suite.ts';
+
+let server: Postgres;
+let made = 0;
+
+beforeAll(async () => {
+  server = await Postgres.start();
+});
+
+async function makePlace(): Promise<Place> {
+  const url = await server.database(`db${++made}`);
+  return {
+    open: (options = {}) => openStore({ dataDir: '', url, owner: 'gateway-1', ...options }),
+    tamper: async (sql) => {
+      const client = new Client({ connectionString: url });
+      await client.connect();
+      await client.query(sql);
+      await client.end();
+    },
+  };
+}
+
+storeSuite({ name: 'postgres', makePlace });
+
+const gateway = (url: string, owner: string, leaseMs = 1000): Promise<Store> =>
+  openStore({ dataDir: '', url, owner, leaseMs, clock: () => NOW });
+
+test('several gateways share a database: each delivery is claimed by one of them, and leases end', async () => {
+  const url = await server.database('shared');
+  // Their migrations meet, too.
+  const stores = await Promise.all(['a', 'b', 'c'].map((owner) => gateway(url, owner)));
+  const [a, b, c] = stores as [Store, Store, Store];
+  const ids = Array.from({ length: 60 }, (_, i) => `s.${i}`);
+  for (const id of ids) await a.commit({ mails: [makeMail(id, { deliveries: 2 })] });
+  assert.deepEqual(await b.claim(NOW + 10, 100), [], "a's, from the start");
+  const claims = await Promise.all(
+    stores.flatMap((store) => Array.from({ length: 8 }, () => store.claim(NOW + 1000, 10))),
+  );
+  const claimed = claims.flatMap(names);
+  assert.equal(new Set(claimed).size, claimed.length, 'none twice');
+  assert.ok(claimed.length > 20, `${claimed.length}`);
+  for (const claim of claims) {
+    const mails = Map.groupBy(claim, ({ mail }) => mail);
+    for (const [mail, deliveries] of mails) assert.equal(deliveries.length, 2, mail);
+  }
+  // What is another's is not given back by a name that is not its own.
+  await b.release(ids.flatMap((mail) => [0, 1].map((n) => ({ mail, n }))));
+  const ofB = new Set(names(await c.claim(NOW + 1000, 1000)));
+  const left = ids.length * 2 - claimed.length;
+  const claimedByB = claims.slice(8, 16).flatMap(names);
+  assert.equal(ofB.size, claimedByB.length + left);
+  // Both end the last deliveries of the same mails at the same time: each mail goes.
+  const ends = (n: number) => ids.map((mail) => ({ kind: 'end', mail, n, as: 'delivered' }) as const);
+  await Promise.all([a.commit({ changes: ends(0) }), b.commit({ changes: ends(1).toReversed() })]);
+  for (const id of ids) assert.equal(await c.mail(id), undefined);
+  const { accepted, delivered, queued } = await c.counters();
+  assert.deepEqual({ accepted, delivered, queued }, { accepted: 120, delivered: 120, queued: 0 });
+  await Promise.all(stores.map((store) => store.close()));
+});
+
+test('the answer to a commit is lost: it is found to be done, and done once', async () => {
+  const direct = await server.database('lost');
+  const proxy = await LosingProxy.start(server.socketFolder);
+  const store = await gateway(`postgres://opes@/lost?host=${encodeURIComponent(proxy.folder)}`, 'a');
+  await store.commit({ mails: [makeMail('s.1')] });
+  const lost = proxy.loseNextCommit();
+  await store.commit({ mails: [makeMail('s.2')], changes: [{ kind: 'end', mail: 's.1', n: 0, as: 'delivered' }] });
+  await lost;
+  await store.commit({ mails: [makeMail('s.3')] });
+  const other = await gateway(direct, 'b');
+  assert.deepEqual(names(await other.list({}, 9)), ['s.2 0', 's.3 0']);
+  const { accepted, delivered } = await other.counters();
+  assert.deepEqual({ accepted, delivered }, { accepted: 3, delivered: 1 });
+  await Promise.all([store.close(), other.close()]);
+});
+
+test('a server that is gone makes mail fail, and what failed is not there when it is back', async () => {
+  const direct = await server.database('gone');
+  const proxy = await LosingProxy.start(server.socketFolder);
+  const store = await gateway(`postgres://opes@/gone?host=${encodeURIComponent(proxy.folder)}`, 'a');
+  await store.commit({ mails: [makeMail('s.1')] });
+  // The commit is done, its answer is lost, and nobody can be asked: the caller is told that it failed.
+  const lost = proxy.loseNextCommit().then(() => proxy.cut());
+  await assert.rejects(store.commit({ mails: [makeMail('s.2')] }), isCode('unreachable'));
+  await lost;
+  await assert.rejects(store.list({}, 9), isCode('unreachable'));
+  proxy.mend();
+  await store.commit({ mails: [makeMail('s.3')] });
+  assert.deepEqual(names(await store.list({}, 9)), ['s.1 0', 's.3 0'], 's.2 was taken back');
+  assert.equal(await store.content('s.2/0'), undefined);
+  assert.equal((await store.counters()).accepted, 2);
+  await store.close();
+  await (await gateway(direct, 'b')).close();
+});
+
+test('a database or user that is not there is told with what to do', async () => {
+  const host = encodeURIComponent(server.socketFolder);
+  await assert.rejects(gateway(`postgres://opes@/nowhere?host=${host}`, 'a'), (error) => {
+    assert.match(String(error), /nowhere.*create the database first/);
+    return isCode('denied')(error);
+  });
+  await assert.rejects(gateway(`postgres://stranger:secret@/postgres?host=${host}`, 'a'), (error) => {
+    assert.match(String(error), /stranger/);
+    assert.doesNotMatch(String(error), /secret/);
+    return isCode('denied')(error);
+  });
+});
+
+test('PostgreSQL: gateway killed, nothing that was promised is lost', async () => {
+  const url = await server.database('crashed');
+  // The name of the child: what it had claimed is given back to it.
+  await crash({ dataDir: '', url, kills: 6, open: () => openStore({ dataDir: '', url, owner: 'child' }) });
+}, 300_000);
+
+test('PostgreSQL: server killed in the middle, every unit is there or failed', async () => {
+  const url = await server.database('killed');
+  const store = await gateway(url, 'a');
+  const results = new Map<string, boolean>();
+  let isOver = false;
+  const sessions = Array.from({ length: 8 }, async (_, session) => {
+    for (let n = 0; !isOver; n++) {
+      const id = `s${session}.${n}`;
+      results.set(
+        id,
+        await store.commit({ mails: [makeMail(id)] }).then(
+          () => true,
+          () => false,
+        ),
+      );
+    }
+  });
+  for (let life = 0; life < 3; life++) {
+    const before = results.size;
+    while (results.size < before + 200) await new Promise((resolve) => setImmediate(resolve));
+    await server.kill();
+    await server.up();
+  }
+  isOver = true;
+  await Promise.all(sessions);
+  const there = new Set((await store.list({}, 1_000_000)).map(({ mail }) => mail));
+  for (const [id, isDone] of results) assert.equal(there.has(id), isDone, id);
+  assert.equal((await store.counters()).accepted, there.size);
+  await store.close();
+}, 300_000);
