@@ -23,6 +23,7 @@ import {
   Scratch,
 } from '../src/ocp/index.ts';
 import { makeServerOptions, ServerSession } from '../src/smtp/index.ts';
+import { plainRoute } from '../test/support/routes.ts';
 import headerService from './header-service.ts';
 
 const SESSIONS = 20;
@@ -284,7 +285,7 @@ function makeWorld(open: OpenChannel | undefined): MailWorld {
     },
     headerLimits: mailLimits,
     deadlineMs: 240_000,
-    dispatcher: new Dispatcher([{ to: '*', nextHop: { host: 'hop', port: 25 }, tls: 'none' }], steps, silentLog),
+    dispatcher: new Dispatcher([plainRoute('*', 'hop', 25)], steps, silentLog),
     relay: new AcceptingRelay(),
     spool: undefined,
     budget: new MemoryBudget(),

@@ -58,6 +58,7 @@ test('hang: a RCPT that is at a service when the hop is lost is answered', async
           data: () => {},
           content: () => true,
           abort: () => {},
+          passesDsn: true,
         };
       },
     },

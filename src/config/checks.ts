@@ -4,6 +4,7 @@
  * problems; none stops at the first.
  */
 import { groupWithUser, hostnameIsName, metricsOnLoopback } from './checks-process.ts';
+import { ROUTE_CHECKS } from './checks-routes.ts';
 import { type Problem, showPath } from './problem.ts';
 import type { RawConfig } from './schema.ts';
 import { suggest } from './suggest.ts';
@@ -81,7 +82,7 @@ const openRelay: Check = (raw) => {
 const routeToOurselves: Check = (raw, world) =>
   raw.routes.flatMap((route, at) => {
     const hop = route.nextHop;
-    if (hop.kind !== 'smtp') return [];
+    if (!('host' in hop)) return [];
     const listener = raw.listeners.find(
       (one) => one.address.port === hop.port && isSame(one.address.host, hop.host, world),
     );
@@ -245,6 +246,7 @@ const CHECKS: readonly Check[] = [
   routeNames,
   openRelay,
   routeToOurselves,
+  ...ROUTE_CHECKS,
   serviceSource,
   plaintext,
   calloutTls,

@@ -3,7 +3,13 @@
  * `opes check` prints. Two things are still open in it, because only whoever starts them can know: the address of the
  * built-in mailbox, and the sockets of embedded services.
  */
-import type { CalloutEndpoint, GatewaySettings, RouteOptions, ServiceRules } from '../gateway/options.ts';
+import type {
+  CalloutEndpoint,
+  GatewaySettings,
+  NextHopAddress,
+  RouteOptions,
+  ServiceRules,
+} from '../gateway/options.ts';
 import type { HostPort } from './units.ts';
 
 export interface EffectiveConfig extends Omit<GatewaySettings, 'routes'> {
@@ -25,7 +31,7 @@ export interface EffectiveConfig extends Omit<GatewaySettings, 'routes'> {
 }
 
 export interface EffectiveRoute extends Omit<RouteOptions, 'nextHop'> {
-  readonly nextHop: HostPort | 'mailbox';
+  readonly nextHop: NextHopAddress | 'mailbox';
 }
 
 export interface EffectiveService extends ServiceRules {

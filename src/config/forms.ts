@@ -28,3 +28,5 @@ export const isAny = (value: readonly unknown[]) => value.length > 0;
 
 export const DOMAIN =
   /^(?=.{1,253}$)(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?)(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/;
+
+export const hostName = () => word('a host name', 'write a name such as mail.example.com', DOMAIN);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished, test } from 'vitest';
@@ -44,7 +44,17 @@ test('the smallest file gets every default', () => {
       bareNewline: 'reject',
     },
   ]);
-  assert.deepEqual(config.routes, [{ to: 'example.com', nextHop: { host: '10.0.0.5', port: 25 }, tls: 'may' }]);
+  assert.deepEqual(config.routes, [
+    {
+      to: 'example.com',
+      nextHop: { kind: 'smtp', host: '10.0.0.5', port: 25 },
+      tls: 'may',
+      tlsCa: undefined,
+      tlsName: undefined,
+      identity: 'none',
+      auth: undefined,
+    },
+  ]);
   assert.equal(config.dataDir, '/etc/opes/opes-data');
   assert.equal(config.spillDir, '/etc/opes/opes-data/spill');
   assert.equal(config.deadlineMs, 240_000);
@@ -132,6 +142,52 @@ test('certificates are read at load, and a pair that does not belong together is
     bad.problems.map(showProblem).join('\n'),
     /listeners\[0\]\.tls: key belongs to another certificate than the one in cert/,
   );
+});
+
+test('what a route says of TLS, identity and login, and what follows where it says nothing', () => {
+  const dir = scratch();
+  const file = join(dir, 'opes.yaml');
+  writeFileSync(join(dir, 'relay.password'), 'sesame, open\n', { mode: 0o600 });
+  const auth = 'auth: { user: opes, passwordFile: relay.password }';
+  writeFileSync(
+    file,
+    `${SMALL}  - { to: a.example, nextHop: "smtps://mail.example.com", identity: xforward, tlsName: MX.example.com }
+  - { to: b.example, nextHop: "lmtp+unix:/run/lmtp" }
+  - { to: c.example, nextHop: "smtp://mail.example.com:587", ${auth} }
+  - { to: d.example, nextHop: "smtp://127.0.0.1:587", ${auth} }
+  - { to: e.example, nextHop: "smtp://mail.example.com:587", tls: require, ${auth} }
+`.replace('routes: [{ to: Example.COM, nextHop: "smtp://10.0.0.5" }]', 'routes:'),
+  );
+  const result = loadFile(file, ports);
+  if (result.kind === 'broken') assert.fail(result.problems.map(showProblem).join('\n'));
+  const { routes } = result.config;
+  assert.deepEqual(
+    routes.map((route) => route.tls),
+    ['verify', 'none', 'verify', 'may', 'require'],
+  );
+  assert.deepEqual([routes[0]?.tlsName, routes[0]?.identity], ['mx.example.com', 'xforward']);
+  assert.deepEqual(routes[2]?.auth, { user: 'opes', password: 'sesame, open' });
+  const [notice, ...more] = result.notices.map(showProblem);
+  assert.match(notice ?? '', /routes\[4\]\.auth: with tls: require any certificate will do/);
+  assert.deepEqual(more, []);
+});
+
+test('a password that others can read, that is empty, or that is a whole file, is refused', () => {
+  const dir = scratch();
+  const file = join(dir, 'opes.yaml');
+  const secret = join(dir, 'relay.password');
+  const auth = 'auth: { user: opes, passwordFile: relay.password }';
+  writeFileSync(file, SMALL.replace('"smtp://10.0.0.5"', `"smtps://mail.example.com", ${auth}`));
+  const said = (text: string, mode: number) => {
+    writeFileSync(secret, text);
+    chmodSync(secret, mode);
+    const result = loadFile(file, ports);
+    return result.kind === 'broken' ? result.problems.map(showProblem).join('\n') : 'nothing';
+  };
+  assert.match(said('sesame', 0o644), /everybody on this machine can read .*\n {4}run: chmod 600 /);
+  assert.match(said('\n', 0o600), /holds no password, or more than one line\n/);
+  assert.match(said('user\nsesame\n', 0o600), /holds no password, or more than one line\n/);
+  assert.equal(said('sesame', 0o640), 'nothing');
 });
 
 test('a file that cannot be read is a problem like any other', () => {

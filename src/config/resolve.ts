@@ -14,6 +14,7 @@ import type {
   TlsKeys,
 } from '../gateway/options.ts';
 import { bypassable } from './checks.ts';
+import { loginNotices, tlsPolicy } from './checks-routes.ts';
 import type { EffectiveConfig, EffectiveRoute, EffectiveService } from './effective.ts';
 import { certificateNotice, keysComplaint, type Material } from './pem.ts';
 import { type Problem, showPath } from './problem.ts';
@@ -48,7 +49,7 @@ export function resolve(raw: RawConfig, context: ResolveContext): Resolved {
     hostname: raw.hostname ?? context.hostname,
     system: { uri: raw.system.uri, contact: raw.system.contact, privacyPolicy: raw.system.privacyPolicy },
     listeners: raw.listeners.map((listener, at) => resolveListener(listener, files, ['listeners', at, 'tls'])),
-    routes: raw.routes.map(resolveRoute),
+    routes: raw.routes.map((route, at) => resolveRoute(route, files, ['routes', at])),
     services: Object.entries(raw.services).map(([name, service]) =>
       resolveService(name, service, files, context.builtins),
     ),
@@ -68,6 +69,7 @@ export function resolve(raw: RawConfig, context: ResolveContext): Resolved {
       nextHopConnections: raw.limits.nextHopConnections,
     },
     store: { url: raw.store, directory: resolvePath(dataDir, 'store') },
+    dns: { servers: raw.dns.servers, trustAd: raw.dns.trustAd },
     queue: {
       mode: raw.queue.mode,
       retryMs: raw.queue.retry,
@@ -115,12 +117,17 @@ function resolveListener(
   };
 }
 
-function resolveRoute(raw: RawConfig['routes'][number]): EffectiveRoute {
-  const { nextHop } = raw;
+function resolveRoute(raw: RawConfig['routes'][number], files: Files, path: readonly PropertyKey[]): EffectiveRoute {
+  const { nextHop, auth } = raw;
+  const password = auth && files.password(auth.passwordFile, [...path, 'auth', 'passwordFile']);
   return {
     to: raw.to.toLowerCase(),
-    nextHop: nextHop.kind === 'smtp' ? { host: nextHop.host, port: nextHop.port } : 'mailbox',
-    tls: raw.tls,
+    nextHop: nextHop.kind === 'mailbox' ? 'mailbox' : nextHop,
+    tls: tlsPolicy(raw),
+    tlsCa: raw.tlsCa === undefined ? undefined : files.trust(raw.tlsCa, [...path, 'tlsCa']),
+    tlsName: raw.tlsName?.toLowerCase(),
+    identity: raw.identity,
+    auth: auth && password !== undefined ? { user: auth.user, password } : undefined,
   };
 }
 
@@ -203,11 +210,31 @@ class Files {
   }
 
   calloutTls(raw: NonNullable<RawConfig['services'][string]['tls']>, path: readonly PropertyKey[]): CalloutTls {
-    const ca = raw.ca === undefined ? undefined : this.#read(raw.ca, [...path, 'ca']);
+    const ca = raw.ca === undefined ? undefined : this.trust(raw.ca, [...path, 'ca']);
     const keys = raw.cert === undefined || raw.key === undefined ? undefined : this.keys(raw.cert, raw.key, path);
-    if (ca !== undefined) this.#usable({ ca }, [...path, 'ca']);
     const serverName = raw.serverName;
     return { ...(ca && { ca }), ...keys, ...(serverName !== undefined && { serverName }) };
+  }
+
+  /** Certificates of who vouches for a peer. */
+  trust(file: string, path: readonly PropertyKey[]): Buffer | undefined {
+    const ca = this.#read(file, path);
+    return ca !== undefined && this.#usable({ ca }, path) ? ca : undefined;
+  }
+
+  /** The text of a file that nobody else may read; the line end that editors add is not part of it. */
+  password(name: string, path: readonly PropertyKey[]): string | undefined {
+    const octets = this.#read(name, path);
+    if (octets === undefined) return undefined;
+    const file = this.absolute(name);
+    if ((statSync(file).mode & 0o007) !== 0) {
+      this.#add(path, `everybody on this machine can read ${file}, or write to it`, `run: chmod 600 ${file}`);
+      return undefined;
+    }
+    const password = octets.toString('utf8').replace(/\r?\n$/, '');
+    if (/^[^\x00-\x1f\x7f]{1,1000}$/.test(password)) return password;
+    this.#add(path, `${file} holds no password, or more than one line`, 'write the password into it, and nothing else');
+    return undefined;
   }
 
   #usable(material: Material, path: readonly PropertyKey[]): boolean {
@@ -244,7 +271,7 @@ const RELATIVE = 'a relative path starts at the directory of the configuration f
 /** What is permitted but may surprise; told once, at load. */
 export function notices(raw: RawConfig): Problem[] {
   const called = new Set(raw.pipeline.map((entry) => entry.service));
-  return Object.entries(raw.services).flatMap(([name, service]): Problem[] => {
+  const ofServices = Object.entries(raw.services).flatMap(([name, service]): Problem[] => {
     const found: Problem[] = [];
     if (!called.has(name)) {
       found.push({
@@ -264,4 +291,5 @@ export function notices(raw: RawConfig): Problem[] {
     }
     return found;
   });
+  return [...loginNotices(raw), ...ofServices];
 }

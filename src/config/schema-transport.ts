@@ -1,5 +1,5 @@
 /** Where mail comes in and where it goes: `listeners` and `routes`. */
-import { duration, hostPort, isAny, name, networks, path, size } from './forms.ts';
+import { duration, hostName, hostPort, isAny, name, networks, path, size } from './forms.ts';
 import { choice, count, flag, later, laterChoice, leaf, map, word } from './leaf.ts';
 import { readNextHop } from './units.ts';
 
@@ -59,24 +59,47 @@ export const route = map(
       'write a domain, ".example.com" for all below it, or "*"',
       /^(?:\*|\.?[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])$/,
     ).describe('The recipient domain; `.example.com` means all below it, `*` any.'),
-    nextHop: later(
-      leaf('a next hop', 'write smtp://HOST:PORT, or mailbox (keeps mails as files, for trying out)', readNextHop),
-      'delivery by MX records',
-      { when: (hop) => hop.kind === 'mx', fix: 'write smtp://HOST:PORT of a server that delivers' },
+    nextHop: leaf(
+      'a next hop',
+      'write smtp://HOST:PORT (or smtps://, lmtp://, lmtp+unix:/PATH), mx (hosts by DNS), or mailbox (keeps mails as files, for trying out)',
+      readNextHop,
     ).describe(
-      'Where the mail goes: `smtp://host:port`, or `mailbox`: kept as files in the data directory, for trying out.',
+      'Where the mail goes: `smtp://host:25`; `smtps://host:465` (TLS from the start); `lmtp://host:port` or `lmtp+unix:/path` (LMTP, as mailbox servers speak it); `mx`: the mail hosts that DNS names for the domain of the recipient, for clients who may relay; `mailbox`: kept as files in the data directory, for trying out.',
     ),
-    tls: choice('a TLS mode', ['may', 'none'])
-      .prefault('may')
-      .describe('`may`: STARTTLS where the next hop offers it.'),
-    identity: laterChoice(
-      'an identity mode',
-      ['none'],
-      ['xclient', 'xforward', 'proxy'],
-      "passing on the client's identity",
+    tls: choice('a TLS policy', ['none', 'may', 'require', 'verify', 'dane', 'mta-sts'])
+      .optional()
+      .describe(
+        "`none`: never. `may`: where the next hop offers it, with any certificate, else in the clear. `require`: TLS or no mail (451), any certificate. `verify`: TLS with a certificate that is the next hop's, or no mail. By `mx` also `dane` (as the domain's TLSA records demand, else like `may`) and `mta-sts` (that, or the domain's MTA-STS policy). Without it: `dane` for `mx`, `verify` for `smtps://` and where there is `auth`, `none` on a Unix socket, else `may`.",
+      ),
+    tlsCa: path()
+      .optional()
+      .describe('PEM file of who vouches for the next hop, in place of the well-known ones. For `tls: verify`.'),
+    tlsName: hostName()
+      .optional()
+      .describe('The name its certificate is for, where that is not the host of `nextHop`. For `tls: verify`.'),
+    identity: choice('an identity mode', ['none', 'xclient', 'xforward', 'proxy'])
+      .prefault('none')
+      .describe(
+        "How the next hop learns the client's address and name: `xclient` (it judges the client as if it stood before it), `xforward` (for its log and rules), `proxy` (a PROXY protocol header, version 2). It must expect that from us.",
+      ),
+    auth: map(
+      {
+        user: word(
+          'a user name',
+          'write the name under which the next hop knows us',
+          /^[^\x00-\x1f\x7f]{1,255}$/,
+        ).describe('Our name at the next hop.'),
+        passwordFile: path().describe(
+          'A file that holds the password and nothing else, not readable by others (mode 600).',
+        ),
+      },
+      'a login',
+      'write auth: { user: opes, passwordFile: relay.password }',
     )
       .optional()
-      .describe("How the next hop learns the client's address. Only `none` yet."),
+      .describe(
+        'Our login at the next hop (SCRAM-SHA-256, PLAIN or LOGIN, the best it offers). Needs TLS, except on loopback.',
+      ),
   },
   'a route',
   'write { to: example.com, nextHop: "smtp://10.0.0.5:25" }',

@@ -79,6 +79,21 @@ const quarantine = map(
   'write quarantine: { keep: 30d }',
 );
 
+const dns = map(
+  {
+    servers: list(hostPort(), 'a list of addresses', true, 'write servers: ["127.0.0.1:53"]')
+      .optional()
+      .describe('DNS servers that resolve for us, by address. Default: those of `/etc/resolv.conf`.'),
+    trustAd: flag()
+      .prefault(false)
+      .describe(
+        'Their word on DNSSEC (the AD bit) is believed though they are not on this machine; DANE needs it, or a resolver on loopback.',
+      ),
+  },
+  'DNS settings',
+  'write dns: { servers: ["127.0.0.1:53"] }',
+);
+
 const reports = map(
   {
     languages: list(choice('a language', REPORT_LANGUAGES), 'a list of languages', true, 'write languages: [en]')
@@ -149,6 +164,7 @@ export const configSchema = map(
     limits: limits.prefault({}).describe('Bounds on what one mail, and all of them, may take.'),
     queue: queue.prefault({}).describe('Mail the gateway answers for, and how long and how often it is tried.'),
     quarantine: quarantine.prefault({}).describe('Mail that is kept aside for an operator.'),
+    dns: dns.prefault({}).describe('For routes by MX (`nextHop: mx`).'),
     reports: reports.prefault({}).describe('How senders are told of mail that we accepted and could not deliver.'),
     console: map(
       {

@@ -31,6 +31,11 @@ test('places', () => {
   assert.equal(value(readHostPort('::1:25')), '"::1:25" is not HOST:PORT');
   assert.deepEqual(value(readNextHop('smtp://MX.example.com')), { kind: 'smtp', host: 'mx.example.com', port: 25 });
   assert.deepEqual(value(readNextHop('smtp://[2001:db8::5]')), { kind: 'smtp', host: '2001:db8::5', port: 25 });
+  assert.deepEqual(value(readNextHop('smtps://h')), { kind: 'smtps', host: 'h', port: 465 });
+  assert.deepEqual(value(readNextHop('lmtp://[::1]:24')), { kind: 'lmtp', host: '::1', port: 24 });
+  assert.deepEqual(value(readNextHop('lmtp+unix:/run/lmtp')), { kind: 'lmtp-unix', path: '/run/lmtp' });
+  assert.equal(value(readNextHop('lmtp://[::1]')), '"lmtp://[::1]" has no port');
+  assert.equal(value(readNextHop(`lmtp+unix:/${'x'.repeat(104)}`)), 'the path of a Unix socket has at most 103 octets');
   assert.equal(value(readNextHop('smtp://h:0')), '"smtp://h:0" has port 0, which nobody listens on');
   assert.deepEqual(value(readEndpoint('ocp://h')), { kind: 'tcp', host: 'h', port: 4037 });
   assert.deepEqual(value(readEndpoint('ocp+tls://[::1]:1')), { kind: 'tls', host: '::1', port: 1 });

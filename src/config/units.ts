@@ -70,20 +70,37 @@ export function readHostPort(text: string): Read<HostPort> {
 }
 
 export type NextHopText =
-  | { readonly kind: 'smtp'; readonly host: string; readonly port: number }
-  | { readonly kind: 'mailbox' | 'mx' };
+  | { readonly kind: 'smtp' | 'smtps' | 'lmtp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'lmtp-unix'; readonly path: string }
+  | { readonly kind: 'mailbox' }
+  | { readonly kind: 'mx' };
 
-/** `smtp://host:25`, and the two words. The port may be left out: 25. */
+/** LMTP has no port of its own (RFC 2033 section 5 only says that it must not be 25). */
+const DEFAULT_PORTS = { smtp: 25, smtps: 465, lmtp: undefined } as const;
+
+/** `smtp://host:25`, `smtps://host:465`, `lmtp://host:port`, `lmtp+unix:/path`, and the two words. SMTP's ports may be left out. */
 export function readNextHop(text: string): Read<NextHopText> {
-  if (text === 'mx' || text === 'mailbox') return { value: { kind: text } };
-  const match = /^smtp:\/\/(.*?)\/?$/i.exec(text);
-  if (match === null) return { wrong: `${JSON.stringify(text)} is not a next hop` };
-  const place = match[1] ?? '';
-  const read = readHostPort(/:\d+$/.test(place) && !/^[0-9a-f]*:[0-9a-f:]*$/i.test(place) ? place : `${place}:25`);
+  if (text === 'mx') return { value: { kind: 'mx' } };
+  if (text === 'mailbox') return { value: { kind: 'mailbox' } };
+  const path = /^lmtp\+unix:(?:\/\/)?(\/[^\0]+)$/.exec(text)?.[1];
+  if (path !== undefined) return isTooLong(path) ? LONG_PATH : { value: { kind: 'lmtp-unix', path } };
+  const match = /^(smtps?|lmtp):\/\/(.*?)\/?$/i.exec(text);
+  const kind = match?.[1]?.toLowerCase();
+  if (kind !== 'smtp' && kind !== 'smtps' && kind !== 'lmtp')
+    return { wrong: `${JSON.stringify(text)} is not a next hop` };
+  const place = match?.[2] ?? '';
+  const hasPort = /:\d+$/.test(place) && !/^[0-9a-f]*:[0-9a-f:]*$/i.test(place);
+  const port = DEFAULT_PORTS[kind];
+  if (!hasPort && port === undefined) return { wrong: `${JSON.stringify(text)} has no port` };
+  const read = readHostPort(hasPort ? place : `${place}:${port}`);
   if ('wrong' in read) return { wrong: `${JSON.stringify(text)} is not a next hop: ${read.wrong}` };
   if (read.value.port === 0) return { wrong: `${JSON.stringify(text)} has port 0, which nobody listens on` };
-  return { value: { kind: 'smtp', ...read.value } };
+  return { value: { kind, ...read.value } };
 }
+
+/** A longer path does not fit every system's sockaddr_un and would fail at connect, per mail, with a strange message. */
+const isTooLong = (path: string) => Buffer.byteLength(path) > 103;
+const LONG_PATH = { wrong: 'the path of a Unix socket has at most 103 octets' };
 
 export type EndpointText =
   | { readonly kind: 'tcp' | 'tls'; readonly host: string; readonly port: number }
@@ -93,8 +110,7 @@ export type EndpointText =
 export function readEndpoint(text: string): Read<EndpointText> {
   const unix = /^ocp\+unix:(?:\/\/)?(\/.+)$/.exec(text);
   if (unix?.[1] !== undefined) {
-    // A longer path does not fit every system's sockaddr_un and would fail at connect, per mail, with a strange message.
-    if (Buffer.byteLength(unix[1]) > 103) return { wrong: 'the path of a Unix socket has at most 103 octets' };
+    if (isTooLong(unix[1])) return LONG_PATH;
     return { value: { kind: 'unix', path: unix[1] } };
   }
   const match = /^ocp(\+tls)?:\/\/(.*?)\/?$/.exec(text);

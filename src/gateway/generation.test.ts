@@ -9,7 +9,13 @@ import { NextHops } from './relay/next-hops.ts';
 
 function generation(): { generation: Generation; isOver: () => Promise<boolean> } {
   const { world } = new MailRig(new MemoryCallouts(), []);
-  const hops = new NextHops({ helo: 'gw.test', connections: 1, log: silentLog, metrics: noMetrics });
+  const hops = new NextHops({
+    helo: 'gw.test',
+    connections: 1,
+    dns: { servers: undefined, trustAd: false },
+    log: silentLog,
+    metrics: noMetrics,
+  });
   const options: GatewayOptions = {
     hostname: world.hostname,
     system: world.system,
@@ -27,6 +33,7 @@ function generation(): { generation: Generation; isOver: () => Promise<boolean> 
       keepMs: 1,
       notice: false,
     },
+    dns: { servers: undefined, trustAd: false },
     reports: { languages: ['en'], returnContent: 'headers', postmaster: undefined, perSenderPerHour: 1 },
     deadlineMs: world.deadlineMs,
     spillDir: '/nowhere',

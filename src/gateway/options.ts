@@ -30,6 +30,7 @@ export interface GatewaySettings {
   /** In order; each works on the result of the one before. */
   readonly pipeline: readonly PipelineEntry[];
   readonly queue: QueueOptions;
+  readonly dns: DnsOptions;
   /** From the final dot to our reply, over services and next hop together. */
   readonly deadlineMs: number;
   /** Where content beyond `limits.memoryOctets` goes; exists, mode 0700. */
@@ -40,6 +41,14 @@ export interface GatewaySettings {
   readonly recentMails: number;
   /** Of each of them, how many octets of the mail as it came and as it left. */
   readonly recentOctets: number;
+}
+
+/** Where `nextHop: mx` looks hosts up. */
+export interface DnsOptions {
+  /** Undefined: those of `/etc/resolv.conf`. */
+  readonly servers: readonly { readonly host: string; readonly port: number }[] | undefined;
+  /** What they say of signatures is believed though they are not on this machine (decision 0026). */
+  readonly trustAd: boolean;
 }
 
 /** Mail we answer for: the spool and the quarantine. */
@@ -107,13 +116,40 @@ export interface RouteOptions {
   /** Lower-case domain, `.example.com` (any domain below it) or `*`. */
   readonly to: string;
   readonly nextHop: NextHopAddress;
-  /** STARTTLS towards the next hop where it offers it. */
-  readonly tls: 'none' | 'may';
+  readonly tls: TlsPolicy;
+  /** PEM: who vouches for the next hop, in place of the well-known trust anchors. */
+  readonly tlsCa: Buffer | undefined;
+  /** The name its certificate must be for, where that is not the host. */
+  readonly tlsName: string | undefined;
+  /** How the next hop learns whose mail it is (D20). */
+  readonly identity: IdentityMode;
+  /** Our login there. */
+  readonly auth: { readonly user: string; readonly password: string } | undefined;
 }
 
-export interface NextHopAddress {
-  readonly host: string;
-  readonly port: number;
+export type NextHopAddress =
+  | { readonly kind: 'smtp' | 'smtps' | 'lmtp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'lmtp-unix'; readonly path: string }
+  /** Where the MX records of the recipient's domain say. */
+  | { readonly kind: 'mx' };
+
+/**
+ * Towards the next hop. `none`: clear text. `may`: TLS where offered, with any certificate, else clear text. `require`: TLS
+ * or no mail, with any certificate. `verify`: and a certificate that is the hop's. `dane` and `mta-sts` (routes by MX): what
+ * the recipient's domain publishes decides.
+ */
+export const TLS_POLICIES = ['none', 'may', 'require', 'verify', 'dane', 'mta-sts'] as const;
+export type TlsPolicy = (typeof TLS_POLICIES)[number];
+
+export const IDENTITY_MODES = ['none', 'xclient', 'xforward', 'proxy'] as const;
+export type IdentityMode = (typeof IDENTITY_MODES)[number];
+
+/** For logs, records and pages: `10.0.0.5:25`, and what is not plain SMTP with its scheme. */
+export function showNextHop(hop: NextHopAddress): string {
+  if (hop.kind === 'mx') return 'mx';
+  if (hop.kind === 'lmtp-unix') return `lmtp+unix:${hop.path}`;
+  const place = hop.host.includes(':') ? `[${hop.host}]:${hop.port}` : `${hop.host}:${hop.port}`;
+  return hop.kind === 'smtp' ? place : `${hop.kind}://${place}`;
 }
 
 /** One place where a callout server listens. The same shape as `Endpoint` of `ocp/net`. */

@@ -22,8 +22,8 @@ export function makeParts(
   const services = options.services.map(
     (service) => known.find((one) => isSameService(one.options, service)) ?? new CalloutService(service, callouts),
   );
-  const { log, metrics, limits, hostname } = options;
-  const hopOptions = { helo: hostname, connections: limits.nextHopConnections, log, metrics };
+  const { log, metrics, limits, hostname, dns } = options;
+  const hopOptions = { helo: hostname, connections: limits.nextHopConnections, dns, log, metrics };
   const hops = before.map((parts) => parts.hops).find((one) => one.isFor(hopOptions)) ?? new NextHops(hopOptions);
   return { services, hops };
 }

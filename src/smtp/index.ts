@@ -9,6 +9,7 @@ export {
   writeArgument,
 } from './argument.ts';
 export { Hop } from './client/hop.ts';
+export { type ClientIdentity, type IdentityMode, xtext } from './client/identity.ts';
 export { NEXT_HOP_LIMITS, type NextHopLimits } from './client/limits.ts';
 export type { Awaited, MailEvents } from './client/mail-transaction.ts';
 export { type Asked, mapNextHopReply, replyToFailure } from './client/map-reply.ts';
@@ -41,8 +42,11 @@ export { type ReplyLimits, replyLimits, type ServerLimits, serverLimits } from '
 export { SmtpConnection, type TlsInfo } from './net/connection.ts';
 export { SmtpListener, type SmtpListenerOptions } from './net/listener.ts';
 export { NextHop, type NextHopOptions } from './net/next-hop.ts';
+export type { HopAddress } from './net/next-hop-connection.ts';
 export type { NextHopStats } from './net/next-hop-pool.ts';
+export type { HopTls, PeerVerify } from './net/next-hop-tls.ts';
 export { type BindTo, ServerSocket } from './net/server-socket.ts';
+export { checkTlsa, type TlsaRecord, type TlsaVerdict, usableTlsa } from './net/tlsa.ts';
 export { greeting, replies } from './replies.ts';
 export {
   isPermanent,
@@ -54,6 +58,7 @@ export {
   withEnhanced,
   writeReply,
 } from './reply.ts';
+export type { Credentials, SaslCrypto } from './sasl/client.ts';
 export type { MailCommand, RcptCommand, ResetCause, ServerHandler, ServerOut, Ticket } from './server/handler.ts';
 export { NewlineCheck } from './server/newlines.ts';
 export { makeServerOptions, type ServerOptions } from './server/options.ts';

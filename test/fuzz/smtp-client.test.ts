@@ -22,6 +22,8 @@ import {
 const RUNS = Number(process.env['FUZZ_RUNS'] ?? 100_000);
 const SEED = Number(process.env['FUZZ_SEED'] ?? Date.now() % 1_000_000_007);
 const LIMITS = { line: 128, lines: 8 };
+const MODES = ['none', 'none', 'may', 'must', 'implicit'] as const;
+const NO_CRYPTO = { hash: () => Buffer.alloc(32), hmac: () => Buffer.alloc(32), nonce: () => 'nonce' };
 
 /** mulberry32: small, and the same everywhere. */
 function makeRandom(seed: number): (below: number) => number {
@@ -39,6 +41,9 @@ const REASONS: ReadonlySet<FailureReason> = new Set([
   'lost',
   'closing',
   'tls',
+  'no-tls',
+  'auth',
+  'identity',
   'starttls-injection',
   'timeout',
   'bad-reply',
@@ -47,9 +52,16 @@ const REASONS: ReadonlySet<FailureReason> = new Set([
   'shutdown',
 ]);
 
+const HELLO =
+  '250-hop\r\n250-PIPELINING\r\n250-AUTH PLAIN\r\n250-XCLIENT ADDR\r\n250-8BITMIME\r\n250-STARTTLS\r\n250 CHUNKING\r\n';
+
 /** What an honest hop answers, by the command. */
 const HONEST: ReadonlyMap<string, string> = new Map([
-  ['EHLO', '250-hop\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-STARTTLS\r\n250 CHUNKING\r\n'],
+  ['EHLO', HELLO],
+  ['LHLO', HELLO],
+  ['XCLIENT', '220 hop\r\n'],
+  ['XFORWARD', '250 2.0.0 Ok\r\n'],
+  ['AUTH', '235 2.7.0 Ok\r\n'],
   ['HELO', '250 hop\r\n'],
   ['STARTTLS', '220 go\r\n'],
   ['MAIL', '250 2.1.0 Ok\r\n'],
@@ -121,12 +133,19 @@ class Owner implements ClientOut {
   /** Commands not yet answered by the hop. */
   readonly asked: string[] = ['CONNECT'];
   overs = 0;
+  /** Recipients the hop has accepted for the mail. */
+  accepted = 0;
+  readonly #isLmtp: boolean;
   #mails = 0;
   readonly #random: (below: number) => number;
 
   constructor(random: (below: number) => number) {
     this.#random = random;
-    this.session = new ClientSession({ helo: 'us', tls: random(3) === 0 ? 'may' : 'none', reply: LIMITS }, this);
+    const protocol = random(3) === 0 ? 'lmtp' : 'smtp';
+    const tls = MODES[random(MODES.length)] ?? 'none';
+    const auth = random(3) === 0 ? { credentials: { user: 'u', password: 'p' }, crypto: NO_CRYPTO } : undefined;
+    this.#isLmtp = protocol === 'lmtp';
+    this.session = new ClientSession({ helo: 'us', protocol, tls, auth, reply: LIMITS }, this);
     this.session.connected();
   }
 
@@ -139,17 +158,31 @@ class Owner implements ClientOut {
     const whole = Buffer.concat(parts);
     assert.equal(whole.length, octets);
     const isChunk = whole.subarray(0, 5).toString() === 'BDAT ';
-    if (isChunk || whole.subarray(-5).toString() === '\r\n.\r\n') this.asked.push('CONTENT');
+    const isEnd = isChunk ? whole.includes('LAST') : whole.subarray(-5).toString() === '\r\n.\r\n';
+    const replies = isEnd && this.#isLmtp ? this.accepted : isEnd || isChunk ? 1 : 0;
+    for (let i = 0; i < replies; i++) this.asked.push('CONTENT');
   }
   startTls(): void {
     this.asked.length = 0;
     this.asked.push('TLS');
   }
   awaits(_what: Awaited): void {}
+  derive(): void {
+    assert.fail('SCRAM was not offered, or its message would have been mutated beyond belief');
+  }
+  isPrivate(): boolean {
+    return this.#random(2) === 0;
+  }
+  onDeclined(reply: Reply): void {
+    assert.ok(reply.code >= 400);
+  }
 
   onReady(): void {
     assert.equal(this.session.isReady, true);
-    if (++this.#mails <= 2) new Mail(this.session, this.#random);
+    if (this.#mails < 2 && this.#random(4) === 0) {
+      this.#mails++;
+      this.session.identify(['XCLIENT ADDR=192.0.2.1'], 'client.example');
+    } else if (++this.#mails <= 2) new Mail(this, this.#random);
   }
   onOver(failure: OutboundFailure): void {
     this.overs++;
@@ -161,19 +194,24 @@ class Owner implements ClientOut {
 
 /** Goes on as far as the hop lets it, as a relay does, and sometimes gives up. */
 class Mail implements MailEvents {
+  readonly #owner: Owner;
   readonly #session: ClientSession;
   readonly #random: (below: number) => number;
+  #each = 0;
   #owed: number;
   #accepted = 0;
   #isMailAccepted = false;
   #isSent = false;
   #isOver = false;
 
-  constructor(session: ClientSession, random: (below: number) => number) {
+  constructor(owner: Owner, random: (below: number) => number) {
+    const { session } = owner;
+    this.#owner = owner;
+    owner.accepted = 0;
     this.#session = session;
     this.#random = random;
     this.#owed = 1 + random(3);
-    session.mail('<a@b>', this);
+    session.mail('<a@b>', this, random(4) === 0 ? ['XFORWARD ADDR=192.0.2.1'] : undefined);
     for (let i = 0; i < this.#owed; i++) session.rcpt('<b@c>');
   }
 
@@ -188,7 +226,7 @@ class Mail implements MailEvents {
     assert.equal(this.#isMailAccepted, true);
     this.#owed--;
     assert.ok(this.#owed >= 0, 'more answers than recipients');
-    if (reply.code < 300) this.#accepted++;
+    if (reply.code < 300) this.#owner.accepted = ++this.#accepted;
     if (this.#owed > 0) return;
     if (this.#accepted === 0 || this.#random(10) === 0) this.#abort();
     else if (this.#session.data(this.#random(2) === 0) === 'go') this.#pour();
@@ -199,8 +237,14 @@ class Mail implements MailEvents {
     if (reply.code === 354) this.#pour();
     else this.#isOver = true;
   }
+  onEachReply(reply: Reply): void {
+    this.#check('final', reply);
+    assert.equal(this.#isSent, true);
+    assert.ok(++this.#each <= this.#accepted, 'more final replies than recipients');
+  }
   onFinalReply(reply: Reply): void {
     this.#check('final', reply);
+    assert.ok(this.#each === 0 || this.#each === this.#accepted);
     this.#isOver = true;
     if (reply.code < 300) assert.equal(this.#isSent, true, 'a yes to a mail not sent');
   }

@@ -16,6 +16,7 @@ import type {
   RouteOptions,
   ServiceOptions,
 } from '../../src/gateway/options.ts';
+import { showNextHop } from '../../src/gateway/options.ts';
 import type { OpenRelay } from '../../src/gateway/relay/open-relay.ts';
 import { makeRuleEngine } from '../../src/gateway/rules/index.ts';
 import type { SpoolPort } from '../../src/gateway/spool/port.ts';
@@ -31,6 +32,7 @@ import {
   reply,
 } from '../../src/smtp/index.ts';
 import type { MemoryCallouts } from './memory-callout.ts';
+import { plainRoute } from './routes.ts';
 
 export interface Delivered {
   readonly hop: string;
@@ -102,7 +104,7 @@ export class MailRig implements OpenRelay {
       };
       return { index, entry, service: this.services[index] as CalloutService, rule: compiled?.ok };
     });
-    const anywhere: RouteOptions = { to: '*', nextHop: { host: 'hop', port: 25 }, tls: 'none' };
+    const anywhere = plainRoute('*', 'hop', 25);
     this.world = {
       hostname: 'mx.example.com',
       system: { uri: 'https://mail.example.com/opes', contact: undefined, privacyPolicy: undefined },
@@ -158,7 +160,7 @@ export class MailRig implements OpenRelay {
 
   open(route: RouteOptions, envelope: OutboundEnvelope, events: OutboundEvents): Outbound {
     const delivered: Delivered = {
-      hop: route.nextHop.host,
+      hop: showNextHop(route.nextHop).replace(/:.*/, ''),
       mail: envelope.mail,
       rcpts: [],
       content: Buffer.alloc(0),
@@ -173,6 +175,7 @@ export class MailRig implements OpenRelay {
       });
     };
     return {
+      passesDsn: true,
       rcpt: (argument) => {
         const index = count++;
         const refusal = this.hopRefuses.get(argument);

@@ -1,8 +1,11 @@
 /** Sends mails through a `NextHop` as a relay would, and keeps everything it was told. */
 import assert from 'node:assert/strict';
 import {
+  type ClientIdentity,
+  type HopTls,
   NextHop,
   type NextHopLimits,
+  type NextHopOptions,
   type Outbound,
   type OutboundEnvelope,
   type OutboundEvents,
@@ -15,6 +18,8 @@ export interface TestMail {
   readonly mail?: string;
   readonly params?: ReadonlyMap<string, string | true>;
   readonly rcpts?: readonly string[];
+  readonly client?: ClientIdentity;
+  readonly ident?: string;
   readonly content?: readonly Uint8Array[];
   readonly exact?: boolean;
   /** Called in place of going on by itself, when the recipients have their replies. */
@@ -54,7 +59,9 @@ export class SentMail implements OutboundEvents {
     });
     const rcpts = mail.rcpts ?? ['<b@example.com>'];
     this.#owed = rcpts.length;
-    this.out = hop.open({ mail: mail.mail ?? '<a@example.org>', params: mail.params ?? new Map() }, this);
+    const { client, ident } = mail;
+    const envelope = { mail: mail.mail ?? '<a@example.org>', params: mail.params ?? new Map(), client, ident };
+    this.out = hop.open(envelope, this);
     for (const rcpt of rcpts) this.out.rcpt(rcpt);
   }
 
@@ -102,8 +109,8 @@ export class SentMail implements OutboundEvents {
     this.pour();
   }
 
-  onFinalReply(reply: Reply): void {
-    this.#tell(`final ${reply.code}`);
+  onFinalReply(reply: Reply, each?: readonly (Reply | undefined)[]): void {
+    this.#tell(`final ${reply.code}${each === undefined ? '' : ` ${each.map((one) => one?.code ?? '-').join(',')}`}`);
     this.finalReply = reply;
     this.#end();
   }
@@ -131,19 +138,29 @@ export async function sendMail(hop: Opens, mail: TestMail = {}): Promise<SentMai
   return sent;
 }
 
+export interface HopTestOptions extends Partial<Pick<NextHopOptions, 'auth' | 'identity' | 'log'>> {
+  readonly limits?: Partial<NextHopLimits>;
+  readonly tls?: HopTls['policy'] | HopTls;
+  readonly kind?: 'smtp' | 'smtps' | 'lmtp';
+}
+
 /** A sink and a hop to it, both closed behind the test. The client must never have broken a rule. */
 export async function withHop(
   script: SinkOptions,
-  options: { limits?: Partial<NextHopLimits>; tls?: 'may' },
+  options: HopTestOptions,
   body: (hop: NextHop, sink: Sink) => Promise<void>,
 ): Promise<void> {
   const sink = await Sink.listen(script);
+  const { kind = 'smtp', tls = 'none', limits, ...rest } = options;
   const hop = new NextHop({
-    host: '127.0.0.1',
-    port: sink.port,
-    tls: options.tls ?? 'none',
+    address:
+      script.path === undefined
+        ? { kind, host: '127.0.0.1', port: sink.port }
+        : { kind: 'lmtp-unix', path: script.path },
+    tls: typeof tls === 'string' ? { policy: tls } : tls,
     helo: 'us.example',
-    limits: { tickMs: 5, ...options.limits },
+    limits: { tickMs: 5, ...limits },
+    ...rest,
   });
   try {
     await body(hop, sink);

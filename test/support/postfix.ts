@@ -23,6 +23,8 @@ export interface PostfixMail {
   /** Envelope sender and recipient as Postfix noted them. */
   readonly from: string;
   readonly to: string;
+  /** Postfix's own Received, unfolded: by whom it says the mail was handed in. */
+  readonly received: string;
   /** What Postfix was sent, without its Return-Path, X-Original-To, Delivered-To and Received lines. CRLF line ends. */
   readonly content: Buffer;
 }
@@ -217,11 +219,13 @@ function parseMail(file: Buffer): PostfixMail {
     else to = own[2] ?? '';
     at = end + 1;
   }
+  const start = at;
   if (file.toString('latin1', at, at + 9) === 'Received:') {
     do at = file.indexOf(10, at) + 1;
     while (file[at] === 9 || file[at] === 32);
   }
-  return { from, to, content: crlf(file.subarray(at)) };
+  const received = file.toString('latin1', start, at).replace(/\s+/g, ' ');
+  return { from, to, received, content: crlf(file.subarray(at)) };
 }
 
 function crlf(octets: Buffer): Buffer {

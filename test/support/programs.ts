@@ -25,11 +25,15 @@ const PACKAGE_OF = {
   'systemd-socket-activate': 'systemd',
   setpriv: 'util-linux',
   perl: 'perl-base',
+  dovecot: 'dovecot-core',
+  lmtp: 'dovecot-lmtpd',
 } as const;
 export type Program = keyof typeof PACKAGE_OF;
 
-/** The usual path plus the sbin folders, which a user's PATH may lack. */
-const FOLDERS = [...new Set([...(process.env['PATH'] ?? '').split(':'), '/usr/local/sbin', '/usr/sbin', '/sbin'])];
+/** The usual path plus the sbin folders, which a user's PATH may lack, and where Dovecot keeps its parts. */
+const FOLDERS = [
+  ...new Set([...(process.env['PATH'] ?? '').split(':'), '/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/lib/dovecot']),
+];
 const LOCK = join(tmpdir(), 'opes-test-install.lock');
 const INSTALL_MS = 240_000;
 
@@ -42,6 +46,47 @@ export async function needPrograms<P extends Program>(...names: readonly P[]): P
     return [name, path] as const;
   });
   return Object.fromEntries(found) as Record<P, string>;
+}
+
+/** What Exim of Debian needs of the system; its package itself cannot stand beside Postfix. */
+const EXIM_LIBRARIES = ['libdb5.3', 'libgnutls-dane0', 'libidn12', 'libidn2-0', 'libnsl2', 'libpcre2-8-0'];
+const EXIM_USER = 'Debian-exim';
+
+/**
+ * Debian's mail servers exclude each other: Exim's package is unpacked into `folder` instead of installed, with its libraries
+ * and its user in the system. Returns the path of the program.
+ */
+export async function unpackExim(folder: string): Promise<string> {
+  const advise = (why: string): Error => new Error(`${why}. These tests unpack Debian's exim4-daemon-light, as root.`);
+  if (process.getuid?.() !== 0) throw advise('this user may not install');
+  await takeLock();
+  try {
+    const env = { DEBIAN_FRONTEND: 'noninteractive' };
+    const steps: readonly (readonly [string, ...string[]])[] = [
+      ['apt-get', 'update', '-qq'],
+      [
+        'apt-get',
+        'install',
+        '-y',
+        '-qq',
+        '--no-install-recommends',
+        '-o',
+        'DPkg::Lock::Timeout=200',
+        ...EXIM_LIBRARIES,
+      ],
+      ['apt-get', 'download', '-qq', 'exim4-daemon-light'],
+      ['sh', '-c', 'dpkg-deb -x exim4-daemon-light_*.deb .'],
+      ['sh', '-c', `id ${EXIM_USER} || useradd --system --no-create-home --shell /usr/sbin/nologin ${EXIM_USER}`],
+    ];
+    for (const [command, ...args] of steps) {
+      const done = await run(command, args, { env, cwd: folder, timeoutMs: INSTALL_MS });
+      // Without an update the lists of before may do.
+      if (done.code !== 0 && !args.includes('update')) throw advise(`${command} ${args.join(' ')}: ${done.stderr}`);
+    }
+  } finally {
+    rmSync(LOCK, { recursive: true, force: true });
+  }
+  return join(folder, 'usr', 'sbin', 'exim4');
 }
 
 function find(name: string): string | undefined {

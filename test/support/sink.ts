@@ -8,7 +8,8 @@
  *     const [mail] = await sink.mailsOf(1);
  */
 import { createServer, type Server, type Socket } from 'node:net';
-import { createSecureContext, TLSSocket } from 'node:tls';
+import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
+import { authenticate, type SinkUser } from './sink-auth.ts';
 
 export interface SinkCommand {
   /** As sent, in upper case; also `CONNECT` for the greeting, and `CONTENT` for the end of data (final dot or BDAT LAST). */
@@ -27,7 +28,18 @@ export type SinkAnswer = string | { readonly say?: string; readonly next: 'close
 export interface SinkOptions {
   /** Keyword lines of EHLO. Without `STARTTLS`; see `tls`. */
   readonly offers?: readonly string[];
-  readonly tls?: boolean;
+  /** `true`: STARTTLS. `implicit`: before the greeting. */
+  readonly tls?: boolean | 'implicit';
+  /** PEM, in place of its own certificate for `sink.test`. */
+  readonly keys?: { readonly key: string; readonly cert: string };
+  /** Speaks LMTP: LHLO, and a `CONTENT` for each recipient, which is then its argument. */
+  readonly lmtp?: boolean;
+  /** A PROXY header, version 2, must open each connection. */
+  readonly proxy?: boolean;
+  /** Who may log in; offer `AUTH ...` in `offers`. */
+  readonly user?: SinkUser;
+  /** Listens on this Unix socket in place of a port. */
+  readonly path?: string;
   /** The answer to a command; undefined for the usual one. A promise is waited for, and nothing read meanwhile. */
   readonly answer?: (command: SinkCommand) => SinkAnswer | undefined | Promise<SinkAnswer | undefined>;
   /** Told of content as it comes, with how many octets of it came; its answer goes out at once. */
@@ -47,8 +59,15 @@ export interface SinkMail {
   readonly by: 'DATA' | 'BDAT';
   readonly isSecure: boolean;
   readonly connection: number;
-  /** What was answered at the end. */
+  /** What was answered at the end; the answers, with LMTP. */
   readonly answer: string;
+  /** XCLIENT of the session and XFORWARD of the mail, as `NAME=value` words. */
+  readonly xclient: string;
+  readonly xforward: string;
+  /** `address:port` of the PROXY header, or `LOCAL`. */
+  readonly proxied: string | undefined;
+  readonly helo: string;
+  readonly user: string | undefined;
 }
 
 export const SINK_OFFERS: readonly string[] = [
@@ -66,6 +85,8 @@ export class Sink implements AsyncDisposable {
   readonly mails: SinkMail[] = [];
   readonly complaints: string[] = [];
   readonly #server: Server;
+  /** Made once, as sessions can be taken up again only where they began. */
+  readonly #context: { made?: SecureContext } = {};
   readonly #waiting = new Set<() => void>();
 
   private constructor(options: SinkOptions) {
@@ -80,7 +101,8 @@ export class Sink implements AsyncDisposable {
     const sink = new Sink(options);
     await new Promise<void>((resolve, reject) => {
       sink.#server.once('error', reject);
-      sink.#server.listen(0, '127.0.0.1', resolve);
+      if (options.path !== undefined) sink.#server.listen(options.path, resolve);
+      else sink.#server.listen(0, '127.0.0.1', resolve);
     });
     return sink;
   }
@@ -110,6 +132,12 @@ export class Sink implements AsyncDisposable {
     return this.mails;
   }
 
+  secureContext(): SecureContext {
+    const { key = SINK_KEY, cert = SINK_CERT } = this.options.keys ?? {};
+    this.#context.made ??= createSecureContext({ key, cert });
+    return this.#context.made;
+  }
+
   /** For the connections: something happened. */
   changed(): void {
     for (const resolve of this.#waiting) resolve();
@@ -130,7 +158,7 @@ export class Sink implements AsyncDisposable {
 }
 
 /** What is read next. */
-type Reading = 'commands' | 'data' | 'chunk';
+type Reading = 'proxy' | 'commands' | 'data' | 'chunk';
 
 export class SinkConnection {
   /** Every octet read, TLS taken off. */
@@ -141,6 +169,8 @@ export class SinkConnection {
   reads = 0;
   isClosed = false;
   isSecure = false;
+  /** TLS took an earlier session up again. */
+  isResumed = false;
   readonly #sink: Sink;
   readonly #index: number;
   readonly #counts = new Map<string, number>();
@@ -160,12 +190,25 @@ export class SinkConnection {
   #chunkLeft = 0;
   #isLastChunk = false;
   #offers: readonly string[] = [];
+  #helo = '';
+  readonly #xclient = new Map<string, string>();
+  #xforward = '';
+  #proxied: string | undefined;
+  #user: string | undefined;
+  /** Where AUTH waits for a line. */
+  #onLine: ((line: string) => void) | undefined;
 
   constructor(sink: Sink, socket: Socket, index: number) {
     this.#sink = sink;
     this.#index = index;
     this.#socket = socket;
     this.#listen(socket);
+    if (sink.options.proxy === true) this.#reading = 'proxy';
+    else this.#begin();
+  }
+
+  #begin(): void {
+    if (this.#sink.options.tls === 'implicit') this.#secure();
     void this.#answer('CONNECT', '', '220 sink.test ESMTP\r\n');
   }
 
@@ -186,7 +229,8 @@ export class SinkConnection {
   /** Ends it: `close` sends FIN behind what was written, `reset` RST. */
   end(how: 'close' | 'reset'): void {
     if (how === 'close') this.#socket.end();
-    else if (this.#socket instanceof TLSSocket) this.#socket.destroy();
+    // Neither TLS nor a Unix socket has a reset.
+    else if (this.#socket instanceof TLSSocket || this.#socket.remoteAddress === undefined) this.#socket.destroy();
     else this.#socket.resetAndDestroy();
   }
 
@@ -221,6 +265,8 @@ export class SinkConnection {
 
   async #step(): Promise<boolean> {
     switch (this.#reading) {
+      case 'proxy':
+        return this.#stepProxy();
       case 'commands':
         return this.#stepCommand();
       case 'data':
@@ -228,6 +274,25 @@ export class SinkConnection {
       case 'chunk':
         return this.#stepChunk();
     }
+  }
+
+  async #stepProxy(): Promise<boolean> {
+    if (this.#buffer.length < 16) return false;
+    const size = this.#buffer.readUInt16BE(14);
+    if (this.#buffer.length < 16 + size) return false;
+    const isV2 = this.#buffer.toString('latin1', 0, 12) === '\r\n\r\n\0\r\nQUIT\n';
+    const [command, family] = [this.#buffer[12], this.#buffer[13]];
+    if (!isV2 || (command !== 0x20 && command !== 0x21)) this.#complain('no PROXY header');
+    const octets = this.#buffer.subarray(16, 16 + size);
+    if (command === 0x20) this.#proxied = 'LOCAL';
+    else if (family === 0x11) this.#proxied = `${octets.subarray(0, 4).join('.')}:${octets.readUInt16BE(8)}`;
+    else this.#proxied = `${octets.toString('hex', 0, 16)}:${octets.readUInt16BE(32)}`;
+    this.#buffer = this.#buffer.subarray(16 + size);
+    const isTls = this.#sink.options.tls === 'implicit';
+    if (this.#buffer.length > 0 && !isTls) this.#complain('octets behind the PROXY header, before the greeting');
+    this.#reading = 'commands';
+    this.#begin();
+    return true;
   }
 
   async #stepCommand(): Promise<boolean> {
@@ -238,6 +303,12 @@ export class SinkConnection {
     if (!/^[^\r\n]*\r\n$/.test(line)) this.#complain(`not a line: ${JSON.stringify(line)}`);
     const text = line.trimEnd();
     this.commands.push(text);
+    const onLine = this.#onLine;
+    if (onLine !== undefined) {
+      this.#onLine = undefined;
+      onLine(text);
+      return true;
+    }
     const space = text.indexOf(' ');
     const verb = (space < 0 ? text : text.slice(0, space)).toUpperCase();
     if (this.#buffer.length > 0 && !this.#mayFollow(verb)) this.#complain(`octets behind ${verb}, which must be last`);
@@ -248,7 +319,7 @@ export class SinkConnection {
   /** RFC 2920: what may stand before another command in one go. Content may stand behind BDAT. */
   #mayFollow(verb: string): boolean {
     if (verb === 'BDAT') return true;
-    return ['MAIL', 'RCPT', 'RSET', 'NOOP'].includes(verb) && this.#has('PIPELINING');
+    return ['MAIL', 'RCPT', 'RSET', 'NOOP', 'XFORWARD'].includes(verb) && this.#has('PIPELINING');
   }
 
   async #command(verb: string, argument: string): Promise<void> {
@@ -263,6 +334,22 @@ export class SinkConnection {
         return;
       case 'STARTTLS':
         return this.#startTls();
+      case 'AUTH':
+        this.#onAuth(argument);
+        return;
+      case 'XCLIENT':
+        this.#checkAttributes(verb, argument);
+        if (isYes(await this.#answer(verb, argument, '220 sink.test ESMTP\r\n'))) {
+          for (const word of argument.split(' ')) this.#xclient.set(word.split('=', 1)[0] ?? '', word);
+          this.#user = undefined;
+          this.#forget();
+        }
+        return;
+      case 'XFORWARD':
+        this.#checkAttributes(verb, argument);
+        if (isYes(await this.#answer(verb, argument, '250 2.0.0 Ok\r\n')))
+          this.#xforward = `${this.#xforward} ${argument}`.trim();
+        return;
       case 'MAIL':
         return this.#onMail(argument);
       case 'RCPT':
@@ -283,7 +370,39 @@ export class SinkConnection {
     }
   }
 
+  #checkAttributes(verb: string, argument: string): void {
+    if (this.#mail !== undefined) this.#complain(`${verb} within a mail`);
+    if (argument.length + verb.length > 509) this.#complain(`${verb} is too long`);
+    const announced = this.#offers.find((line) => line.split(' ')[0] === verb)?.split(' ') ?? [];
+    for (const word of argument.split(' '))
+      if (!announced.includes(word.split('=')[0] ?? '')) this.#complain(`${verb} ${word} was not announced`);
+  }
+
+  /** Not waited for: its lines come through `#stepCommand`. */
+  #onAuth(argument: string): void {
+    const [mechanism = '', initial] = argument.split(' ');
+    const { user } = this.#sink.options;
+    const offered = this.#offers.find((line) => line.startsWith('AUTH '))?.split(' ') ?? [];
+    if (!offered.includes(mechanism)) this.#complain(`AUTH ${mechanism} not offered`);
+    const ask = async (challenge: string): Promise<Buffer> => {
+      await this.#answer('CHALLENGE', '', `334 ${Buffer.from(challenge).toString('base64')}\r\n`);
+      const line = await new Promise<string>((resolve) => {
+        this.#onLine = resolve;
+      });
+      return Buffer.from(line, 'base64');
+    };
+    const first = initial === undefined ? undefined : Buffer.from(initial, 'base64');
+    const run = async (): Promise<void> => {
+      const isRight = user !== undefined && (await authenticate(user, mechanism, first, ask));
+      const usual = isRight ? '235 2.7.0 Welcome\r\n' : '535 5.7.8 Authentication failed\r\n';
+      if (isYes(await this.#answer('AUTH', argument, usual))) this.#user = user?.user;
+    };
+    void run();
+  }
+
   async #hello(verb: string, argument: string): Promise<void> {
+    if ((verb === 'LHLO') !== (this.#sink.options.lmtp === true)) this.#complain(`${verb} is the wrong greeting`);
+    this.#helo = argument;
     this.#forget();
     this.#offers = [...(this.#sink.options.offers ?? SINK_OFFERS)];
     if (this.#sink.options.tls === true && !this.isSecure) this.#offers = [...this.#offers, 'STARTTLS'];
@@ -299,14 +418,25 @@ export class SinkConnection {
     if (!this.#has('STARTTLS')) this.#complain('STARTTLS not offered');
     const answer = await this.#answer('STARTTLS', '', '220 2.0.0 Go ahead\r\n');
     if (answer !== '220 2.0.0 Go ahead\r\n') return;
+    this.#secure();
+  }
+
+  #secure(): void {
     const plain = this.#socket;
     plain.removeAllListeners('data');
+    // A ClientHello may have come together with the PROXY header.
+    plain.pause();
+    if (this.#buffer.length > 0) plain.unshift(this.#buffer);
     this.#buffer = Buffer.alloc(0);
     this.#forget();
     this.#offers = [];
     this.isSecure = true;
-    const secureContext = createSecureContext({ key: SINK_KEY, cert: SINK_CERT });
-    this.#socket = new TLSSocket(plain, { isServer: true, secureContext });
+    const secureContext = this.#sink.secureContext();
+    const secure = new TLSSocket(plain, { isServer: true, secureContext });
+    secure.once('secure', () => {
+      this.isResumed = secure.isSessionReused();
+    });
+    this.#socket = secure;
     this.#listen(this.#socket);
   }
 
@@ -395,11 +525,28 @@ export class SinkConnection {
 
   async #end(content: Buffer, by: 'DATA' | 'BDAT'): Promise<void> {
     const { isSecure } = this;
-    const envelope = { mail: this.#mail ?? '?', rcpts: this.#rcpts, content, by, isSecure, connection: this.#index };
-    if (this.#rcpts.length === 0) this.#complain('content without a recipient');
+    const whose = {
+      xclient: [...this.#xclient.values()].join(' '),
+      xforward: this.#xforward,
+      proxied: this.#proxied,
+      helo: this.#helo,
+    };
+    const rcpts = this.#rcpts;
+    const mail = this.#mail ?? '?';
+    const envelope = { mail, rcpts, content, by, isSecure, connection: this.#index, user: this.#user, ...whose };
+    if (rcpts.length === 0) this.#complain('content without a recipient');
     this.#forget();
-    const answer = await this.#answer('CONTENT', '', `250 2.0.0 Ok: queued as ${this.#sink.mails.length}\r\n`);
-    this.#sink.mails.push({ ...envelope, answer });
+    const usual = `250 2.0.0 Ok: queued as ${this.#sink.mails.length}\r\n`;
+    if (this.#sink.options.lmtp === true) {
+      for (const rcpt of rcpts) {
+        const answer = await this.#answer('CONTENT', rcpt, usual);
+        if (isYes(answer)) this.#sink.mails.push({ ...envelope, rcpts: [rcpt], answer });
+        if (this.#isStalled) break;
+      }
+    } else {
+      const answer = await this.#answer('CONTENT', '', usual);
+      this.#sink.mails.push({ ...envelope, answer });
+    }
     this.#sink.changed();
   }
 
@@ -408,6 +555,7 @@ export class SinkConnection {
     this.#rcpts = [];
     this.#content = [];
     this.#contentOctets = 0;
+    this.#xforward = '';
   }
 
   async #answer(verb: string, argument: string, usual: string): Promise<string> {

@@ -3,7 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { Deadlines, noMetrics, silentLog } from '../../src/base/index.ts';
 import { Content, FixedOctets } from '../../src/gateway/content/index.ts';
 import { Dispatcher } from '../../src/gateway/dispatch/dispatcher.ts';
-import type { QueueOptions, RouteOptions } from '../../src/gateway/options.ts';
+import { type QueueOptions, type RouteOptions, showNextHop } from '../../src/gateway/options.ts';
 import type { OpenRelay } from '../../src/gateway/relay/open-relay.ts';
 import { Notices } from '../../src/gateway/spool/notices.ts';
 import type { ReportEvent, Reports, SpoolPort, SpoolVariant } from '../../src/gateway/spool/port.ts';
@@ -18,6 +18,7 @@ import {
   reply,
 } from '../../src/smtp/index.ts';
 import { openStore, type Store } from '../../src/store/index.ts';
+import { plainRoute } from './routes.ts';
 import { scratchFolder } from './scratch.ts';
 
 const MINUTE = 60_000;
@@ -60,6 +61,8 @@ export class SpoolRig implements OpenRelay {
     excepted: new Map(failed.map(({ delivery }) => [delivery.n, 'test'])),
   });
   nowMs = Date.UTC(2026, 10, 22);
+  /** Whether the hops offer DSN. */
+  speaksDsn = false;
   tries = 0;
   /** Transactions open at a time, now and at most. */
   open_ = 0;
@@ -73,10 +76,7 @@ export class SpoolRig implements OpenRelay {
 
   async start(options: Partial<QueueOptions> = {}, wrap: (store: Store) => Store = (store) => store): Promise<Spool> {
     this.store = wrap(await openStore({ dataDir: this.dir, url: 'sqlite', clock: () => this.nowMs }));
-    const routes: RouteOptions[] = [
-      { to: 'two.example', nextHop: { host: 'two', port: 25 }, tls: 'none' },
-      { to: '*', nextHop: { host: 'one', port: 25 }, tls: 'none' },
-    ];
+    const routes: RouteOptions[] = [plainRoute('two.example', 'two', 25), plainRoute('*', 'one', 25)];
     this.spool = new Spool(
       { ...QUEUE, ...options },
       {
@@ -183,7 +183,7 @@ export class SpoolRig implements OpenRelay {
   }
 
   open(route: RouteOptions, envelope: OutboundEnvelope, events: OutboundEvents): Outbound {
-    const hop = route.nextHop.host;
+    const hop = showNextHop(route.nextHop).replace(/:.*/, '');
     const sent: SentTo = { hop, mail: envelope.mail, rcpts: [], octets: '' };
     let isOver = false;
     let rcpts = 0;
@@ -202,13 +202,14 @@ export class SpoolRig implements OpenRelay {
         event();
       });
     return {
-      rcpt: (argument) => {
+      passesDsn: this.speaksDsn,
+      rcpt: (argument, params) => {
         const index = rcpts++;
         const answer = this.hops.rcpt(argument, hop);
         if (answer === 'mute') return;
         if (answer === 'lost') end(() => events.onFailed({ stage: 'connect', reason: 'unreachable', sent: false }));
         else {
-          if (answer.code === 250) sent.rcpts.push(argument);
+          if (answer.code === 250) sent.rcpts.push([argument, ...asWords(params)].join(' '));
           later(() => events.onRcptReply(index, answer));
         }
       },
@@ -237,4 +238,8 @@ export function contentOf(text: string): Content {
   const octets = new FixedOctets(Buffer.from(text, 'latin1'));
   content.append(octets, 0, octets.size);
   return content;
+}
+
+function asWords(params: ReadonlyMap<string, string | true> | undefined): string[] {
+  return [...(params ?? [])].map(([keyword, value]) => (value === true ? keyword : `${keyword}=${value}`));
 }

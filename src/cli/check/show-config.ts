@@ -1,6 +1,6 @@
 /** What a configuration comes to, with every default in place, for `opes check`. */
 import { type EffectiveConfig, showHostPort } from '../../config/index.ts';
-import type { FailureReason } from '../../gateway/options.ts';
+import { type FailureReason, showNextHop } from '../../gateway/options.ts';
 import { shownMs, shownOctets, table } from './table.ts';
 
 export function showConfig(config: EffectiveConfig): string {
@@ -49,10 +49,32 @@ function listeners(config: EffectiveConfig): string[][] {
 }
 
 function routes(config: EffectiveConfig): string[][] {
-  return config.routes.map(({ to, nextHop, tls }) => {
+  return config.routes.map((route) => {
+    const { to, nextHop, identity, auth } = route;
     if (nextHop === 'mailbox') return [to, '->', 'mailbox', 'files in the data directory'];
-    return [to, '->', `smtp://${showHostPort(nextHop)}`, tls === 'may' ? 'TLS where offered' : 'no TLS'];
+    const name = showNextHop(nextHop);
+    const more = [
+      identity === 'none' ? '' : `, client by ${identity}`,
+      auth === undefined ? '' : `, login ${auth.user}`,
+    ];
+    return [to, '->', nextHop.kind === 'smtp' ? `smtp://${name}` : name, tlsText(route) + more.join('')];
   });
+}
+
+function tlsText({ tls, tlsName, tlsCa }: EffectiveConfig['routes'][number]): string {
+  switch (tls) {
+    case 'none':
+      return 'no TLS';
+    case 'may':
+      return 'TLS where offered';
+    case 'require':
+      return 'TLS required, any certificate';
+    case 'verify':
+      return `TLS verified${tlsName === undefined ? '' : ` as ${tlsName}`}${tlsCa === undefined ? '' : ' by tlsCa'}`;
+    case 'dane':
+    case 'mta-sts':
+      return `TLS by ${tls}`;
+  }
 }
 
 function services(config: EffectiveConfig): string[][] {

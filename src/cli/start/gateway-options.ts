@@ -23,7 +23,7 @@ export function gatewayOptions(
     routes: routes.map((route) => {
       if (route.nextHop !== 'mailbox') return { ...route, nextHop: route.nextHop };
       if (mailbox === undefined) throw new Error('a route to the mailbox, and no mailbox');
-      return { ...route, nextHop: { host: mailbox.host, port: mailbox.port } };
+      return { ...route, nextHop: { kind: 'smtp', host: mailbox.host, port: mailbox.port } };
     }),
   };
 }

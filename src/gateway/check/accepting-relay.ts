@@ -11,6 +11,7 @@ export class AcceptingRelay implements OpenRelay {
 
 /** Events come later, as those of a real hop do. */
 class AcceptingOutbound implements Outbound {
+  readonly passesDsn = true;
   readonly #events: OutboundEvents;
   #recipients = 0;
   #isOver = false;

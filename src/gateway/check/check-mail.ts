@@ -7,7 +7,14 @@ import { Mail } from '../dialog/mail.ts';
 import { addressFacts, mailFacts } from '../dialog/mail-facts.ts';
 import { makeSessionView } from '../dialog/session-view.ts';
 import type { MailPeer, MailWorld } from '../dialog/world.ts';
-import type { CheckReport, CheckRequest, DecisionRecord, ListenerOptions, MailRecord } from '../options.ts';
+import {
+  type CheckReport,
+  type CheckRequest,
+  type DecisionRecord,
+  type ListenerOptions,
+  type MailRecord,
+  showNextHop,
+} from '../options.ts';
 import type { SpoolPort } from '../spool/port.ts';
 import { AcceptingRelay } from './accepting-relay.ts';
 
@@ -95,7 +102,7 @@ export async function checkMail(
       mail.rcpt({ argument: `<${to}>`, forwardPath: path, params: new Map() }, ticket),
     );
     const hop = plan?.route.nextHop;
-    routes.push({ recipient: to, nextHop: hop === undefined ? undefined : `${hop.host}:${hop.port}`, reply: answer });
+    routes.push({ recipient: to, nextHop: hop === undefined ? undefined : showNextHop(hop), reply: answer });
   }
   const { content } = request;
   if (content !== undefined && routes.some((route) => route.reply !== undefined && isPositive(asReply(route.reply)))) {

@@ -1,14 +1,27 @@
 /** The recipients of a mail, as the client named them and as services made them. */
-import { isPositive, type MailCommand, parseRcptArgument, type RcptCommand, type Reply } from '../../smtp/index.ts';
+import {
+  type Address,
+  isPositive,
+  type MailCommand,
+  type Parameters,
+  parseRcptArgument,
+  type RcptCommand,
+  type Reply,
+} from '../../smtp/index.ts';
 import { isCarriedBy } from './sender.ts';
+
+interface RcptArgument {
+  readonly path: Address;
+  readonly params: Parameters;
+}
 
 export interface MailRecipient {
   readonly command: RcptCommand;
   readonly ticket: number;
   /** What the hop is told, where a service rewrote it. */
   relayedAs: string | undefined;
-  /** The domain of that. */
-  relayedDomain: string | undefined;
+  /** That, read. */
+  relayed: RcptArgument | undefined;
   reply: Reply | undefined;
 }
 
@@ -31,7 +44,7 @@ export class Envelope {
       command,
       ticket,
       relayedAs: undefined,
-      relayedDomain: undefined,
+      relayed: undefined,
       reply: undefined,
     };
     // A client may send any number that are refused for now; the record of a mail is not there to be filled by it.
@@ -45,7 +58,7 @@ export class Envelope {
     const parsed = parseRcptArgument(argument);
     if (parsed.kind !== 'got' || !isCarriedBy(this.command, parsed.value.path)) return undefined;
     recipient.relayedAs = argument;
-    recipient.relayedDomain = parsed.value.path.domain;
+    recipient.relayed = parsed.value;
     return parsed.value.path.domain;
   }
 }
@@ -53,6 +66,17 @@ export class Envelope {
 /** Those of a list that were accepted. */
 export function isAccepted(recipient: MailRecipient): boolean {
   return recipient.reply !== undefined && isPositive(recipient.reply);
+}
+
+/** The recipient as it is relayed. */
+export function relayedPath({ relayed, command }: MailRecipient): Address {
+  return relayed?.path ?? command.forwardPath;
+}
+
+/** Its parameters; undefined where there are none, as mostly. */
+export function relayedParameters({ relayed, command }: MailRecipient): Parameters | undefined {
+  const { params } = relayed ?? command;
+  return params.size === 0 ? undefined : params;
 }
 
 /** RCPT's argument as it is relayed. */

@@ -11,7 +11,7 @@ import { isPositive, type Reply } from '../../smtp/index.ts';
 import type { DataVerdict } from '../callouts/chain.ts';
 import type { Content } from '../content/index.ts';
 import type { Fate, SpoolRecipient, SpoolVariant } from '../spool/port.ts';
-import { type MailRecipient, relayedArgument } from './envelope.ts';
+import { type MailRecipient, relayedArgument, relayedPath } from './envelope.ts';
 import type { Variant } from './variant.ts';
 
 export type HandOver =
@@ -86,7 +86,7 @@ function spoolVariant({ variant, verdict, accepted }: Judged, original: Content,
 }
 
 function domainOf(recipient: MailRecipient): string {
-  return recipient.relayedDomain ?? recipient.command.forwardPath.domain;
+  return relayedPath(recipient).domain;
 }
 
 /** The one reply for a mail none of whose variants can go on; `undefined` where one can. */

@@ -4,12 +4,12 @@
  * content goes there before the client has its last one. With several legs the hop is asked all the same, so that its
  * refusals are the client's; the mail itself then takes the way through the spool.
  */
-import { type Reply, replies } from '../../smtp/index.ts';
+import { type Reply, replies, writePath } from '../../smtp/index.ts';
 import type { Content } from '../content/index.ts';
 import type { RouteOptions } from '../options.ts';
 import { MailRelay, type MailRelayEvents } from '../relay/mail-relay.ts';
-import type { OpenRelay } from '../relay/open-relay.ts';
-import { isAccepted, type MailRecipient, relayedArgument } from './envelope.ts';
+import type { ClientIdentity, OpenRelay, RelayEnvelope } from '../relay/open-relay.ts';
+import { isAccepted, type MailRecipient, relayedArgument, relayedParameters, relayedPath } from './envelope.ts';
 import type { Sender } from './sender.ts';
 
 export interface LegEvents {
@@ -22,19 +22,31 @@ export interface LegEvents {
 
 export class Leg implements MailRelayEvents {
   readonly route: RouteOptions;
+  /** Of the first recipient. */
+  readonly domain: string;
   /** In the order they were passed on. */
   readonly recipients: MailRecipient[] = [];
   readonly #open: OpenRelay | undefined;
   readonly #sender: Sender;
+  readonly #client: ClientIdentity | undefined;
   readonly #events: LegEvents;
   #relay: MailRelay | undefined;
   #lost: Reply | undefined;
 
   /** `open` is absent where the hop is not asked before the mail is stored (`queue: { mode: spool }`). */
-  constructor(route: RouteOptions, sender: Sender, open: OpenRelay | undefined, events: LegEvents) {
+  constructor(
+    route: RouteOptions,
+    domain: string,
+    sender: Sender,
+    client: ClientIdentity | undefined,
+    open: OpenRelay | undefined,
+    events: LegEvents,
+  ) {
     this.route = route;
+    this.domain = domain;
     this.#open = open;
     this.#sender = sender;
+    this.#client = client;
     this.#events = events;
   }
 
@@ -45,6 +57,12 @@ export class Leg implements MailRelayEvents {
 
   get wasAsked(): boolean {
     return this.#relay !== undefined;
+  }
+
+  /** Whether the hop answers for all recipients together. One that does not has no single answer for the client. */
+  get hasOneAnswer(): boolean {
+    const { kind } = this.route.nextHop;
+    return (kind !== 'lmtp' && kind !== 'lmtp-unix') || this.accepted.length < 2;
   }
 
   get accepted(): readonly MailRecipient[] {
@@ -61,9 +79,17 @@ export class Leg implements MailRelayEvents {
       this.#events.onRcptAnswer(recipient, replies.rcptOk);
       return;
     }
-    const { path, hopParameters } = this.#sender;
-    this.#relay ??= new MailRelay(this.#open, this.route, path, hopParameters, this);
-    this.#relay.rcpt(relayedArgument(recipient));
+    const path = relayedPath(recipient);
+    this.#relay ??= new MailRelay(this.#open, this.route, this.#envelope(), this);
+    const params = relayedParameters(recipient);
+    // What the client wrote is in normal form already.
+    if (params === undefined) this.#relay.rcpt(relayedArgument(recipient));
+    else this.#relay.rcpt(writePath(path), params);
+  }
+
+  #envelope(): RelayEnvelope {
+    const { path: mail, hopParameters: params } = this.#sender;
+    return { mail, params, client: this.#client, domain: this.domain };
   }
 
   /** Every service has ended: `content` goes as it is. */

@@ -16,7 +16,7 @@ import type { DataVerdict } from '../callouts/chain.ts';
 import type { Content, OctetStore } from '../content/index.ts';
 import type { Plan } from '../dispatch/dispatcher.ts';
 import type { MailFacts } from '../dispatch/facts.ts';
-import type { MailOutcome } from '../options.ts';
+import { type MailOutcome, showNextHop } from '../options.ts';
 import type { MessageFacts } from '../rules/index.ts';
 import type { SpoolVariant } from '../spool/port.ts';
 import { addTraceToReply, traceReplyLine, type ViaEntry } from '../trace/index.ts';
@@ -58,6 +58,8 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   #refusal: Reply | undefined;
   #released: Content | undefined;
   #timesLost = 0;
+  /** A report on success is asked for: the spool sees to it, whatever the hop can (RFC 3461 section 5.2). */
+  #wantsSuccess = false;
   #relayStartedMs = 0;
 
   constructor(
@@ -132,6 +134,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
 
   rcpt(command: RcptCommand, ticket: number): void {
     const recipient = this.envelope.add(command, ticket);
+    if (command.params.size > 0) this.#wantsSuccess ||= /SUCCESS/i.test(String(command.params.get('NOTIFY')));
     const plan = this.world.dispatcher.atRecipient(this.facts, addressFacts(command.forwardPath));
     if (plan === undefined) this.onRcptAnswer(recipient, gatewayReplies.noRoute);
     else {
@@ -318,7 +321,10 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
 
   /** Whether one transaction with one next hop can serve it, as far as is known. */
   get #isInline(): boolean {
-    return this.world.spool?.mode !== 'spool' && this.onlyLeg !== undefined;
+    const { spool } = this.world;
+    const leg = this.onlyLeg;
+    if (leg === undefined || spool === undefined) return leg !== undefined;
+    return spool.mode !== 'spool' && !this.#wantsSuccess && leg.hasOneAnswer;
   }
 
   // --- the next hop -------------------------------------------------------------------------------------------------
@@ -433,7 +439,7 @@ function refusalOf({ verdict }: Variant): Reply | undefined {
 }
 
 export function hopName({ route }: Leg): string {
-  return `${route.nextHop.host}:${route.nextHop.port}`;
+  return showNextHop(route.nextHop);
 }
 
 function outcomeOf(answer: Reply): MailOutcome {

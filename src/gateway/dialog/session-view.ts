@@ -3,6 +3,7 @@ import { printable } from '../../base/index.ts';
 import type { Part } from '../../profile/index.ts';
 import type { MailFacts } from '../dispatch/facts.ts';
 import type { ListenerOptions } from '../options.ts';
+import type { ClientIdentity } from '../relay/open-relay.ts';
 import type { SpooledSession } from '../spool/port.ts';
 import { type SessionClauses, sessionClauses } from '../trace/index.ts';
 
@@ -46,6 +47,17 @@ export function makeSessionView(hostname: string, origin: SessionOrigin): Sessio
     parts: clientParts(clientAddress, verb, helo),
     received: sessionClauses({ hostname, helo, clientAddress }),
     printableHelo: printable(helo),
+  };
+}
+
+/** Who the client is, for next hops that are told (design D20). */
+export function clientIdentity({ clientAddress, verb, helo, facts }: SessionView): ClientIdentity {
+  const { user } = facts.session;
+  return {
+    address: clientAddress,
+    helo,
+    protocol: verb === 'EHLO' ? 'ESMTP' : 'SMTP',
+    login: user === '' ? undefined : user,
   };
 }
 

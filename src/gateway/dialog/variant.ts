@@ -15,13 +15,13 @@ import type { MailFacts } from '../dispatch/facts.ts';
 import type { OpenRelay } from '../relay/open-relay.ts';
 import type { MessageFacts } from '../rules/index.ts';
 import type { ViaEntry } from '../trace/index.ts';
-import { type Envelope, isAccepted, type MailRecipient, relayedArgument } from './envelope.ts';
+import { type Envelope, isAccepted, type MailRecipient, relayedArgument, relayedPath } from './envelope.ts';
 import { Leg, type LegEvents } from './leg.ts';
 import { addressFacts } from './mail-facts.ts';
 import type { MailHeader } from './mail-header.ts';
 import { gatewayReplies } from './replies.ts';
 import { Sender } from './sender.ts';
-import type { SessionView } from './session-view.ts';
+import { clientIdentity, type SessionView } from './session-view.ts';
 import type { MailWorld } from './world.ts';
 
 /** The mail as its variants see it. */
@@ -118,12 +118,15 @@ export class Variant implements ChainMail {
       }
       route = other;
     }
-    this.#leg(route).add(recipient);
+    this.#leg(route, relayedPath(recipient).domain).add(recipient);
   }
 
-  #leg(route: Plan['route']): Leg {
-    for (const leg of this.legs) if (leg.route === route) return leg;
-    const leg = new Leg(route, this.sender, this.#relay, this.#mail);
+  /** By MX each domain has hosts of its own. */
+  #leg(route: Plan['route'], domain: string): Leg {
+    const isByDomain = route.nextHop.kind === 'mx';
+    for (const leg of this.legs) if (leg.route === route && (!isByDomain || leg.domain === domain)) return leg;
+    const client = route.identity === 'none' ? undefined : clientIdentity(this.#mail.session);
+    const leg = new Leg(route, domain, this.sender, client, this.#relay, this.#mail);
     this.legs.push(leg);
     return leg;
   }

@@ -3,15 +3,13 @@ import assert from 'node:assert/strict';
 import { test } from 'vitest';
 import type { Script } from '../../../test/support/memory-callout.ts';
 import { RecordingSpool } from '../../../test/support/recording-spool.ts';
+import { plainRoute } from '../../../test/support/routes.ts';
 import { body, finish, keepAll, keepData, MAIL, rigWith } from '../../../test/support/scripted-services.ts';
 import { answerBlock } from '../../profile/index.ts';
 import { reply } from '../../smtp/index.ts';
 import type { RouteOptions } from '../options.ts';
 
-const ROUTES: readonly RouteOptions[] = [
-  { to: 'one.example', nextHop: { host: 'one', port: 25 }, tls: 'none' },
-  { to: 'two.example', nextHop: { host: 'two', port: 25 }, tls: 'none' },
-];
+const ROUTES: readonly RouteOptions[] = [plainRoute('one.example', 'one', 25), plainRoute('two.example', 'two', 25)];
 const VIP = { when: "recipient.local == 'vip'" };
 
 /** Adds a header to what it sees. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'vitest';
 import { MemoryCallouts, serviceOptions } from '../../../test/support/memory-callout.ts';
+import { plainRoute } from '../../../test/support/routes.ts';
 import { type Log, silentLog } from '../../base/index.ts';
 import { CalloutService } from '../callouts/callout-service.ts';
 import type { DecisionRecord, FailureAction, PipelineEntry, RouteOptions } from '../options.ts';
@@ -23,7 +24,7 @@ function recipient(address: string) {
 }
 
 function route(to: string, port: number): RouteOptions {
-  return { to, nextHop: { host: 'hop', port }, tls: 'none' };
+  return plainRoute(to, 'hop', port);
 }
 
 function dispatcher(
@@ -50,8 +51,8 @@ test('a route matches a domain, what is below one, or everything; the first that
   assert.ok(!matchesDomain('.example.com', 'example.com'));
   assert.ok(!matchesDomain('.example.com', 'badexample.com'));
   const decides = dispatcher([], [route('a.example', 1), route('.example', 2)]);
-  assert.equal(decides.atRecipient(FACTS, recipient('x@a.example'))?.route.nextHop.port, 1);
-  assert.equal(decides.atRecipient(FACTS, recipient('x@b.example'))?.route.nextHop.port, 2);
+  assert.equal(decides.atRecipient(FACTS, recipient('x@a.example'))?.route.to, 'a.example');
+  assert.equal(decides.atRecipient(FACTS, recipient('x@b.example'))?.route.to, '.example');
   assert.equal(decides.atRecipient(FACTS, recipient('x@other.test')), undefined);
 });
 

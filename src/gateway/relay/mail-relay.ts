@@ -11,12 +11,15 @@ import type { Outbound, OutboundEvents, OutboundFailure, Parameters, Reply } fro
 import { replyToFailure } from '../../smtp/index.ts';
 import { type Content, ContentReader } from '../content/index.ts';
 import type { RouteOptions } from '../options.ts';
-import type { OpenRelay } from './open-relay.ts';
+import type { OpenRelay, RelayEnvelope } from './open-relay.ts';
 
 export interface MailRelayEvents {
   onRcptReply(index: number, reply: Reply): void;
-  /** The mail's own end at the hop: its answer, or the reply that stands for there being none. */
-  onRelayed(reply: Reply): void;
+  /**
+   * The mail's own end at the hop: its answer, or the reply that stands for there being none. `each`: where the hop answers
+   * for each recipient (LMTP), by the order of `rcpt()`.
+   */
+  onRelayed(reply: Reply, each?: readonly (Reply | undefined)[]): void;
   /** Before the content was asked for: no recipient can be had there any more. */
   onLost(reply: Reply, why: string): void;
   /** Content that we stored cannot be read back. */
@@ -35,14 +38,20 @@ export class MailRelay implements OutboundEvents {
   #hasRoom = false;
   #isOver = false;
 
-  constructor(relay: OpenRelay, route: RouteOptions, mail: string, params: Parameters, events: MailRelayEvents) {
+  constructor(relay: OpenRelay, route: RouteOptions, envelope: RelayEnvelope, events: MailRelayEvents) {
     this.route = route;
     this.#events = events;
-    this.#outbound = relay.open(route, { mail, params }, this);
+    this.#outbound = relay.open(route, envelope, this);
   }
 
-  rcpt(argument: string): void {
-    if (!this.#isOver) this.#outbound.rcpt(argument);
+  /** Whether the hop is told what senders want to hear of (DSN); undefined before its first answer. */
+  get passesDsn(): boolean | undefined {
+    return this.#outbound.passesDsn;
+  }
+
+  /** `params`: those of DSN and others, left out where the hop does not offer them. */
+  rcpt(path: string, params?: Parameters): void {
+    if (!this.#isOver) this.#outbound.rcpt(path, params);
   }
 
   /** Every service has ended: `content` goes as it is. */
@@ -83,8 +92,8 @@ export class MailRelay implements OutboundEvents {
     this.#pump();
   }
 
-  onFinalReply(reply: Reply): void {
-    if (!this.#isOver) this.#over(reply);
+  onFinalReply(reply: Reply, each?: readonly (Reply | undefined)[]): void {
+    if (!this.#isOver) this.#over(reply, each);
   }
 
   onFailed(failure: OutboundFailure): void {
@@ -96,9 +105,9 @@ export class MailRelay implements OutboundEvents {
     else this.#events.onRelayed(reply);
   }
 
-  #over(reply: Reply): void {
+  #over(reply: Reply, each?: readonly (Reply | undefined)[]): void {
     this.#isOver = true;
-    this.#events.onRelayed(reply);
+    this.#events.onRelayed(reply, each);
   }
 
   #pump(): void {

@@ -1,21 +1,23 @@
-/** A pool of connections for each next hop, shared by all routes that lead there. */
+/** A pool of connections for each next hop, shared by all routes that lead there, and the way to the mail hosts of any domain. */
 import type { Log, Metrics } from '../../base/index.ts';
 import {
+  type HopTls,
   NEXT_HOP_LIMITS,
   NextHop,
   type Outbound,
-  type OutboundEnvelope,
   type OutboundEvents,
   type OutboundFailure,
 } from '../../smtp/index.ts';
-import type { RouteOptions } from '../options.ts';
-import type { OpenRelay } from './open-relay.ts';
+import type { DnsOptions, RouteOptions } from '../options.ts';
+import { MxHosts } from './mx-hosts.ts';
+import type { OpenRelay, RelayEnvelope } from './open-relay.ts';
 
 export interface NextHopsOptions {
   /** Our name in EHLO. */
   readonly helo: string;
   /** Connections to one hop. */
   readonly connections: number;
+  readonly dns: DnsOptions;
   readonly log: Log;
   readonly metrics: Metrics;
 }
@@ -32,24 +34,33 @@ export interface NextHopTotals {
 export class NextHops implements OpenRelay {
   readonly #options: NextHopsOptions;
   readonly #hops = new Map<string, NextHop>();
+  /** What nearly every mail asks for; a key is made of text. */
+  readonly #ofRoute = new WeakMap<RouteOptions, NextHop>();
   /** What the hops that are gone had counted. */
   readonly #gone = { opened: 0, retried: 0 };
+  #mx: MxHosts | undefined;
 
   constructor(options: NextHopsOptions) {
     this.#options = options;
   }
 
   /** Whether hops with these options would be the same. */
-  isFor({ helo, connections }: NextHopsOptions): boolean {
-    return helo === this.#options.helo && connections === this.#options.connections;
+  isFor({ helo, connections, dns }: NextHopsOptions): boolean {
+    const own = this.#options;
+    return helo === own.helo && connections === own.connections && JSON.stringify(dns) === JSON.stringify(own.dns);
   }
 
-  open(route: RouteOptions, envelope: OutboundEnvelope, events: OutboundEvents): Outbound {
+  open(route: RouteOptions, envelope: RelayEnvelope, events: OutboundEvents): Outbound {
+    const known = this.#ofRoute.get(route);
+    if (known !== undefined) return known.open(envelope, events);
+    if (route.nextHop.kind === 'mx') return this.#hosts().open(route, envelope, events);
     return this.#hop(route).open(envelope, events);
   }
 
   async close(drainMs: number): Promise<void> {
-    await Promise.all([...this.#hops.values()].map((hop) => hop.close(drainMs)));
+    const all: { close(drainMs: number): Promise<void> }[] = [...this.#hops.values()];
+    if (this.#mx !== undefined) all.push(this.#mx);
+    await Promise.all(all.map((hop) => hop.close(drainMs)));
   }
 
   /** Closes the hops that none of these routes leads to; their mails are over. */
@@ -66,7 +77,7 @@ export class NextHops implements OpenRelay {
 
   totals(): NextHopTotals {
     const sum: NextHopTotals = { connections: 0, idle: 0, waiting: 0, ...this.#gone };
-    for (const { stats } of this.#hops.values()) {
+    for (const { stats } of [...this.#hops.values(), ...(this.#mx?.hops() ?? [])]) {
       sum.connections += stats.connections;
       sum.idle += stats.idle;
       sum.waiting += stats.waiting;
@@ -76,25 +87,39 @@ export class NextHops implements OpenRelay {
     return sum;
   }
 
+  #hosts(): MxHosts {
+    this.#mx ??= new MxHosts({ ...this.#options, onFailed: this.#onFailed });
+    return this.#mx;
+  }
+
   #hop(route: RouteOptions): NextHop {
-    const { host, port } = route.nextHop;
     const key = keyOf(route);
-    let hop = this.#hops.get(key);
-    if (hop === undefined) {
-      const { helo, connections, log } = this.#options;
-      const limits = { ...NEXT_HOP_LIMITS, connections };
-      hop = new NextHop({ host, port, tls: route.tls, helo, limits, log, onFailed: this.#onFailed });
-      this.#hops.set(key, hop);
-    }
+    const hop = this.#hops.get(key) ?? this.#make(route);
+    this.#hops.set(key, hop);
+    this.#ofRoute.set(route, hop);
     return hop;
+  }
+
+  #make(route: RouteOptions): NextHop {
+    const { nextHop: address, identity, auth } = route;
+    if (address.kind === 'mx') throw new Error('a route by MX has no one next hop');
+    const { helo, connections, log } = this.#options;
+    const limits = { ...NEXT_HOP_LIMITS, connections };
+    return new NextHop({ address, tls: tlsOf(route), identity, auth, helo, limits, log, onFailed: this.#onFailed });
   }
 
   readonly #onFailed = ({ stage, reason }: OutboundFailure): void =>
     this.#options.metrics.count('opes_next_hop_failures_total', { stage, reason });
 }
 
-function keyOf({ nextHop, tls }: RouteOptions): string {
-  return `${nextHop.host} ${nextHop.port} ${tls}`;
+/** Routes share connections only where all of it is the same. */
+function keyOf({ nextHop, tls, tlsCa, tlsName, identity, auth }: RouteOptions): string {
+  return JSON.stringify([nextHop, tls, tlsCa?.toString('latin1'), tlsName, identity, auth]);
+}
+
+function tlsOf({ tls: policy, tlsCa: ca, tlsName: serverName }: RouteOptions): HopTls {
+  if (policy === 'dane' || policy === 'mta-sts') throw new Error(`tls: ${policy} is for routes by MX`);
+  return { policy, ca, serverName };
 }
 
 /** For QUIT and its answer. */

@@ -108,8 +108,11 @@ export class Reporter implements ReportMaker {
   }
 }
 
-function relayed({ reply }: Ended, nextHop: string | undefined): Fate {
-  return { kind: 'relayed', hop: hostOf(nextHop) ?? '', speaksDsn: false, reply };
+function relayed({ reply, speaksDsn }: Ended, nextHop: string | undefined): Fate {
+  const hop = hostOf(nextHop);
+  // Behind LMTP is the mailbox.
+  if (nextHop?.startsWith('lmtp') === true) return { kind: 'delivered', hop, reply };
+  return { kind: 'relayed', hop: hop ?? '', speaksDsn, reply };
 }
 
 function delayed({ delivery, reply }: Ended, nextHop: string | undefined): Fate {
@@ -118,7 +121,7 @@ function delayed({ delivery, reply }: Ended, nextHop: string | undefined): Fate 
 
 /** Reports name a host, not a port. */
 function hostOf(nextHop: string | undefined): string | undefined {
-  return nextHop?.replace(/:\d+$/, '');
+  return nextHop?.replace(/^[a-z]+:\/\//, '').replace(/:\d+$/, '');
 }
 
 async function originalOf(content: Content, headerOctets: number, isFull: boolean): Promise<OriginalMail> {

@@ -1,6 +1,7 @@
 /** Between what the dialog hands over and what the store keeps: rows with plain values, and the way back. */
 import { type Parameters, parseRcptArgument, writePath } from '../../smtp/index.ts';
 import type { Json, NewDelivery, NewMail, StoredDelivery, StoredMail } from '../../store/index.ts';
+import type { ClientIdentity } from '../relay/open-relay.ts';
 import type { ViaEntry } from '../trace/index.ts';
 import type { Acceptance, Fate, SpooledSession, SpoolRecipient, SpoolVariant } from './port.ts';
 
@@ -114,6 +115,17 @@ export function recipientArgument({ forwardPath, params }: Pick<QueuedDelivery, 
 
 export function parametersOf(params: StoredMail['params']): Parameters {
   return new Map(Object.entries(params));
+}
+
+export function hasAny(params: StoredMail['params']): boolean {
+  for (const _ in params) return true;
+  return false;
+}
+
+/** Who the client was, for next hops that are told. */
+export function spooledIdentity({ clientAddress, verb, helo, user }: SpooledSession): ClientIdentity {
+  const login = user === '' ? undefined : user;
+  return { address: clientAddress, helo, protocol: verb === 'EHLO' ? 'ESMTP' : 'SMTP', login };
 }
 
 /** Paths are kept without their brackets. */

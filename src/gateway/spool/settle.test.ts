@@ -43,7 +43,7 @@ test('waits follow the plan, the last one repeats, and jitter stays within a ten
 
 test('each recipient ends for itself: delivered, failed for good, or to be tried again', () => {
   const outcomes: Outcome[] = [
-    { kind: 'delivered', reply: reply(250, '2.0.0', 'ok') },
+    { kind: 'delivered', reply: reply(250, '2.0.0', 'ok'), speaksDsn: false },
     { kind: 'failed', reply: reply(550, '5.1.1', 'no') },
     LATER,
   ];

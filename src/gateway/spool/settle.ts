@@ -16,6 +16,8 @@ export interface QueuePlan {
 export interface Ended {
   readonly delivery: QueuedDelivery;
   readonly reply: Reply;
+  /** Of a delivery: the hop reports on success itself, if asked. */
+  readonly speaksDsn: boolean;
   /** Of a failure that OPES processing caused. */
   readonly by: Blocker | undefined;
 }
@@ -47,8 +49,8 @@ export function settle(
   const retries: Change[] = [];
   for (const [i, delivery] of deliveries.entries()) {
     const outcome = outcomes[i] as Outcome;
-    const ended: Ended = { delivery, reply: outcome.reply, by: blockerOf(delivery, outcome) };
-    if (outcome.kind === 'delivered') delivered.push(ended);
+    const ended: Ended = { delivery, reply: outcome.reply, speaksDsn: false, by: blockerOf(delivery, outcome) };
+    if (outcome.kind === 'delivered') delivered.push({ ...ended, speaksDsn: outcome.speaksDsn });
     else if (outcome.kind === 'failed') failed.push(ended);
     else {
       const attempts = delivery.attempts + (outcome.atMs === undefined ? 1 : 0);

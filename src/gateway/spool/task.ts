@@ -28,7 +28,8 @@ export interface Blocker {
 
 /** How one try ended for one recipient. */
 export type Outcome =
-  | { readonly kind: 'delivered'; readonly reply: Reply }
+  /** `speaksDsn`: the hop was told what the sender wants to hear of. */
+  | { readonly kind: 'delivered'; readonly reply: Reply; readonly speaksDsn: boolean }
   | { readonly kind: 'failed'; readonly reply: Reply; readonly by?: Blocker }
   /** `atMs`: no try was made and none is counted; it is due then. */
   | { readonly kind: 'later'; readonly reply: Reply; readonly atMs?: number };
@@ -53,8 +54,8 @@ export class Lease {
   }
 }
 
-export function outcomeOf(reply: Reply): Outcome {
-  if (reply.code < 300) return { kind: 'delivered', reply };
+export function outcomeOf(reply: Reply, speaksDsn: boolean): Outcome {
+  if (reply.code < 300) return { kind: 'delivered', reply, speaksDsn };
   return { kind: reply.code >= 500 ? 'failed' : 'later', reply };
 }
 

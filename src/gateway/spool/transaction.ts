@@ -1,8 +1,9 @@
 /** One try: a task's content and recipients, given to its next hop, and what came of each recipient. */
-import { type Parameters, type Reply, reply } from '../../smtp/index.ts';
+import { type Reply, reply } from '../../smtp/index.ts';
+import { passedOn } from '../dsn/index.ts';
 import { MailRelay, type MailRelayEvents } from '../relay/mail-relay.ts';
-import type { OpenRelay } from '../relay/open-relay.ts';
-import { recipientArgument } from './rows.ts';
+import type { OpenRelay, RelayEnvelope } from '../relay/open-relay.ts';
+import { type DeliveryNotes, hasAny, mailNotes, parametersOf, spooledIdentity } from './rows.ts';
 import { type Outcome, outcomeOf, type Task } from './task.ts';
 
 export interface TransactionResult {
@@ -27,9 +28,20 @@ export class Transaction implements MailRelayEvents {
     this.#task = task;
     this.#done = done;
     const { mail, deliveries, route, content } = task;
-    const params: Parameters = new Map(Object.entries(mail.params));
-    this.#relay = new MailRelay(relay, route, `<${mail.reversePath}>`, params, this);
-    for (const delivery of deliveries) this.#relay.rcpt(recipientArgument(delivery));
+    const { session } = mailNotes(mail);
+    const envelope: RelayEnvelope = {
+      mail: `<${mail.reversePath}>`,
+      params: parametersOf(mail.params),
+      client: route.identity === 'none' ? undefined : spooledIdentity(session),
+      domain: deliveries[0]?.destination,
+    };
+    const isUtf8 = mail.params['SMTPUTF8'] !== undefined;
+    this.#relay = new MailRelay(relay, route, envelope, this);
+    for (const { forwardPath, params, notes } of deliveries) {
+      const { named } = notes as DeliveryNotes;
+      const passed = named === undefined ? params : passedOn(params, named, forwardPath, isUtf8);
+      this.#relay.rcpt(`<${forwardPath}>`, hasAny(passed) ? parametersOf(passed) : undefined);
+    }
     this.#relay.send(content);
   }
 
@@ -51,8 +63,8 @@ export class Transaction implements MailRelayEvents {
     this.#end(answer, false);
   }
 
-  onRelayed(answer: Reply): void {
-    this.#end(answer, this.#answers === 0 && answer.code >= 400 && answer.code < 500);
+  onRelayed(answer: Reply, each?: readonly (Reply | undefined)[]): void {
+    this.#end(answer, this.#answers === 0 && answer.code >= 400 && answer.code < 500, each);
   }
 
   onLost(answer: Reply): void {
@@ -64,10 +76,13 @@ export class Transaction implements MailRelayEvents {
     this.#end(UNREADABLE, false);
   }
 
-  #end(answer: Reply, isUnreachable: boolean): void {
+  #end(answer: Reply, isUnreachable: boolean, each?: readonly (Reply | undefined)[]): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    const outcomes = this.#task.deliveries.map((_, i) => outcomeOf(this.#refusals[i] ?? answer));
+    const passesDsn = this.#relay.passesDsn === true;
+    const outcomes = this.#task.deliveries.map((_, i) =>
+      outcomeOf(this.#refusals[i] ?? each?.[i] ?? answer, passesDsn),
+    );
     this.#done({ outcomes, isUnreachable });
   }
 }

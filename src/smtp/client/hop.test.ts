@@ -79,3 +79,16 @@ test('RCPT carries only what the hop offers, and a quoted local part is not mist
     assert.equal(rcptArgument(dsn, argument), within);
   }
 });
+
+test('parameters given apart are left out by the same rule', () => {
+  const params = new Map<string, string | true>([
+    ['NOTIFY', 'FAILURE,DELAY'],
+    ['ORCPT', 'rfc822;b@c'],
+    ['OPESTRACE', true],
+    ['X-UNKNOWN', '1'],
+  ]);
+  assert.equal(rcptArgument(hop(), '<b@c>', params), '<b@c>');
+  assert.equal(rcptArgument(hop('DSN'), '<b@c>', params), '<b@c> NOTIFY=FAILURE,DELAY ORCPT=rfc822;b@c');
+  assert.equal(rcptArgument(hop('DSN', 'OPES'), '<b@c> X=1', new Map([['OPESTRACE', true]])), '<b@c> OPESTRACE');
+  assert.deepEqual([hop('DSN').dsn, hop().dsn], [true, false]);
+});

@@ -14,20 +14,23 @@ export class Hop {
   readonly pipelining: boolean;
   /** Content may go by BDAT. Only used together with PIPELINING, which lets a BDAT follow one not yet answered. */
   readonly chunking: boolean;
+  /** It makes or passes on reports (RFC 3461). */
+  readonly dsn: boolean;
 
   constructor(offers: ReadonlyMap<string, string>, name: string) {
     this.offers = offers;
     this.name = name;
     this.pipelining = offers.has('PIPELINING');
     this.chunking = this.pipelining && offers.has('CHUNKING');
+    this.dsn = offers.has('DSN');
   }
 
   /** Reads the answer to EHLO or HELO. A line that is no keyword line is passed over: it offers nothing. */
-  static fromHello(verb: 'EHLO' | 'HELO', answer: Reply): Hop {
+  static fromHello(verb: 'EHLO' | 'LHLO' | 'HELO', answer: Reply): Hop {
     const [first = ''] = answer.text;
     const name = printable(first.split(' ', 1)[0] ?? '', 255);
     const offers = new Map<string, string>();
-    if (verb === 'EHLO') {
+    if (verb !== 'HELO') {
       for (const line of answer.text.slice(1)) {
         const found = KEYWORD_LINE.exec(line);
         if (found !== null) offers.set((found[1] ?? '').toUpperCase(), found[2] ?? '');
@@ -82,8 +85,17 @@ export function mailArgument(hop: Hop, path: string, params: ReadonlyMap<string,
   return argument;
 }
 
-/** The argument of RCPT with the parameters this hop may be sent; the others are wishes, and left out. */
-export function rcptArgument(hop: Hop, argument: string): string {
+/** The argument of RCPT with the parameters this hop may be sent, from behind its path and from `params`; the others are wishes, and left out. */
+export function rcptArgument(hop: Hop, argument: string, params?: ReadonlyMap<string, string | true>): string {
+  if (params === undefined || params.size === 0) return sendableWords(hop, argument);
+  let sent = sendableWords(hop, argument);
+  for (const [name, value] of params) {
+    if (mayBeSent(hop, name)) sent += value === true ? ` ${name}` : ` ${name}=${value}`;
+  }
+  return sent;
+}
+
+function sendableWords(hop: Hop, argument: string): string {
   if (!argument.includes('> ')) return argument; // no parameters: what nearly every mail has
   const words = argument.slice(pathEnd(argument)).split(' ');
   const sent = words.filter((word) => word !== '' && mayBeSent(hop, (word.split('=', 1)[0] ?? '').toUpperCase()));

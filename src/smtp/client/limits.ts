@@ -44,6 +44,8 @@ export interface NextHopLimits {
   readonly quitMs: number;
   /** No new connections for this long after the hop refused one while others live: it has its own cap, and we reached it. */
   readonly holdMs: number;
+  /** No new connections for this long after the hop refused our login: every try with a wrong password brings a lock closer. */
+  readonly loginHoldMs: number;
   /** How often deadlines are looked at. */
   readonly tickMs: number;
 }
@@ -68,5 +70,6 @@ export const NEXT_HOP_LIMITS: NextHopLimits = {
   idleMs: 60_000,
   quitMs: 5_000,
   holdMs: 5_000,
+  loginHoldMs: 60_000,
   tickMs: 250,
 };

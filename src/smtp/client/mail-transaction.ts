@@ -7,9 +7,10 @@
  *
  * With PIPELINING (RFC 2920) every MAIL and RCPT leaves at once; without, each waits for the reply before. Content goes by
  * DATA with dots stuffed, or by BDAT (RFC 3030), one chunk a call. Replies are counted, never matched by their text: a hop
- * that answers once too often is found out at the latest at DATA, which nothing but 354 lets pass.
+ * that answers once too often is found out at the latest at DATA, which nothing but 354 lets pass. In LMTP the end of
+ * content has as many replies as recipients were accepted; otherwise it is the same.
  */
-import type { Reply } from '../reply.ts';
+import { isPositive, type Reply } from '../reply.ts';
 import type { Hop } from './hop.ts';
 import type { FailureReason, Stage } from './outbound.ts';
 import { DotStuffer } from './stuffing.ts';
@@ -20,6 +21,9 @@ export interface MailEvents {
   /** In the order of the recipients. Not called for a recipient behind a refused MAIL. */
   onRcptReply(reply: Reply): void;
   onDataReply(reply: Reply): void;
+  /** LMTP: the answer for one accepted recipient, in their order. */
+  onEachReply(reply: Reply): void;
+  /** The answer to the mail; with LMTP behind the last of `onEachReply`, or in place of them all. */
   onFinalReply(reply: Reply): void;
 }
 
@@ -36,6 +40,8 @@ export interface MailHost {
   free(): void;
   /** The transaction is over, but the hop has to be told. */
   reset(): void;
+  /** XFORWARD was refused. */
+  declined(reply: Reply): void;
   /** The connection is of no use any more. */
   broken(reason: FailureReason, reply?: Reply): void;
 }
@@ -63,11 +69,30 @@ export class MailTransaction {
   /** Absent where content goes by BDAT. */
   #stuffer: DotStuffer | undefined;
   #hasContent = false;
+  /** LMTP: recipients accepted, each of which has its own final reply. Else 1. */
+  #finals: number;
+  readonly #isLmtp: boolean;
+  /** The first final reply that is to stand for all: the first, or the first that is no yes. */
+  #common: Reply | undefined;
+  /** XFORWARD commands whose reply is still to come. */
+  #before: number;
 
-  constructor(argument: string, hop: Hop, host: MailHost, events: MailEvents) {
+  /** `xforward`: commands that stand before MAIL. */
+  constructor(
+    argument: string,
+    hop: Hop,
+    host: MailHost,
+    events: MailEvents,
+    isLmtp: boolean,
+    xforward: readonly string[],
+  ) {
     this.#hop = hop;
     this.#host = host;
     this.#events = events;
+    this.#isLmtp = isLmtp;
+    this.#finals = isLmtp ? 0 : 1;
+    this.#before = xforward.length;
+    if (xforward.length > 0) for (const command of xforward) this.#send(`${command}\r\n`);
     this.#send(`MAIL FROM:${argument}\r\n`);
   }
 
@@ -129,7 +154,11 @@ export class MailTransaction {
       if (octets === 0) return;
     }
     this.#hasContent = true;
-    if (last) this.#phase = 'final';
+    if (last) {
+      this.#phase = 'final';
+      // BDAT LAST is counted above, as one.
+      if (this.#isLmtp) this.#owed += this.#stuffer === undefined ? this.#finals - 1 : this.#finals;
+    }
     this.#host.content(parts, octets);
     if (last || this.#owed > 0) this.#host.awaits('final');
   }
@@ -179,13 +208,19 @@ export class MailTransaction {
       return;
     }
     this.#owed--;
+    if (this.#before > 0) {
+      this.#before--;
+      if (kind !== 2) this.#host.declined(reply);
+      this.#sendNext();
+      return;
+    }
     const isMail = this.#mail === 'asked';
     if (isMail) this.#mail = kind === 2 ? 'accepted' : 'refused';
     // Recipients without a mail: a hop that takes them counts otherwise than we do.
     else if (this.#mail === 'refused' && kind === 2) {
       this.#host.broken('out-of-place', reply);
       return;
-    }
+    } else if (this.#isLmtp && kind === 2) this.#finals++;
     this.#sendNext();
     if (isMail) this.#events.onMailReply(reply);
     else if (this.#mail !== 'refused') this.#events.onRcptReply(reply);
@@ -231,6 +266,10 @@ export class MailTransaction {
       this.#host.broken('out-of-place', reply);
       return;
     }
+    if (this.#isLmtp && this.#phase === 'final' && this.#owed <= this.#finals) {
+      this.#onEachReply(reply, kind);
+      return;
+    }
     if (this.#owed > 0) this.#owed--;
     if (kind === 2) {
       if (this.#phase === 'content' || this.#owed > 0) this.#host.awaits(this.#owed > 0 ? 'final' : 'nothing');
@@ -240,6 +279,15 @@ export class MailTransaction {
     // A refusal in the middle of content is the hop's answer to the mail (552, say), but the dialog is out of step.
     if (this.#phase === 'content' || this.#owed > 0) this.#end(reply, 'broken');
     else this.#end(reply, this.#stuffer === undefined ? 'reset' : 'free');
+  }
+
+  /** RFC 2033 section 4.2: as many replies as recipients were accepted, whatever became of the others. */
+  #onEachReply(reply: Reply, kind: number): void {
+    this.#owed--;
+    if (this.#common === undefined || (isPositive(this.#common) && kind !== 2)) this.#common = reply;
+    this.#events.onEachReply(reply);
+    if (this.#owed > 0) this.#host.awaits('final');
+    else this.#end(this.#common, 'free');
   }
 
   /** The connection is given back before the reply is told, so that the next mail, begun from within, finds it. */

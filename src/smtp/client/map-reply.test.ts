@@ -49,6 +49,10 @@ test('every failure has a reply, temporary but where the mail can never go this 
     'lost',
     'closing',
     'tls',
+    'no-tls',
+    'untrusted',
+    'auth',
+    'identity',
     'starttls-injection',
     'timeout',
     'bad-reply',
@@ -61,7 +65,7 @@ test('every failure has a reply, temporary but where the mail can never go this 
   for (const reason of reasons) {
     const made = replyToFailure({ stage: 'hello', reason, sent: false, reply: reply(554, '5.7.1', 'secret.internal') });
     assert.equal(made.code, 451, reason);
-    assert.match(made.enhanced ?? '', /^4\.[345]\.\d$/);
+    assert.match(made.enhanced ?? '', /^4\.[3457]\.\d$/);
     assert.ok(!made.text.join('').includes('internal'));
     assert.deepEqual(parseReplyText(show(made)), made);
   }

@@ -18,7 +18,12 @@ const UNREACHABLE = reply(451, '4.4.1', 'The next hop does not answer; try again
 const NO_SERVICE = reply(451, '4.4.0', 'The next hop refuses the dialog; try again later');
 const LOST = reply(451, '4.4.2', 'The connection to the next hop was lost; try again later');
 const TIMEOUT = reply(451, '4.4.2', 'The next hop took too long; try again later');
-const NO_TLS = reply(451, '4.4.0', 'No secure dialog with the next hop; try again later');
+const NO_TLS = reply(451, '4.7.5', 'No secure dialog with the next hop; try again later');
+// RFC 3463: 4.7.4 is a security feature not supported, 4.7.5 a cryptographic failure, 4.7.0 security without more.
+const TLS_NOT_OFFERED = reply(451, '4.7.4', 'The next hop does not offer the TLS that is required; try again later');
+const UNTRUSTED = reply(451, '4.7.5', "The next hop's certificate is not to be trusted; try again later");
+const NO_LOGIN = reply(451, '4.7.0', 'The next hop does not accept our login; try again later');
+const NO_IDENTITY = reply(451, '4.7.0', 'The next hop cannot be told whose mail this is; try again later');
 const BUSY = reply(451, '4.4.5', 'Too many mails wait for the next hop; try again later');
 const CHANGED = reply(451, '4.4.0', 'The next hop changed its answer; try again later');
 const SHUTDOWN = reply(451, '4.3.2', 'The system is shutting down; try again later');
@@ -67,6 +72,14 @@ export function replyToFailure(failure: OutboundFailure): Reply {
     case 'tls':
     case 'starttls-injection':
       return NO_TLS;
+    case 'no-tls':
+      return TLS_NOT_OFFERED;
+    case 'untrusted':
+      return UNTRUSTED;
+    case 'auth':
+      return NO_LOGIN;
+    case 'identity':
+      return NO_IDENTITY;
     case 'bad-reply':
     case 'unsolicited':
     case 'out-of-place':

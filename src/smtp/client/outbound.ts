@@ -6,6 +6,7 @@
  * Events never come from within a call of an `Outbound`'s methods, but always later.
  */
 import type { Reply } from '../reply.ts';
+import type { ClientIdentity } from './identity.ts';
 
 export interface OutboundEnvelope {
   /** The reverse-path as it stands in MAIL, `<a@b>` or `<>`, without parameters. */
@@ -15,6 +16,10 @@ export interface OutboundEnvelope {
    * known. A need the hop does not offer fails the mail; a wish it does not offer (`RET`, `ENVID`) is left out.
    */
   readonly params: ReadonlyMap<string, string | true>;
+  /** Whose mail it is, for a hop that is told (`identity`); undefined for mail of our own. */
+  readonly client?: ClientIdentity | undefined;
+  /** Our id of the mail, for XFORWARD. */
+  readonly ident?: string | undefined;
 }
 
 export interface OutboundEvents {
@@ -26,8 +31,13 @@ export interface OutboundEvents {
   onDataReply(reply: Reply): void;
   /** `content()` may be called again after it said false. */
   onDrain(): void;
-  /** The hop's answer to the mail (2yz, 4yz or 5yz but 421). The last event. */
-  onFinalReply(reply: Reply): void;
+  /**
+   * The hop's answer to the mail (2yz, 4yz or 5yz but 421). The last event. `each` only where the hop answers for each
+   * recipient (LMTP): by the index of `rcpt()`, undefined where RCPT was refused. `reply` then is positive only if all
+   * of them are: the first of them, else the first that is not positive. Where the connection was lost between two of
+   * them, 451 stands for each that is missing: those delivered must not be sent again because of those that were not.
+   */
+  onFinalReply(reply: Reply, each?: readonly (Reply | undefined)[]): void;
   /** There is no answer of the hop to this mail. The last event. */
   onFailed(failure: OutboundFailure): void;
 }
@@ -42,6 +52,10 @@ export type FailureReason =
   | 'lost' // the connection ended without a word
   | 'closing' // 421, whenever it came
   | 'tls' // the TLS handshake failed
+  | 'no-tls' // TLS is required, and the hop does not offer it, or not now
+  | 'untrusted' // TLS stands, but with a certificate that is not the hop's
+  | 'auth' // the hop does not take our login, or cannot be trusted with it
+  | 'identity' // the hop cannot be told whose mail it is, or does not take it from us
   | 'starttls-injection' // octets in clear behind the 220 to STARTTLS
   | 'timeout' // no reply, or no octets taken, in time
   | 'bad-reply' // not the grammar of a reply, or beyond a cap
@@ -72,8 +86,11 @@ export interface DataOptions {
 }
 
 export interface Outbound {
-  /** One more recipient: `<a@b>` with its parameters. The first leaves together with MAIL. */
-  rcpt(argument: string): void;
+  /**
+   * One more recipient: `<a@b>`, perhaps with parameters behind it; further ones in `params`, by upper-case keyword. What
+   * the hop does not offer is left out. The first recipient leaves together with MAIL.
+   */
+  rcpt(argument: string, params?: ReadonlyMap<string, string | true>): void;
   /** No more recipients: DATA leaves when every recipient asked for has its answer and one of them was accepted. */
   data(options?: DataOptions): void;
   /**
@@ -84,4 +101,9 @@ export interface Outbound {
   content(chunks: readonly Uint8Array[], last: boolean, isDotFree?: boolean): boolean;
   /** The mail is given up: RSET or an end of the connection, as the state demands. No event comes any more. */
   abort(): void;
+  /**
+   * Whether the hop was sent what was asked for by way of DSN (NOTIFY, ORCPT, RET, ENVID), as it offers it; known with the
+   * first answer to a recipient. Where it was not, reports are ours to make (RFC 3461 section 5.2.2).
+   */
+  readonly passesDsn: boolean | undefined;
 }

@@ -3,6 +3,7 @@ import { test } from 'vitest';
 import { replyLimits } from '../limits.ts';
 import type { Reply } from '../reply.ts';
 import type { Awaited, MailEvents } from './mail-transaction.ts';
+import type { TlsMode } from './opening.ts';
 import type { OutboundFailure } from './outbound.ts';
 import { type ClientOut, ClientSession } from './session.ts';
 
@@ -20,7 +21,8 @@ class Talk implements ClientOut, MailEvents {
 
   constructor(
     options: {
-      tls?: 'may';
+      tls?: TlsMode;
+      protocol?: 'smtp' | 'lmtp';
       rcpts?: readonly string[];
       content?: readonly string[];
       exact?: boolean;
@@ -31,7 +33,8 @@ class Talk implements ClientOut, MailEvents {
     this.#content = options.content ?? ['Hi\r\n'];
     this.#exact = options.exact ?? false;
     this.#mails = options.mails ?? 1;
-    this.session = new ClientSession({ helo: 'us.example', tls: options.tls ?? 'none', reply: replyLimits }, this);
+    const { tls = 'none', protocol = 'smtp' } = options;
+    this.session = new ClientSession({ helo: 'us.example', protocol, tls, reply: replyLimits }, this);
     this.session.connected();
   }
 
@@ -45,6 +48,18 @@ class Talk implements ClientOut, MailEvents {
   }
   startTls(): void {
     this.said.push('(tls)');
+  }
+  derive(): void {
+    this.said.push('(derive)');
+  }
+  isPrivate(): boolean {
+    return false;
+  }
+  onDeclined(reply: Reply): void {
+    this.said.push(`(declined ${reply.code})`);
+  }
+  onEachReply(reply: Reply): void {
+    this.said.push(`(each ${reply.code})`);
   }
   awaits(what: Awaited): void {
     this.awaited = what;
@@ -512,4 +527,62 @@ test('QUIT where nothing is under way, else the end', () => {
   const busy = talk({}, ...UP);
   busy.session.quit();
   assert.deepEqual(last(busy), ['(over envelope shutdown)']);
+});
+
+test('TLS that must be: STARTTLS, or the end', () => {
+  assert.deepEqual(last(talk({ tls: 'must' }, '220 hop\r\n', '250 hop\r\n')), [
+    '(over hello no-tls STARTTLS is not offered)',
+  ]);
+  const offered = ['220 hop\r\n', '250-hop\r\n250 STARTTLS\r\n'];
+  assert.deepEqual(last(talk({ tls: 'must' }, ...offered, '454 no\r\n')), [
+    '(over hello no-tls 454 STARTTLS is refused)',
+  ]);
+  assert.deepEqual(last(talk({ tls: 'must' }, '220 hop\r\n', '502 what\r\n', '250 hop\r\n')), [
+    '(over hello no-tls STARTTLS is not offered)',
+  ]);
+  const untrusted = talk({ tls: 'must' }, ...offered, '220 go\r\n');
+  untrusted.session.untrusted('somebody else');
+  assert.deepEqual(last(untrusted), ['(over hello untrusted somebody else)']);
+});
+
+test('TLS from the start: the greeting comes behind it, and a greeting in clear is no greeting', () => {
+  const made = talk({ tls: 'implicit', mails: 0 });
+  assert.deepEqual([made.said, made.awaited], [['(tls)'], 'tls']);
+  made.session.secured();
+  assert.equal(made.awaited, 'greeting');
+  for (const text of ['220 hop\r\n', '250-hop\r\n250 STARTTLS\r\n']) made.session.recv(Buffer.from(text));
+  assert.deepEqual(made.said, ['(tls)', 'EHLO us.example', '(ready)']);
+  assert.deepEqual(last(talk({ tls: 'implicit' }, '220 hop\r\n')), ['(over hello starttls-injection)']);
+});
+
+test('LMTP: LHLO, and a final reply for each recipient that was accepted', () => {
+  const options = { protocol: 'lmtp', rcpts: ['<b@c>', '<no@c>', '<d@e>'] } as const;
+  const up = ['220 hop\r\n', '250-hop\r\n250 PIPELINING\r\n', '250 ok\r\n250 ok\r\n550 no\r\n250 ok\r\n', '354 go\r\n'];
+  const made = talk(options, ...up, '250 one\r\n');
+  assert.equal(made.said[0], 'LHLO us.example');
+  assert.deepEqual(last(made), ['(each 250)']);
+  assert.equal(made.awaited, 'final');
+  made.session.recv(Buffer.from('452 two\r\n'));
+  assert.deepEqual(last(made, 3), ['(each 452)', '(ready)', '(final 452)']);
+  made.session.recv(Buffer.from('250 three\r\n'));
+  assert.deepEqual(last(made), ['(over envelope unsolicited 250)']);
+  assert.deepEqual(last(talk(options, ...up, '354 go\r\n')), ['(over final out-of-place 354 sent)']);
+});
+
+test('XFORWARD goes before MAIL and decides nothing; XCLIENT begins the session anew', () => {
+  const made = talk({ mails: 0 }, '220 hop\r\n', '250-hop\r\n250 PIPELINING\r\n');
+  made.session.mail('<a@b>', made, ['XFORWARD ADDR=192.0.2.1', 'XFORWARD IDENT=x']);
+  assert.deepEqual(last(made, 3), ['XFORWARD ADDR=192.0.2.1', 'XFORWARD IDENT=x', 'MAIL FROM:<a@b>']);
+  made.session.recv(Buffer.from('250 ok\r\n501 no\r\n250 ok\r\n'));
+  assert.deepEqual(last(made, 2), ['(declined 501)', '(mail 250)']);
+
+  const other = talk({ mails: 0 }, '220 hop\r\n', '250-hop\r\n250 XCLIENT ADDR\r\n');
+  other.session.identify(['XCLIENT ADDR=192.0.2.1', 'XCLIENT HELO=h'], 'h');
+  assert.equal(other.session.isReady, false);
+  for (const text of ['220 hop\r\n', '220 hop\r\n', '250 hop\r\n']) other.session.recv(Buffer.from(text));
+  assert.deepEqual(last(other, 4), ['XCLIENT ADDR=192.0.2.1', 'XCLIENT HELO=h', 'EHLO h', '(ready)']);
+  assert.equal(other.session.hop.offers.size, 0, 'what it offered before is forgotten');
+  other.session.identify(['XCLIENT ADDR=192.0.2.2'], undefined);
+  other.session.recv(Buffer.from('550 no\r\n'));
+  assert.deepEqual(last(other), ['(over hello identity 550 XCLIENT is refused)']);
 });

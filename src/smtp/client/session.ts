@@ -1,19 +1,19 @@
 /**
- * The client's half of an SMTP session (RFC 5321), as a machine: octets and events in, octets and events out. It greets,
- * secures where the hop offers it (RFC 3207), and runs one mail transaction after the other.
+ * The client's half of an SMTP session (RFC 5321), or an LMTP one (RFC 2033), as a machine: octets and events in, octets and
+ * events out. After its opening (`opening.ts`) it runs one mail transaction after the other.
  *
- *     greeting -> ehlo -+-> starttls -> securing -> ehlo
- *                  |    `-> ready <-> mail -> reset -> ready
- *                  `-> helo -> ready             any -> over
+ *     opening -> ready <-> mail -> reset -> ready
+ *        ^---------'                               any -> over
  *
  * It trusts nothing: a reply nobody asked for, one of the wrong class, or one that is no reply, ends the connection, as
  * from there on nobody knows which command a reply belongs to. Sockets, time and a second try belong to the pool
- * (`../net/next-hop.ts`). LHLO (RFC 2033) would be another first command and as many final replies as recipients.
+ * (`../net/next-hop.ts`).
  */
 import type { ReplyLimits } from '../limits.ts';
 import type { Reply } from '../reply.ts';
-import { Hop } from './hop.ts';
+import type { Hop } from './hop.ts';
 import { type Awaited, type MailEvents, type MailHost, MailTransaction } from './mail-transaction.ts';
+import { Opening, type OpeningOptions } from './opening.ts';
 import type { FailureReason, OutboundFailure } from './outbound.ts';
 import { ReplyParser } from './reply-parser.ts';
 
@@ -23,76 +23,88 @@ export interface ClientOut {
   write(commands: string): void;
   /** Content, ready for the wire, `octets` in all. Kept by reference until written. */
   content(parts: Uint8Array[], octets: number): void;
-  /** Begin TLS on the socket; `session.secured()` or `session.ended()` follows. */
+  /** Begin TLS on the socket; `session.secured()`, `session.untrusted()` or `session.ended()` follows. */
   startTls(): void;
+  /** PBKDF2 (HMAC-SHA-256, 32 octets); `session.derived()` follows. */
+  derive(password: string, salt: Buffer, iterations: number): void;
+  /** Nobody else reads along even without TLS: loopback, or a Unix socket. */
+  isPrivate(): boolean;
   /** The deadline of the next reply: starts now, in place of any other. */
   awaits(what: Awaited): void;
-  /** A mail may begin. Again after each mail. */
+  /** A mail may begin. Again after each mail, and after `identify`. */
   onReady(): void;
+  /** The hop refused to be told whose mail it is (XFORWARD). The mail goes on. */
+  onDeclined(reply: Reply): void;
   /** The session is over, and the socket is to be closed. The last call. `shutdown` where we wanted it so. */
   onOver(failure: OutboundFailure): void;
 }
 
-export interface ClientOptions {
-  /** Our name in EHLO. */
-  readonly helo: string;
-  /** `may`: STARTTLS where it is offered. */
-  readonly tls: 'none' | 'may';
+export interface ClientOptions extends OpeningOptions {
   readonly reply: ReplyLimits;
 }
 
-type State = 'greeting' | 'ehlo' | 'helo' | 'starttls' | 'securing' | 'ready' | 'mail' | 'reset' | 'quit' | 'over';
+type State = 'opening' | 'ready' | 'mail' | 'reset' | 'quit' | 'over';
 
-const NO_HOP = new Hop(new Map(), '');
+const NO_COMMANDS: readonly string[] = [];
 
 export class ClientSession {
-  readonly #options: ClientOptions;
+  readonly #isLmtp: boolean;
   readonly #out: ClientOut;
   readonly #parser: ReplyParser;
   readonly #host: MailHost;
-  #state: State = 'greeting';
-  #hop = NO_HOP;
-  #isSecure = false;
+  readonly #opening: Opening;
+  #state: State = 'opening';
   #mail: MailTransaction | undefined;
   /** Replies to come before that of RSET, and whether RSET was written. */
   #owedBeforeReset = 0;
   #isResetSent = false;
 
   constructor(options: ClientOptions, out: ClientOut) {
-    this.#options = options;
+    this.#isLmtp = options.protocol === 'lmtp';
     this.#out = out;
     this.#parser = new ReplyParser(options.reply);
+    this.#opening = new Opening(options, {
+      write: (commands) => out.write(commands),
+      startTls: () => out.startTls(),
+      awaits: (what) => out.awaits(what),
+      derive: (password, salt, iterations) => out.derive(password, salt, iterations),
+      isPrivate: () => out.isPrivate(),
+      isAllRead: () => this.#parser.isEmpty,
+      opened: () => this.#free(),
+      broken: (reason, reply, detail) => this.#break(reason, reply, detail),
+    });
     this.#host = {
       write: (commands) => out.write(commands),
       content: (parts, octets) => out.content(parts, octets),
       awaits: (what) => out.awaits(what),
       free: () => this.#free(),
       reset: () => this.#reset(0),
+      declined: (reply) => out.onDeclined(reply),
       broken: (reason, reply) => this.#break(reason, reply),
     };
   }
 
   /** What the hop offers; that of the secured session once there is one. */
   get hop(): Hop {
-    return this.#hop;
+    return this.#opening.hop;
   }
 
   get isSecure(): boolean {
-    return this.#isSecure;
+    return this.#opening.isSecure;
   }
 
   get isReady(): boolean {
     return this.#state === 'ready';
   }
 
-  /** The connection stands: the greeting is owed. */
+  /** The transport stands: the greeting is owed, or TLS. */
   connected(): void {
-    this.#out.awaits('greeting');
+    this.#opening.connected();
   }
 
   recv(chunk: Buffer): void {
     if (this.#state === 'over') return;
-    if (this.#state === 'securing') {
+    if (this.#opening.isSecuring) {
       this.#break('starttls-injection');
       return;
     }
@@ -111,27 +123,41 @@ export class ClientSession {
 
   /** The transport ended: the peer closed, or an error. */
   ended(detail: string, reason: FailureReason = 'lost'): void {
-    this.#break(this.#state === 'securing' ? 'tls' : reason, undefined, detail);
+    this.#break(this.#opening.isSecuring ? 'tls' : reason, undefined, detail);
   }
 
   /** No reply, or no progress, in time. */
   timedOut(what: string): void {
-    this.#break(this.#state === 'securing' ? 'tls' : 'timeout', undefined, what);
+    this.#break(this.#opening.isSecuring ? 'tls' : 'timeout', undefined, what);
   }
 
-  /** TLS stands: whatever was learned in clear is forgotten (RFC 3207 section 4.2). No octet of it is left unread, either. */
+  /** TLS stands, and with whom it should. */
   secured(): void {
-    if (this.#state !== 'securing') return;
-    this.#isSecure = true;
-    this.#hop = NO_HOP;
-    this.#sendHello('EHLO');
+    if (this.#state === 'opening') this.#opening.secured();
   }
 
-  /** Begins a mail with `MAIL FROM:argument`; only while `isReady`. */
-  mail(argument: string, events: MailEvents): void {
+  /** TLS stands, but not with whom it should. */
+  untrusted(why: string): void {
+    this.#break('untrusted', undefined, why);
+  }
+
+  /** What `out.derive` was asked for. */
+  derived(salted: Buffer): void {
+    if (this.#state === 'opening') this.#opening.derived(salted);
+  }
+
+  /** Makes the session another client's, by XCLIENT; only while `isReady`. `onReady` follows. */
+  identify(commands: readonly string[], helo: string | undefined): void {
+    if (this.#state !== 'ready') return;
+    this.#state = 'opening';
+    this.#opening.identify(commands, helo);
+  }
+
+  /** Begins a mail with `MAIL FROM:argument`, behind XFORWARD commands where there are any; only while `isReady`. */
+  mail(argument: string, events: MailEvents, xforward: readonly string[] = NO_COMMANDS): void {
     if (this.#state !== 'ready') return;
     this.#state = 'mail';
-    this.#mail = new MailTransaction(argument, this.#hop, this.#host, events);
+    this.#mail = new MailTransaction(argument, this.#opening.hop, this.#host, events, this.#isLmtp, xforward);
   }
 
   rcpt(argument: string): void {
@@ -172,23 +198,8 @@ export class ClientSession {
 
   #onReply(reply: Reply): void {
     switch (this.#state) {
-      case 'greeting':
-        if (isTwo(reply)) this.#sendHello('EHLO');
-        else this.#refuse(reply);
-        return;
-      case 'ehlo':
-        this.#onEhloReply(reply);
-        return;
-      case 'helo':
-        if (!isTwo(reply)) {
-          this.#refuse(reply);
-          return;
-        }
-        this.#hop = Hop.fromHello('HELO', reply);
-        this.#free();
-        return;
-      case 'starttls':
-        this.#onStartTlsReply(reply);
+      case 'opening':
+        this.#opening.onReply(reply);
         return;
       case 'mail':
         this.#mail?.onReply(reply);
@@ -199,62 +210,11 @@ export class ClientSession {
       case 'quit':
         this.#break('shutdown');
         return;
-      case 'securing': // `recv` lets nothing through
       case 'ready':
       case 'over':
         this.#break(reply.code === 421 ? 'closing' : 'unsolicited', reply);
         return;
     }
-  }
-
-  #sendHello(verb: 'EHLO' | 'HELO'): void {
-    this.#state = verb === 'EHLO' ? 'ehlo' : 'helo';
-    this.#out.write(`${verb} ${this.#options.helo}\r\n`);
-    this.#out.awaits('hello');
-  }
-
-  #onEhloReply(reply: Reply): void {
-    // RFC 5321 section 3.2: whoever refuses EHLO for good may still know HELO. Not once it knew STARTTLS.
-    if (reply.code >= 500 && !this.#isSecure) {
-      this.#sendHello('HELO');
-      return;
-    }
-    if (!isTwo(reply)) {
-      this.#refuse(reply);
-      return;
-    }
-    this.#hop = Hop.fromHello('EHLO', reply);
-    if (this.#isSecure || this.#options.tls === 'none' || !this.#hop.offers.has('STARTTLS')) {
-      this.#free();
-      return;
-    }
-    this.#state = 'starttls';
-    this.#out.write('STARTTLS\r\n');
-    this.#out.awaits('hello');
-  }
-
-  #onStartTlsReply(reply: Reply): void {
-    if (reply.code === 421) {
-      this.#break('closing', reply);
-      return;
-    }
-    // 454 and the like: nothing changed, and `may` is content with clear text (RFC 3207 section 4).
-    if (reply.code >= 400) {
-      this.#free();
-      return;
-    }
-    if (reply.code !== 220) {
-      this.#break('out-of-place', reply);
-      return;
-    }
-    // Commands injected behind the 220 by somebody on the path would be taken for the secured hop's (CVE-2011-0411).
-    if (!this.#parser.isEmpty) {
-      this.#break('starttls-injection');
-      return;
-    }
-    this.#state = 'securing';
-    this.#out.awaits('tls');
-    this.#out.startTls();
   }
 
   #onResetReply(reply: Reply): void {
@@ -278,7 +238,7 @@ export class ClientSession {
     // Without PIPELINING one command may be unanswered, and RSET waits for it.
     this.#owedBeforeReset = owed;
     this.#isResetSent = false;
-    if (owed === 0 || this.#hop.pipelining) this.#sendReset();
+    if (owed === 0 || this.hop.pipelining) this.#sendReset();
   }
 
   #sendReset(): void {
@@ -293,10 +253,6 @@ export class ClientSession {
     this.#out.awaits('nothing');
     // Where octets are left over, `recv` gives the connection up before it could be used.
     if (this.#parser.isEmpty) this.#out.onReady();
-  }
-
-  #refuse(reply: Reply): void {
-    this.#break(reply.code === 421 ? 'closing' : reply.code >= 400 ? 'refused' : 'out-of-place', reply);
   }
 
   #break(reason: FailureReason, reply?: Reply, detail?: string): void {

@@ -2,21 +2,35 @@
  * One connection to a next hop: a socket around a `ClientSession`. It knows how to connect, to secure, to write, and which
  * deadline runs; what the connection is used for, its pool knows.
  */
-import { connect, isIP, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect, type IpcNetConnectOpts, type Socket, type TcpNetConnectOpts } from 'node:net';
 import { Armed, type Deadline, type Deadlines } from '../../base/index.ts';
+import type { ClientIdentity, IdentityMode } from '../client/identity.ts';
 import type { NextHopLimits } from '../client/limits.ts';
 import type { Awaited } from '../client/mail-transaction.ts';
+import type { TlsMode } from '../client/opening.ts';
 import type { OutboundFailure } from '../client/outbound.ts';
+import { proxyHeader } from '../client/proxy-header.ts';
 import { type ClientOut, ClientSession } from '../client/session.ts';
+import type { Reply } from '../reply.ts';
+import type { Credentials } from '../sasl/client.ts';
+import { type SaltedPassword, saslCrypto } from './next-hop-login.ts';
 import type { NextHopOutbound } from './next-hop-outbound.ts';
+import type { HopSecurity } from './next-hop-tls.ts';
 import { NextHopWriter, type WriterEvents } from './next-hop-writer.ts';
 
+/** Where a next hop listens, and what it speaks there. `smtps`: TLS from the first octet on (RFC 8314). */
+export type HopAddress =
+  | { readonly kind: 'smtp' | 'smtps' | 'lmtp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'lmtp-unix'; readonly path: string };
+
+/** What the connections to one hop have in common. */
 export interface ConnectionOptions {
-  readonly host: string;
-  readonly port: number;
+  readonly address: HopAddress;
   readonly helo: string;
-  readonly tls: 'none' | 'may';
+  readonly security: HopSecurity;
+  readonly identity: IdentityMode;
+  readonly auth: Credentials | undefined;
+  readonly salted: SaltedPassword;
   readonly limits: NextHopLimits;
 }
 
@@ -24,6 +38,8 @@ export interface ConnectionOwner {
   readonly deadlines: Deadlines;
   /** May serve a mail; again after each. */
   onReady(connection: NextHopConnection): void;
+  /** The hop refused XFORWARD. */
+  onDeclined(reply: Reply): void;
   /** Gone; the last call. */
   onOver(connection: NextHopConnection, failure: OutboundFailure): void;
 }
@@ -33,7 +49,9 @@ const READ_OCTETS = 4096;
 
 export class NextHopConnection implements ClientOut, WriterEvents, Deadline {
   readonly session: ClientSession;
-  readonly tls: 'none' | 'may';
+  readonly tls: TlsMode;
+  /** Whose connection it is, where it carries an identity; see `identityKey`. */
+  key: string;
   /** The mail on this connection. */
   outbound: NextHopOutbound | undefined;
   /** The mail it was opened for. */
@@ -50,12 +68,22 @@ export class NextHopConnection implements ClientOut, WriterEvents, Deadline {
   #awaited: Awaited | 'connect' = 'connect';
   #isOver = false;
 
-  constructor(options: ConnectionOptions, owner: ConnectionOwner) {
+  /** `tls`: what the hop's policy says, or less where that failed. `client`, `key`: for PROXY, which stands at the start. */
+  constructor(
+    options: ConnectionOptions,
+    owner: ConnectionOwner,
+    tls: TlsMode,
+    client: ClientIdentity | undefined,
+    key: string,
+  ) {
     this.#options = options;
     this.#owner = owner;
-    this.tls = options.tls;
-    this.session = new ClientSession({ helo: options.helo, tls: options.tls, reply: options.limits.reply }, this);
-    const { host, port } = options;
+    this.tls = tls;
+    this.key = key;
+    const { address, helo, auth, limits } = options;
+    const protocol = address.kind === 'lmtp' || address.kind === 'lmtp-unix' ? 'lmtp' : 'smtp';
+    const login = auth && { credentials: auth, crypto: saslCrypto };
+    this.session = new ClientSession({ helo, protocol, tls, auth: login, reply: limits.reply }, this);
     const onread = {
       buffer: Buffer.allocUnsafeSlow(READ_OCTETS),
       callback: (octets: number, buffer: Uint8Array): boolean => {
@@ -63,11 +91,14 @@ export class NextHopConnection implements ClientOut, WriterEvents, Deadline {
         return true;
       },
     };
-    this.#socket = connect({ host, port, noDelay: true, onread });
-    this.#writer = new NextHopWriter(this.#socket, options.limits.pendingOctets, this);
-    this.#socket.on('connect', () => this.session.connected());
+    this.#socket = connect({ ...placeOf(address), onread });
+    this.#writer = new NextHopWriter(this.#socket, limits.pendingOctets, this);
+    this.#socket.on('connect', () => {
+      if (options.identity === 'proxy') this.#sendProxyHeader(client);
+      this.session.connected();
+    });
     this.#listen(this.#socket);
-    owner.deadlines.arm(this.#armed, options.limits.connectMs);
+    owner.deadlines.arm(this.#armed, limits.connectMs);
   }
 
   /** Nobody uses it now: it leaves after a while. */
@@ -102,19 +133,34 @@ export class NextHopConnection implements ClientOut, WriterEvents, Deadline {
   }
 
   startTls(): void {
-    const { host } = this.#options;
-    const plain = this.#socket;
-    // Any certificate will do: `may` protects against listening, and clear text would be the other choice (RFC 7435).
-    const secure = connectTls({
-      socket: plain,
-      rejectUnauthorized: false,
-      ...(isIP(host) === 0 && { servername: host }),
-    });
+    const { security, limits } = this.#options;
+    const secure = security.connect(this.#socket);
     this.#socket = secure;
-    this.#writer = new NextHopWriter(secure, this.#options.limits.pendingOctets, this);
-    secure.on('secureConnect', () => this.session.secured());
+    this.#writer = new NextHopWriter(secure, limits.pendingOctets, this);
+    secure.on('secureConnect', () => {
+      const flaw = security.flawOf(secure);
+      if (flaw !== undefined) {
+        this.session.untrusted(flaw);
+        return;
+      }
+      security.keepSessions(secure);
+      this.session.secured();
+    });
     secure.on('data', (chunk: Buffer) => this.#recv(chunk));
     this.#listen(secure);
+  }
+
+  derive(password: string, salt: Buffer, iterations: number): void {
+    this.#options.salted.derive(password, salt, iterations, (salted) => this.session.derived(salted));
+  }
+
+  isPrivate(): boolean {
+    if (this.#options.address.kind === 'lmtp-unix') return true;
+    return /^(?:127\.|::1$|::ffff:127\.)/.test(this.#socket.remoteAddress ?? '');
+  }
+
+  onDeclined(reply: Reply): void {
+    this.#owner.onDeclined(reply);
   }
 
   onReady(): void {
@@ -146,6 +192,12 @@ export class NextHopConnection implements ClientOut, WriterEvents, Deadline {
     else if (this.#writer.isBusy) this.session.timedOut('content');
     else if (this.#awaited === 'nothing') this.session.quit();
     else this.session.timedOut(this.#awaited);
+  }
+
+  /** Straight to the socket: it is no part of the session, and goes in clear before TLS. */
+  #sendProxyHeader(client: ClientIdentity | undefined): void {
+    const { remoteAddress = '', remotePort } = this.#socket;
+    this.#socket.write(proxyHeader(client, { address: remoteAddress, port: remotePort }));
   }
 
   #recv(chunk: Buffer): void {
@@ -201,4 +253,9 @@ export class NextHopConnection implements ClientOut, WriterEvents, Deadline {
     this.#socket.destroy();
     this.#owner.onOver(this, failure);
   }
+}
+
+function placeOf(address: HopAddress): TcpNetConnectOpts | IpcNetConnectOpts {
+  if (address.kind === 'lmtp-unix') return { path: address.path };
+  return { host: address.host, port: address.port, noDelay: true };
 }

@@ -1,7 +1,7 @@
 /** A hop that dies at every octet of a dialog, read or written, on a new connection and on a pooled one. */
 import assert from 'node:assert/strict';
 import { test } from 'vitest';
-import { type SentMail, sendMail, withHop } from '../../../test/support/outbound.ts';
+import { type HopTestOptions, type SentMail, sendMail, withHop } from '../../../test/support/outbound.ts';
 import type { Sink, SinkOptions } from '../../../test/support/sink.ts';
 
 const NAME = '<second@c>';
@@ -21,14 +21,41 @@ function check(sent: SentMail, sink: Sink, where: string): void {
   for (const copy of copies) assert.equal(copy.content.toString(), CONTENT.join(''));
 }
 
-const HOPS: readonly (readonly [string, readonly string[], boolean])[] = [
-  ['pipelined', ['PIPELINING'], false],
-  ['in lock step', [], false],
-  ['by BDAT', ['PIPELINING', 'CHUNKING'], true],
+interface Variant {
+  readonly how: string;
+  readonly script: SinkOptions;
+  readonly options?: HopTestOptions;
+  readonly exact?: boolean;
+  readonly pooled?: readonly boolean[];
+}
+
+const USER = { user: 'u', password: 'p' };
+const CLIENT = { address: '192.0.2.7', helo: 'h.example', protocol: 'ESMTP' } as const;
+const LMTP: HopTestOptions = { kind: 'lmtp' };
+
+const VARIANTS: readonly Variant[] = [
+  { how: 'pipelined', script: { offers: ['PIPELINING'] } },
+  { how: 'in lock step', script: { offers: [] } },
+  { how: 'by BDAT', script: { offers: ['PIPELINING', 'CHUNKING'] }, exact: true },
+  { how: 'LMTP', script: { lmtp: true, offers: ['PIPELINING'] }, options: LMTP, pooled: [false] },
+  { how: 'LMTP by BDAT', script: { lmtp: true, offers: ['PIPELINING', 'CHUNKING'] }, options: LMTP, exact: true },
+  {
+    how: 'with XCLIENT and a login',
+    script: { offers: ['XCLIENT ADDR HELO', 'AUTH PLAIN'], user: USER },
+    options: { identity: 'xclient', auth: USER },
+    pooled: [false],
+  },
+  {
+    how: 'with XFORWARD',
+    script: { offers: ['PIPELINING', 'XFORWARD ADDR HELO'] },
+    options: { identity: 'xforward' },
+    pooled: [true],
+  },
+  { how: 'with PROXY', script: { proxy: true, offers: [] }, options: { identity: 'proxy' }, pooled: [false] },
 ];
 
-for (const [how, offers, exact] of HOPS) {
-  for (const pooled of [false, true]) {
+for (const { how, script: base, options = {}, exact = false, pooled: both = [false, true] } of VARIANTS) {
+  for (const pooled of both) {
     for (const side of ['dieAfterRead', 'dieAfterWritten'] as const) {
       test(`${how}, ${pooled ? 'pooled' : 'new'} connection, ${side} at every octet`, async () => {
         const outcomes = new Set<string>();
@@ -39,16 +66,16 @@ for (const [how, offers, exact] of HOPS) {
           // Where the first mail is over, the second one begins; the death is counted from there.
           let from = pooled ? Number.POSITIVE_INFINITY : 0;
           const script: SinkOptions = {
-            offers,
+            ...base,
             [side]: (connection: number) => (connection === 0 ? from + at : undefined),
           };
-          await withHop(script, {}, async (hop, sink) => {
+          await withHop(script, options, async (hop, sink) => {
             if (pooled) {
-              assert.equal((await sendMail(hop)).result, 250);
+              assert.equal((await sendMail(hop, { client: CLIENT })).result, 250);
               const first = sink.connections[0];
               from = first?.[side === 'dieAfterRead' ? 'readOctets' : 'writtenOctets'] ?? 0;
             }
-            const sent = await sendMail(hop, { rcpts: [NAME], content: CONTENT, exact });
+            const sent = await sendMail(hop, { rcpts: [NAME], content: CONTENT, exact, client: CLIENT });
             check(sent, sink, `octet ${at}`);
             outcomes.add(
               sent.failure === undefined ? String(sent.result) : `${sent.failure.stage} ${sent.failure.reason}`,

@@ -7,16 +7,21 @@
  * After the final dot or BDAT LAST nothing is ever repeated: the hop may have the mail.
  */
 import { Armed, type Deadline } from '../../base/index.ts';
-import { mailArgument, rcptArgument } from '../client/hop.ts';
+import { type Hop, mailArgument, rcptArgument } from '../client/hop.ts';
+import { type IdentityMode, identityKey, xforwardCommands } from '../client/identity.ts';
 import type { MailEvents } from '../client/mail-transaction.ts';
+import { replyToFailure } from '../client/map-reply.ts';
 import type { DataOptions, Outbound, OutboundEnvelope, OutboundEvents, OutboundFailure } from '../client/outbound.ts';
-import { type Reply, reply } from '../reply.ts';
+import { isPositive, type Reply, reply } from '../reply.ts';
 import type { NextHopConnection } from './next-hop-connection.ts';
 
 /** What an outbound asks of the pool. */
 export interface OutboundOwner {
   readonly replayOctets: number;
   readonly roomOctets: number;
+  readonly identity: IdentityMode;
+  /** Final replies come one a recipient. */
+  readonly isLmtp: boolean;
   /** Find a connection: `bind` or `fail` follows, perhaps at once. */
   serve(outbound: NextHopOutbound): void;
   /** Open a new connection for it. */
@@ -35,10 +40,14 @@ const NO_RECIPIENTS = reply(554, '5.5.1', 'No valid recipients');
 const BREAKS_LINE = /[\r\n\0]/;
 
 export class NextHopOutbound implements Outbound, MailEvents, Deadline {
-  readonly #envelope: OutboundEnvelope;
+  readonly envelope: OutboundEnvelope;
+  /** What a connection must have in common with it; see `identityKey`. */
+  readonly key: string;
   readonly #events: OutboundEvents;
   readonly #owner: OutboundOwner;
   readonly #rcpts: string[] = [];
+  /** Parameters given apart, by index. */
+  #params: (ReadonlyMap<string, string | true> | undefined)[] | undefined;
   readonly #verdicts: Verdict[] = [];
   /** Recipients asked for on this connection and not yet answered, in order. */
   #asked: number[] = [];
@@ -56,6 +65,9 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
   #wasRetried = false;
   #isOver = false;
   #armed: Armed | undefined;
+  #passesDsn: boolean | undefined;
+  /** LMTP: the final replies so far, of accepted recipients only. */
+  #each: Reply[] | undefined;
 
   #connection: NextHopConnection | undefined;
   // Of this connection only:
@@ -66,7 +78,8 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
 
   constructor(envelope: OutboundEnvelope, events: OutboundEvents, owner: OutboundOwner) {
     if (BREAKS_LINE.test(envelope.mail)) throw new TypeError('a reverse-path with a line end');
-    this.#envelope = envelope;
+    this.envelope = envelope;
+    this.key = owner.identity === 'none' ? '' : identityKey(owner.identity, envelope.client);
     this.#events = events;
     this.#owner = owner;
   }
@@ -75,18 +88,27 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
     return this.#isOver;
   }
 
+  get passesDsn(): boolean | undefined {
+    return this.#passesDsn;
+  }
+
   /** Its deadline while it waits in the pool's queue; few mails ever do. */
   get armed(): Armed {
     this.#armed ??= new Armed(this);
     return this.#armed;
   }
 
-  rcpt(argument: string): void {
+  rcpt(argument: string, params?: ReadonlyMap<string, string | true>): void {
     if (BREAKS_LINE.test(argument)) throw new TypeError('a recipient with a line end');
+    if (params !== undefined) checkParams(params);
     if (this.#data !== 'no') throw new Error('rcpt() after data()');
     if (this.#isOver) return;
     const index = this.#rcpts.push(argument) - 1;
     this.#verdicts.push('owed');
+    if (params !== undefined) {
+      this.#params ??= [];
+      this.#params[index] = params;
+    }
     if (this.#mailRefusal !== undefined) process.nextTick(tellRefusal, this, index);
     else if (index === 0) this.#owner.serve(this);
     else this.#ask(index);
@@ -129,7 +151,9 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
 
   /** Begins, or begins again, on `connection`. False where the connection was not needed. */
   bind(connection: NextHopConnection): boolean {
-    const argument = mailArgument(connection.session.hop, this.#envelope.mail, this.#envelope.params);
+    const { hop } = connection.session;
+    const { mail, params } = this.envelope;
+    const argument = mailArgument(hop, mail, params);
     if (typeof argument !== 'string') {
       const failure = { stage: 'envelope', reason: 'cannot-carry', reply: argument, sent: false } as const;
       process.nextTick(tellFailure, this, failure);
@@ -142,7 +166,8 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
     this.#isContentOpen = false;
     connection.outbound = this;
     connection.transactions++;
-    connection.session.mail(argument, this);
+    this.#passesDsn = hop.dsn;
+    connection.session.mail(argument, this, this.#owner.identity === 'xforward' ? this.#xforward(hop) : undefined);
     this.#asked = [];
     for (let i = 0; i < this.#rcpts.length; i++) if (this.#verdicts[i] !== 'no') this.#ask(i);
     return true;
@@ -153,9 +178,20 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
     this.#connection = undefined;
   }
 
+  /** The connection that was being made ready for it died. */
+  onNotBegun(failure: OutboundFailure, isReused: boolean): void {
+    this.#isReused = isReused;
+    this.#isMailAcceptedHere = false;
+    this.onLost(failure);
+  }
+
   onLost(failure: OutboundFailure): void {
     this.#connection = undefined;
     if (this.#isOver) return;
+    if (this.#each !== undefined) {
+      this.#endPartly(replyToFailure(failure), this.#each);
+      return;
+    }
     // A new connection that dies before it took MAIL would do so again.
     const mayRetry = !this.#wasRetried && !failure.sent && (this.#isReused || this.#isMailAcceptedHere);
     const isDeath = failure.reason === 'lost' || failure.reason === 'closing';
@@ -237,7 +273,14 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
     this.#detach();
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#events.onFinalReply(answer);
+    if (this.#owner.isLmtp) this.#events.onFinalReply(answer, this.#byRecipient(this.#each ?? [], answer));
+    else this.#events.onFinalReply(answer);
+  }
+
+  onEachReply(answer: Reply): void {
+    if (this.#isOver) return;
+    this.#each ??= [];
+    this.#each.push(answer);
   }
 
   /** Later events: see `Outbound`. */
@@ -264,7 +307,25 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
     const connection = this.#connection;
     if (connection === undefined) return;
     this.#asked.push(index);
-    connection.session.rcpt(rcptArgument(connection.session.hop, this.#rcpts[index] as string));
+    connection.session.rcpt(rcptArgument(connection.session.hop, this.#rcpts[index] as string, this.#params?.[index]));
+  }
+
+  #xforward(hop: Hop): string[] | undefined {
+    const { client, ident } = this.envelope;
+    return client === undefined ? undefined : xforwardCommands(hop, client, ident);
+  }
+
+  /** Lost between two final replies of LMTP: what was told is true, and `missing` stands for the rest. */
+  #endPartly(missing: Reply, each: readonly Reply[]): void {
+    this.#isOver = true;
+    const refusal = each.find((one) => !isPositive(one));
+    this.#events.onFinalReply(refusal ?? missing, this.#byRecipient(each, missing));
+  }
+
+  /** The final replies by the index of `rcpt()`; `rest` for those that have none of their own. */
+  #byRecipient(each: readonly Reply[], rest: Reply): (Reply | undefined)[] {
+    let next = 0;
+    return this.#verdicts.map((verdict) => (verdict === 'yes' ? (each[next++] ?? rest) : undefined));
   }
 
   /** Once every recipient has its answer. */
@@ -320,6 +381,13 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
     this.#connection = undefined;
     if (connection !== undefined) connection.outbound = undefined;
     return connection;
+  }
+}
+
+function checkParams(params: ReadonlyMap<string, string | true>): void {
+  for (const [name, value] of params) {
+    if (BREAKS_LINE.test(name) || (value !== true && BREAKS_LINE.test(value)))
+      throw new TypeError('a parameter with a line end');
   }
 }
 

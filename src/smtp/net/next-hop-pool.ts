@@ -4,10 +4,18 @@
  *
  * A mail that waits is not bound to the connection opened for its sake: whichever is free first serves it. Only a mail
  * whose connection died has one opened for itself, as the idle ones may be as dead.
+ *
+ * Where connections carry the identity of a client (`key`), a mail goes only over one that carries its own. XCLIENT can make
+ * an idle connection another client's; PROXY stands at the start of a connection and cannot be changed, so there each mail
+ * that waits has one opened for itself. At the cap an idle one of another client's leaves to make room.
  */
 import { Deadlines, type Log, printable } from '../../base/index.ts';
+import { heloOf, type IdentityMode, xclientCommands } from '../client/identity.ts';
+import type { TlsMode } from '../client/opening.ts';
 import type { OutboundFailure } from '../client/outbound.ts';
+import type { Reply } from '../reply.ts';
 import { type ConnectionOptions, type ConnectionOwner, NextHopConnection } from './next-hop-connection.ts';
+import { HopLog } from './next-hop-log.ts';
 import type { NextHopOutbound, OutboundOwner } from './next-hop-outbound.ts';
 
 /** Counters since the start, and what is there now. */
@@ -30,9 +38,13 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
   readonly deadlines = new Deadlines();
   readonly replayOctets: number;
   readonly roomOctets: number;
+  readonly identity: IdentityMode;
+  readonly isLmtp: boolean;
+  /** Any connection serves any mail. */
+  readonly #isShared: boolean;
   readonly #options: ConnectionOptions;
-  readonly #log: Log;
   readonly #onFailed: ((failure: OutboundFailure) => void) | undefined;
+  readonly #log: HopLog;
   readonly #idle: NextHopConnection[] = [];
   /** Every connection that may still serve a mail; bounded. */
   readonly #live = new Set<NextHopConnection>();
@@ -43,6 +55,8 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
   /** Connections being opened for whoever waits. */
   #opening = 0;
   #holdUntilMs = 0;
+  /** Our login was refused; by `performance.now()`, as no deadline may be running. */
+  #login: { readonly failure: OutboundFailure; readonly untilMs: number } | undefined;
   #ticker: NodeJS.Timeout | undefined;
   #offers: ReadonlyMap<string, string> | undefined;
   readonly #onEmpty: (() => void)[] = [];
@@ -53,10 +67,13 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
 
   constructor(options: ConnectionOptions, log: Log, onFailed?: (failure: OutboundFailure) => void) {
     this.#options = options;
-    this.#log = log;
     this.#onFailed = onFailed;
+    this.#log = new HopLog(options.address, log);
     this.replayOctets = options.limits.replayOctets;
     this.roomOctets = options.limits.pendingOctets;
+    this.identity = options.identity;
+    this.#isShared = options.identity === 'none' || options.identity === 'xforward';
+    this.isLmtp = options.address.kind === 'lmtp' || options.address.kind === 'lmtp-unix';
   }
 
   get stats(): NextHopStats {
@@ -97,13 +114,17 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
       return;
     }
     const { limits } = this.#options;
-    const connection = this.#idle.pop();
+    const connection = this.#isShared ? this.#idle.pop() : this.#takeIdle(outbound);
     if (connection !== undefined) {
       if (!this.#bind(outbound, connection)) this.#rest(connection);
       return;
     }
     if (this.#waiting.size >= limits.waiting) {
       outbound.failSoon(BUSY);
+      return;
+    }
+    if (this.#login !== undefined && performance.now() < this.#login.untilMs) {
+      outbound.failSoon(this.#login.failure);
       return;
     }
     this.#wake();
@@ -114,9 +135,9 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
 
   serveAnew(outbound: NextHopOutbound): void {
     this.#retried++;
-    this.#log.debug('next-hop.retry', { host: this.#options.host, port: this.#options.port });
+    this.#log.retry();
     // The dead connection left its place among the allowed ones.
-    this.#connect(this.#options.tls, outbound);
+    this.#connect(this.#options.security.mode, outbound);
   }
 
   forget(outbound: NextHopOutbound): void {
@@ -141,6 +162,8 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
     if (!connection.wasReady) {
       connection.wasReady = true;
       this.#offers = connection.session.hop.offers;
+      this.#login = undefined;
+      if (this.identity === 'xforward' && !this.#offers.has('XFORWARD')) this.#log.identity('XFORWARD is not offered');
       if (reserved === undefined) this.#opening--;
       this.#holdUntilMs = 0;
     }
@@ -153,14 +176,24 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
     this.#leaving.delete(connection);
     const idleAt = this.#idle.indexOf(connection);
     if (idleAt >= 0) this.#idle.splice(idleAt, 1);
-    const { outbound } = connection;
+    const { outbound, reserved } = connection;
     connection.outbound = undefined;
-    if (failure.reason !== 'shutdown' && (outbound !== undefined || !connection.wasReady))
-      this.#report(connection, failure);
+    const isInUse = outbound !== undefined || reserved !== undefined || !connection.wasReady;
+    if (failure.reason !== 'shutdown' && isInUse) this.#report(connection, failure);
     outbound?.onLost(failure);
-    if (!connection.wasReady) this.#onNeverReady(connection, failure);
+    if (!connection.wasReady) {
+      this.#onNeverReady(connection, failure);
+    } else if (reserved !== undefined) {
+      // It was being made another client's.
+      connection.reserved = undefined;
+      reserved.onNotBegun(failure, connection.transactions > 0);
+    }
     this.#open();
     this.#restIfEmpty();
+  }
+
+  onDeclined(reply: Reply): void {
+    this.#log.identity(`XFORWARD is refused: ${reply.code} ${printable(reply.text.join(' '))}`);
   }
 
   #onNeverReady(connection: NextHopConnection, failure: OutboundFailure): void {
@@ -172,6 +205,11 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
     if (isTlsAtFault && (reserved !== undefined ? !reserved.isOver : this.#waiting.size > 0)) {
       this.#connect('none', reserved);
       return;
+    }
+    // A 454 is over soon; anything else stays wrong.
+    if (failure.reason === 'auth' && failure.reply?.code !== 454) {
+      this.#login = { failure, untilMs: performance.now() + this.#options.limits.loginHoldMs };
+      for (let one = this.#takeWaiting(); one !== undefined; one = this.#takeWaiting()) one.fail(failure);
     }
     if (reserved !== undefined) {
       reserved.fail(failure);
@@ -192,17 +230,55 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
       this.#open();
       return;
     }
-    for (let outbound = this.#takeWaiting(); outbound !== undefined; outbound = this.#takeWaiting()) {
+    for (let outbound = this.#takeWaiting(connection); outbound; outbound = this.#takeWaiting(connection)) {
       if (this.#bind(outbound, connection)) return;
     }
     if (this.#isClosing) this.#leave(connection);
     else this.#rest(connection);
+    // Those that still wait cannot use it; it may have to leave for one that they can.
+    if (this.#waiting.size > 0) this.#open();
   }
 
   #bind(outbound: NextHopOutbound, connection: NextHopConnection): boolean {
+    if (outbound.key !== connection.key) return this.#identify(outbound, connection);
     if (!outbound.bind(connection)) return false;
     this.#begun++;
     return true;
+  }
+
+  /** Makes the connection that of the mail's client; `onReady` follows. False where the hop cannot be told. */
+  #identify(outbound: NextHopOutbound, connection: NextHopConnection): boolean {
+    const { client } = outbound.envelope;
+    const { session } = connection;
+    const commands = client && xclientCommands(session.hop, client, this.#options.auth === undefined);
+    if (client === undefined || commands === undefined || commands.length === 0) {
+      const detail = 'XCLIENT is not offered';
+      const failure = { stage: 'hello', reason: 'identity', detail, sent: false } as const;
+      this.#report(connection, failure);
+      outbound.failSoon(failure);
+      return false;
+    }
+    connection.key = outbound.key;
+    connection.reserved = outbound;
+    session.identify(commands, heloOf(client));
+    return true;
+  }
+
+  /** Where connections are not everybody's: one of the mail's own, before one that can be made so. Used last, first out. */
+  #takeIdle(outbound: NextHopOutbound): NextHopConnection | undefined {
+    const own = this.#idle.findLastIndex((one) => one.key === outbound.key);
+    const at = own >= 0 ? own : this.#idle.findLastIndex((one) => this.#mayServe(one, outbound));
+    return at < 0 ? undefined : this.#idle.splice(at, 1)[0];
+  }
+
+  /**
+   * A connection that was a client's is never our own again; another client's it becomes where XCLIENT is still offered.
+   * Postfix judges that by the address it was told last, and mostly offers it once.
+   */
+  #mayServe(connection: NextHopConnection, outbound: NextHopOutbound): boolean {
+    if (connection.key === outbound.key) return true;
+    if (this.identity !== 'xclient' || outbound.key === '') return false;
+    return connection.key === '' || connection.session.hop.offers.has('XCLIENT');
   }
 
   #rest(connection: NextHopConnection): void {
@@ -218,8 +294,10 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
     connection.session.quit();
   }
 
-  #takeWaiting(): NextHopOutbound | undefined {
+  /** The first that waits, or the first that `connection` may serve. */
+  #takeWaiting(connection?: NextHopConnection): NextHopOutbound | undefined {
     for (const outbound of this.#waiting) {
+      if (connection !== undefined && !this.#mayServe(connection, outbound)) continue;
       this.#waiting.delete(outbound);
       this.deadlines.release(outbound.armed);
       return outbound;
@@ -229,18 +307,29 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
 
   /** As many connections as mails wait, within the cap. */
   #open(): void {
-    const { connections } = this.#options.limits;
-    while (this.#waiting.size > this.#opening && this.#live.size < connections) {
+    while (this.#waiting.size > this.#opening) {
       if (this.#live.size > 0 && this.deadlines.nowMs < this.#holdUntilMs) return;
-      this.#connect(this.#options.tls, undefined);
+      if (!this.#hasPlace()) return;
+      this.#connect(this.#options.security.mode, this.identity === 'proxy' ? this.#takeWaiting() : undefined);
     }
   }
 
-  #connect(tls: 'none' | 'may', reserved: NextHopOutbound | undefined): void {
+  /** Idle ones while mails wait are other clients', and those mails cannot use them. */
+  #hasPlace(): boolean {
+    const [coldest] = this.#idle;
+    const { connections } = this.#options.limits;
+    if (this.#live.size >= connections && coldest !== undefined) this.#leave(coldest);
+    return this.#live.size < connections;
+  }
+
+  #connect(tls: TlsMode, reserved: NextHopOutbound | undefined): void {
     this.#wake();
     this.#opened++;
     if (reserved === undefined) this.#opening++;
-    const connection = new NextHopConnection({ ...this.#options, tls }, this);
+    const isProxy = this.identity === 'proxy';
+    const client = isProxy ? reserved?.envelope.client : undefined;
+    const key = isProxy ? (reserved?.key ?? '') : '';
+    const connection = new NextHopConnection(this.#options, this, tls, client, key);
     connection.reserved = reserved;
     this.#live.add(connection);
   }
@@ -273,17 +362,7 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
   }
 
   #report(connection: NextHopConnection, failure: OutboundFailure): void {
-    const { stage, reason, detail, sent, reply } = failure;
     this.#onFailed?.(failure);
-    this.#log.warn('next-hop.failed', {
-      host: this.#options.host,
-      port: this.#options.port,
-      stage,
-      reason,
-      sent,
-      ...(detail !== undefined && { detail }),
-      name: connection.session.hop.name,
-      ...(reply && { code: reply.code, text: printable(reply.text.join(' ')) }),
-    });
+    this.#log.failed(failure, connection.session.hop.name);
   }
 }

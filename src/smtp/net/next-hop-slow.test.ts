@@ -51,9 +51,8 @@ test('a hop that drips its reply octet by octet has no more time than one that s
   const address = server.address();
   assert.ok(address !== null && typeof address === 'object');
   const hop = new NextHop({
-    host: '127.0.0.1',
-    port: address.port,
-    tls: 'none',
+    address: { kind: 'smtp', host: '127.0.0.1', port: address.port },
+    tls: { policy: 'none' },
     helo: 'us',
     limits: { greetingMs: 30, tickMs: 5 },
   });

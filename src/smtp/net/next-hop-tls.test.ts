@@ -118,7 +118,11 @@ async function withPeer(
   });
   const address = server.server.address();
   assert.ok(address !== null && typeof address === 'object');
-  const hop = new NextHop({ host: '127.0.0.1', port: address.port, tls: 'may', helo: 'us.example' });
+  const hop = new NextHop({
+    address: { kind: 'smtp', host: '127.0.0.1', port: address.port },
+    tls: { policy: 'may' },
+    helo: 'us.example',
+  });
   try {
     await body(hop, mails);
   } finally {

@@ -305,7 +305,11 @@ test('nobody there', async () => {
   const address = server.address();
   assert.ok(address !== null && typeof address === 'object');
   await new Promise((resolve) => server.close(resolve));
-  const hop = new NextHop({ host: '127.0.0.1', port: address.port, tls: 'may', helo: 'us.example' });
+  const hop = new NextHop({
+    address: { kind: 'smtp', host: '127.0.0.1', port: address.port },
+    tls: { policy: 'may' },
+    helo: 'us.example',
+  });
   const sent = await Promise.all([sendMail(hop), sendMail(hop)]);
   for (const { events, failure } of sent) {
     assert.deepEqual(events, ['failed connect unreachable']);
@@ -320,6 +324,27 @@ test('a hop that refuses at the greeting or at EHLO', async () => {
       const sent = await sendMail(hop);
       assert.deepEqual(sent.events, ['failed hello refused']);
       assert.equal(sent.failure?.reply?.code, 451);
+    });
+  }
+});
+
+test('wishes for reports go where DSN is offered, and whoever asks is told whether they went', async () => {
+  const params = new Map([['ENVID', 'ours']]);
+  const wishes = new Map<string, string | true>([['NOTIFY', 'NEVER']]);
+  for (const offers of [['DSN'], ['PIPELINING']]) {
+    await withHop({ offers }, {}, async (hop, sink) => {
+      const sent = new SentMail(hop, { rcpts: [], params });
+      assert.equal(sent.out.passesDsn, undefined, 'not known yet');
+      sent.out.rcpt('<b@c>', wishes);
+      assert.throws(() => sent.out.rcpt('<b@c>', new Map([['ORCPT', 'rfc822;b\r\nRSET']])), TypeError);
+      await sent.done;
+      const isOffered = offers.includes('DSN');
+      assert.equal(sent.out.passesDsn, isOffered);
+      const [mail] = sink.mails;
+      assert.deepEqual(
+        [mail?.mail, mail?.rcpts],
+        isOffered ? ['<a@example.org> ENVID=ours', ['<b@c> NOTIFY=NEVER']] : ['<a@example.org>', ['<b@c>']],
+      );
     });
   }
 });

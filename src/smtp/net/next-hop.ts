@@ -1,25 +1,34 @@
 /**
- * A next hop: where mails of a route go by SMTP. Keeps its connections and hides them; see `client/outbound.ts` for what
+ * A next hop: where mails of a route go by SMTP or LMTP. Keeps its connections and hides them; see `client/outbound.ts` for what
  * a mail looks like from outside.
  *
- *     const hop = new NextHop({ host: '10.0.0.5', port: 25, tls: 'may', helo: 'mx1.example.com', log });
+ *     const address = { kind: 'smtp', host: '10.0.0.5', port: 25 };
+ *     const hop = new NextHop({ address, tls: { policy: 'may' }, helo: 'mx1.example.com', log });
  *     const out = hop.open({ mail: '<a@example.org>', params: new Map() }, events);
  *     out.rcpt('<b@example.com>');   // then onRcptReply(0, 250 ...)
  *     out.data();                    // then onDataReply(354 ...)
  *     out.content([octets], true);   // then onFinalReply(250 ...)
  */
 import { type Log, silentLog } from '../../base/index.ts';
+import type { IdentityMode } from '../client/identity.ts';
 import { NEXT_HOP_LIMITS, type NextHopLimits } from '../client/limits.ts';
 import type { Outbound, OutboundEnvelope, OutboundEvents, OutboundFailure } from '../client/outbound.ts';
+import type { Credentials } from '../sasl/client.ts';
+import type { HopAddress } from './next-hop-connection.ts';
+import { SaltedPassword } from './next-hop-login.ts';
 import { NextHopOutbound } from './next-hop-outbound.ts';
 import { NextHopPool, type NextHopStats } from './next-hop-pool.ts';
+import { HopSecurity, type HopTls } from './next-hop-tls.ts';
 
 export interface NextHopOptions {
-  /** A name or an address; a name's addresses are tried in turn. */
-  readonly host: string;
-  readonly port: number;
-  /** `may`: STARTTLS where offered, any certificate, and clear text where TLS fails. `none`: never. */
-  readonly tls: 'none' | 'may';
+  /** A name or an address (a name's addresses are tried in turn), or a Unix socket. */
+  readonly address: HopAddress;
+  /** With `smtps`: TLS there is in any case, and `policy` says only whose certificate will do (`require`: anybody's). */
+  readonly tls: HopTls;
+  /** How the hop learns whose mail it is. */
+  readonly identity?: IdentityMode;
+  /** Our login there. The password goes over TLS, loopback or a Unix socket only. */
+  readonly auth?: Credentials | undefined;
   /** Our name in EHLO. */
   readonly helo: string;
   readonly limits?: Partial<NextHopLimits>;
@@ -29,16 +38,16 @@ export interface NextHopOptions {
 }
 
 export class NextHop {
-  readonly host: string;
-  readonly port: number;
+  readonly address: HopAddress;
   readonly #pool: NextHopPool;
 
   constructor(options: NextHopOptions) {
-    const { host, port, tls, helo } = options;
-    this.host = host;
-    this.port = port;
+    const { address, tls, identity = 'none', auth, helo } = options;
+    this.address = address;
+    const security = new HopSecurity(tls, address.kind === 'lmtp-unix' ? '' : address.host, address.kind === 'smtps');
     const limits = { ...NEXT_HOP_LIMITS, ...options.limits };
-    this.#pool = new NextHopPool({ host, port, tls, helo, limits }, options.log ?? silentLog, options.onFailed);
+    const shared = { address, helo, security, identity, auth, salted: new SaltedPassword(), limits };
+    this.#pool = new NextHopPool(shared, options.log ?? silentLog, options.onFailed);
   }
 
   /** Begins a mail. Nothing is sent before its first recipient. */

@@ -59,7 +59,7 @@ export class MxOutbound implements Outbound {
   readonly #events: OutboundEvents;
   readonly #options: MxOutboundOptions;
   readonly #sinceMs: number;
-  readonly #rcpts: string[] = [];
+  readonly #rcpts: (readonly [argument: string, params: ReadonlyMap<string, string | true> | undefined])[] = [];
   #data: DataOptions | undefined;
   #state: State = { at: 'finding' };
 
@@ -85,10 +85,14 @@ export class MxOutbound implements Outbound {
     return this.#attempt?.target;
   }
 
-  rcpt(argument: string): void {
-    const index = this.#rcpts.push(argument) - 1;
+  get passesDsn(): boolean | undefined {
+    return this.#attempt?.out.passesDsn;
+  }
+
+  rcpt(argument: string, params?: ReadonlyMap<string, string | true>): void {
+    const index = this.#rcpts.push([argument, params]) - 1;
     if (this.#state.at === 'refused') queueMicrotask(() => this.#tellRefusal(index));
-    else this.#attempt?.out.rcpt(argument);
+    else this.#attempt?.out.rcpt(argument, params);
   }
 
   data(options?: DataOptions): void {
@@ -154,7 +158,7 @@ export class MxOutbound implements Outbound {
     if (target === undefined) throw new Error('no host to try');
     const attempt = new Attempt(this, target, (events) => this.#options.openHost(target, this.#envelope, events));
     this.#state = { at: 'trying', attempt, targets, index };
-    for (const rcpt of this.#rcpts) attempt.out.rcpt(rcpt);
+    for (const [argument, params] of this.#rcpts) attempt.out.rcpt(argument, params);
     if (this.#data !== undefined) attempt.out.data(this.#data);
   }
 

@@ -36,7 +36,11 @@ async function rig(zone: Zone, hosts: Readonly<Record<string, SinkOptions>>, isA
     self: { names: new Set(['us.example']), isOwnAddress: () => false },
     openHost({ address }, envelope, events) {
       const port = sinks.get(address)?.port ?? closedPort;
-      const hop = new NextHop({ host: '127.0.0.1', port, tls: 'none', helo: 'us.example' });
+      const hop = new NextHop({
+        address: { kind: 'smtp', host: '127.0.0.1', port },
+        tls: { policy: 'none' },
+        helo: 'us.example',
+      });
       hops.push(hop);
       return hop.open(envelope, events);
     },

@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { onTestFinished, test } from 'vitest';
+import { plainRoute } from '../../../test/support/routes.ts';
+import { Sink } from '../../../test/support/sink.ts';
+import { noMetrics, silentLog } from '../../base/index.ts';
+import type { OutboundEvents } from '../../smtp/index.ts';
+import type { RouteOptions } from '../options.ts';
+import { NextHops } from './next-hops.ts';
+
+const ENVELOPE = { mail: '<a@example.org>', params: new Map<string, string>() };
+
+/** One mail by `route`, to its end. */
+async function send(hops: NextHops, route: RouteOptions): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const events: OutboundEvents = {
+    onRcptReply: () => out.data(),
+    onDataReply: () => void out.content([Buffer.from('Hi\r\n')], true),
+    onDrain: () => {},
+    onFinalReply: (reply) => resolve(`${reply.code}`),
+    onFailed: (failure) => resolve(failure.reason),
+  };
+  const out = hops.open(route, ENVELOPE, events);
+  out.rcpt('<b@example.com>');
+  return promise;
+}
+
+const NO_DNS = { servers: undefined, trustAd: false };
+
+test('routes share connections where everything but the domain is the same, and nowhere else', async () => {
+  const sink = await Sink.listen({ tls: true });
+  onTestFinished(() => sink.close());
+  const hops = new NextHops({ helo: 'us.example', connections: 4, dns: NO_DNS, log: silentLog, metrics: noMetrics });
+  const one = plainRoute('a.example', '127.0.0.1', sink.port);
+  const routes: readonly (readonly [RouteOptions, number])[] = [
+    [one, 1],
+    [{ ...one, to: 'b.example' }, 1],
+    [{ ...one, tls: 'require' }, 2],
+    [{ ...one, identity: 'xforward' }, 3],
+    [{ ...one, auth: { user: 'u', password: 'p' } }, 4],
+    [{ ...one, tls: 'require', tlsName: 'sink.test' }, 5],
+    [one, 5],
+  ];
+  for (const [route, connections] of routes) {
+    assert.equal(await send(hops, route), route.auth === undefined ? '250' : 'auth');
+    assert.equal(sink.connections.length, connections);
+  }
+  await hops.close(1000);
+});
+
+test('a TLS policy that only routes by MX have is a mistake of ours here', async () => {
+  const hops = new NextHops({ helo: 'us.example', connections: 4, dns: NO_DNS, log: silentLog, metrics: noMetrics });
+  const one = plainRoute('*', '127.0.0.1', 25);
+  await assert.rejects(send(hops, { ...one, tls: 'dane' }), /for routes by MX/);
+  await hops.close(0);
+});
