@@ -5,6 +5,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { EXIT, Failure } from './exit.ts';
 import { LEVELS } from './levels.ts';
+import { addQuarantineCommands, addQueueCommands } from './queue/commands.ts';
 
 /** Runs the command that `args` name and resolves to the exit code. Errors of use and of the world are on stderr then. */
 export async function run(args: readonly string[]): Promise<number> {
@@ -80,6 +81,15 @@ function makeProgram(ended: (exitCode: number) => void): Command {
     .option('--sender <address>', 'address or @domain it may send as; may be repeated (default: its name)', collect)
     .addHelpText('after', '\nExample:\n  opes user ann@example.com >> users.yaml && chmod 640 users.yaml')
     .action(async (name, options) => ended(await (await import('./user/user.ts')).user(name, options)));
+  addQueueCommands(program, ended);
+  addQuarantineCommands(program, ended);
+
+  command('trace', 'say what was done to a mail, as far as a running gateway knows')
+    .argument('<id-or-header...>', 'a mail id, or an OPES-System or OPES-Via line in quotes')
+    .option('--config <file>', 'configuration of the gateway; without it, the demo')
+    .option('--json', 'JSON, one object')
+    .addHelpText('after', "\nExample:\n  opes trace 'OPES-System: https://mail.example.com/opes?id=q3Zk81aBcD7x.1'\n")
+    .action(async (words, options) => ended(await (await import('./trace/trace.ts')).trace(words, options)));
 
   return program;
 }

@@ -7,6 +7,7 @@ import type { Counter } from '../base/index.ts';
 import { mailLimits } from '../mail/index.ts';
 import { ProcessorChannel } from '../ocp/index.ts';
 import type { ServerHandler, SmtpConnection } from '../smtp/index.ts';
+import type { QueueAdmin } from './admin/port.ts';
 import { Authenticator, type AuthWorld } from './auth/authenticator.ts';
 import { Throttle } from './auth/throttle.ts';
 import type { CalloutService, CalloutWorld } from './callouts/callout-service.ts';
@@ -35,7 +36,7 @@ import { compareOptions, type ReloadReport } from './reload.ts';
 import { makeRuleEngine, type RuleEngine } from './rules/index.ts';
 import { SessionIds } from './session-ids.ts';
 import type { Spool } from './spool/spool.ts';
-import { makeSpool } from './spooling.ts';
+import { makeQueueAdmin, makeSpool } from './spooling.ts';
 
 /**
  * A callout server that says nothing for this long while it has mails is asked (PQ), and given up after as long again. A
@@ -50,6 +51,8 @@ const REMOVED_DRAIN_MS = 60_000;
 
 export class Gateway {
   readonly recent: RecentMails;
+  /** What operators do to the queue and the quarantine; without a store there is none. */
+  readonly queue: QueueAdmin | undefined;
   readonly #ticker: Ticker;
   readonly #ring: RecentMailRing;
   readonly #budget: MemoryBudget;
@@ -89,6 +92,7 @@ export class Gateway {
     this.#listeners = new Listeners(deadlines, metrics);
     this.#auth = { deadlines, log, metrics, throttle: new Throttle(this.#ticker.clock) };
     this.#spool = makeSpool(options, deadlines, () => this.#current);
+    this.queue = makeQueueAdmin(options, this.#spool);
     this.#current = this.#makeGeneration(options);
     this.#gauges = new GatewayGauges(metrics, {
       budget: this.#budget,

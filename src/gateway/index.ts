@@ -13,4 +13,4 @@ export { METRICS, type MetricDefinition, type MetricKind } from './metrics/index
 export * from './options.ts';
 export type { Changes, ReloadReport } from './reload.ts';
 export { makeRuleEngine, type RuleEngine, type RuleProblem } from './rules/index.ts';
-export { checkAgentUri } from './trace/index.ts';
+export { checkAgentUri, findMailId, type MailIdFinding } from './trace/index.ts';

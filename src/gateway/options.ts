@@ -8,6 +8,7 @@ import type { ReportLanguage } from '../mail/index.ts';
 import type { Store } from '../store/index.ts';
 
 export { REPORT_LANGUAGES } from '../mail/index.ts';
+export type * from './admin/port.ts';
 
 // --- what the gateway is told -------------------------------------------------------------------------------------
 

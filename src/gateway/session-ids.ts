@@ -13,6 +13,14 @@ export class SessionIds {
 
   /** Twelve characters of base64url. */
   next(): string {
+    for (;;) {
+      const id = this.#draw();
+      // On a command line it would be an option.
+      if (!id.startsWith('-')) return id;
+    }
+  }
+
+  #draw(): string {
     if (this.#at === this.#octets.length) {
       randomFillSync(this.#octets);
       this.#at = 0;

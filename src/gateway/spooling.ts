@@ -4,6 +4,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Deadlines } from '../base/index.ts';
+import type { QueueAdmin } from './admin/port.ts';
+import { StoreQueueAdmin } from './admin/queue-admin.ts';
 import { ReportDecider } from './dsn/index.ts';
 import type { Generation } from './generation.ts';
 import type { GatewayOptions, ServiceOptions } from './options.ts';
@@ -50,6 +52,16 @@ export function makeSpool(options: GatewayOptions, deadlines: Deadlines, current
     log,
     metrics,
   });
+}
+
+/** What operators do to what the spool answers for. */
+export function makeQueueAdmin(
+  { store, queue, log }: GatewayOptions,
+  spool: Spool | undefined,
+): QueueAdmin | undefined {
+  if (store === undefined || spool === undefined) return undefined;
+  const { lifetimeMs, keepMs } = queue;
+  return new StoreQueueAdmin({ store, spool, wallClock: Date.now, log, lifetimeMs, keepMs });
 }
 
 function makePart({ options, world }: Generation): Part {

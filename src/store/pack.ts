@@ -73,7 +73,8 @@ function packDelivery(mail: string, delivery: NewDelivery, leaseMs: number): Op 
     nextMs,
     expiresMs,
     json(notes),
-    leaseMs,
+    // What is held is nobody's work: an operator may have it at once.
+    hold === undefined ? leaseMs : 0,
   ];
 }
 

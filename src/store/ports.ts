@@ -159,9 +159,18 @@ export interface StoredDelivery {
   readonly notes: Json;
 }
 
+/** As `list` tells it. */
+export interface ListedDelivery extends StoredDelivery {
+  /** Somebody works on it, and may end it at any moment. */
+  readonly isClaimed: boolean;
+}
+
 export interface DeliveryFilter {
   readonly state?: 'queued' | 'held';
   readonly mail?: string;
+  /** What the mail's id begins with. */
+  readonly mailPrefix?: string;
+  readonly destination?: string;
   /** Part of sender or recipient; letters of ASCII in either case. */
   readonly text?: string;
 }
@@ -181,7 +190,7 @@ export interface Counters {
 
 export interface Store {
   /**
-   * Durable when it resolves. A delivery of `unit.mails` is claimed by us from the start; a mail whose last delivery ends
+   * Durable when it resolves. A delivery of `unit.mails` that is not held is claimed by us from the start; a mail whose last delivery ends
    * goes with its contents. A change to a delivery that is not there changes nothing. Rejects with `StoreError`; nothing
    * of the unit is there then.
    */
@@ -196,6 +205,14 @@ export interface Store {
   nextDueMs(): Promise<WallMs | undefined>;
   /** Held deliveries, and queued ones nobody works on, whose `expiresMs` has passed; claimed as above. */
   claimExpired(nowMs: WallMs, limit: number): Promise<readonly StoredDelivery[]>;
+  /**
+   * Those of `deliveries` that are there and that nobody has claimed, as they are now and whatever their time; claimed as
+   * above. For an operator, who must not change what is being delivered.
+   */
+  take(
+    deliveries: readonly { readonly seq: number; readonly n: number }[],
+    nowMs: WallMs,
+  ): Promise<readonly StoredDelivery[]>;
   /** Gives a claim back unchanged. */
   release(deliveries: readonly { readonly mail: string; readonly n: number }[]): Promise<void>;
   mail(id: string): Promise<StoredMail | undefined>;
@@ -207,7 +224,7 @@ export interface Store {
     filter: DeliveryFilter,
     limit: number,
     after?: { readonly seq: number; readonly n: number },
-  ): Promise<readonly StoredDelivery[]>;
+  ): Promise<readonly ListedDelivery[]>;
   counters(): Promise<Counters>;
   /** Waits for what was begun; gives all claims back. */
   close(): Promise<void>;

@@ -61,6 +61,10 @@ export class Queries {
     if (filter.state !== undefined)
       query = query.where('d.hold_service', filter.state === 'held' ? 'is not' : 'is', null);
     if (filter.mail !== undefined) query = query.where('m.id', '=', filter.mail);
+    // DEL is behind every octet of an id.
+    if (filter.mailPrefix !== undefined)
+      query = query.where('m.id', '>=', filter.mailPrefix).where('m.id', '<', `${filter.mailPrefix}\x7f`);
+    if (filter.destination !== undefined) query = query.where('d.destination', '=', filter.destination);
     if (filter.text !== undefined) {
       const part = `%${filter.text.replace(/[\\%_]/g, '\\$&').replace(/[A-Z]/g, (letter) => letter.toLowerCase())}%`;
       query = query.where((is) =>
@@ -114,6 +118,18 @@ export class Queries {
   claimExpired(nowMs: number, limit: number, owner: string, leaseMs: number): Statement {
     const hasExpired = sql`d.expires_ms <= ${nowMs} and d.lease_ms <= ${nowMs}`;
     return this.#claim(hasExpired, sql`d.expires_ms`, limit, owner, leaseMs);
+  }
+
+  /** These ones, where nobody has them. */
+  take(deliveries: readonly Cursor[], nowMs: number, owner: string, leaseMs: number): Statement {
+    const columns = DELIVERY_COLUMNS.map((name) => sql.ref(name));
+    const these = deliveries.map(({ seq, n }) => sql`mail = ${seq} and n = ${n}`);
+    return made(
+      sql`update delivery set owner = ${owner}, lease_ms = ${leaseMs}
+        where lease_ms <= ${nowMs} and (${sql.join(these, sql` or `)})
+        returning ${sql.join(columns)}, (select id from mail where mail.seq = delivery.mail) as id`,
+      this.#dialect.sql,
+    );
   }
 
   /** The row of counters that `owner` adds to. */

@@ -7,6 +7,7 @@ import {
   type ContentWriter,
   type Counters,
   type DeliveryFilter,
+  type ListedDelivery,
   type Store,
   type StoredContent,
   type StoredDelivery,
@@ -17,7 +18,7 @@ import {
 } from './ports.ts';
 import { type Cursor, inOrder, Queries } from './queries.ts';
 import { readRange } from './read-range.ts';
-import { toContent, toCounters, toDelivery, toMail } from './rows.ts';
+import { number, toContent, toCounters, toDelivery, toMail } from './rows.ts';
 
 export interface RecordStoreOptions {
   readonly owner: string;
@@ -28,6 +29,9 @@ export interface RecordStoreOptions {
   /** Called when everything is closed. */
   readonly onClosed: () => void;
 }
+
+/** One statement names so many deliveries: SQLite caps the depth of a condition. */
+const TAKEN_TOGETHER = 100;
 
 /** A loose content older than this belongs to a gateway that is gone. */
 export const LOOSE_MS = 24 * 3600 * 1000;
@@ -73,6 +77,16 @@ export class RecordStore implements Store {
     return inOrder(rows.map(toDelivery), 'expiresMs');
   }
 
+  async take(deliveries: readonly Cursor[], nowMs: WallMs): Promise<readonly StoredDelivery[]> {
+    const { owner, leaseMs } = this.#options;
+    const taken: StoredDelivery[] = [];
+    for (let at = 0; at < deliveries.length; at += TAKEN_TOGETHER) {
+      const some = deliveries.slice(at, at + TAKEN_TOGETHER);
+      taken.push(...(await this.#ask(this.#queries.take(some, nowMs, owner, nowMs + leaseMs))).map(toDelivery));
+    }
+    return taken.toSorted((a, b) => a.seq - b.seq || a.n - b.n);
+  }
+
   async release(deliveries: readonly { readonly mail: string; readonly n: number }[]): Promise<void> {
     this.#mustBeOpen();
     if (deliveries.length === 0) return;
@@ -99,8 +113,10 @@ export class RecordStore implements Store {
     return await readRange(contentId, from, length, this.#queries, (statement) => this.#ask(statement));
   }
 
-  async list(filter: DeliveryFilter, limit: number, after?: Cursor): Promise<readonly StoredDelivery[]> {
-    return (await this.#ask(this.#queries.list(filter, limit, after))).map(toDelivery);
+  async list(filter: DeliveryFilter, limit: number, after?: Cursor): Promise<readonly ListedDelivery[]> {
+    const rows = await this.#ask(this.#queries.list(filter, limit, after));
+    const nowMs = this.#options.clock();
+    return rows.map((row) => ({ ...toDelivery(row), isClaimed: number(row, 'lease_ms') > nowMs }));
   }
 
   async counters(): Promise<Counters> {

@@ -77,21 +77,27 @@ test('its commands exist, with their options; what they name of the clone is in 
   const others = new Set(['git', 'install', 'systemd-sysusers', 'systemctl', 'journalctl', 'curl', 'ssh']);
   const helps = new Map<string, string>();
   for (const line of lines) {
-    const [program = '', command = '', ...args] = line.split(' ');
+    const [program = '', ...args] = line.split(' ');
+    // `queue` and `quarantine` have commands of their own.
+    const words = args.slice(0, args[0]?.startsWith('qu') === true ? 2 : 1);
+    const command = words.join(' ');
     for (const [path] of line.matchAll(/\/opt\/opes\/[\w./-]+/g))
       assert.ok(existsSync(join(ROOT, path.slice(INSTALLED.length))), `${line}: ${path} is not in the clone`);
     if (program !== `${INSTALLED}bin/opes`) {
       assert.ok(others.has(program), `${line}: what is ${program}?`);
       continue;
     }
-    const asked = command.startsWith('--') ? [command] : [command, '--help'];
+    const asked = command.startsWith('--') ? words : [...words, '--help'];
     const help = helps.get(command) ?? (await run(OPES, asked)).stdout;
     helps.set(command, help);
     assert.match(help, /^Usage: opes/, line);
     for (const option of args.filter((one) => one.startsWith('--')))
       assert.ok(help.includes(option), `${line}: ${option}`);
   }
-  assert.deepEqual([...helps.keys()], ['--help', 'check', 'serve', 'send']);
+  assert.deepEqual(
+    [...helps.keys()],
+    ['--help', 'check', 'serve', 'send', 'queue list', 'quarantine list', 'queue counters'],
+  );
 });
 
 test('what it tries with opes check goes as it says', async () => {

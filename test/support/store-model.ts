@@ -161,7 +161,7 @@ class Model {
       if (this.#kept.some((one) => one.mail === mail.id)) return false;
       this.#seq++;
       for (const { n: number, hold, nextMs, expiresMs } of mail.deliveries) {
-        const at = { seq: this.#seq, mail: mail.id, n: number, leaseMs: NOW + LEASE_MS };
+        const at = { seq: this.#seq, mail: mail.id, n: number, leaseMs: hold === undefined ? NOW + LEASE_MS : 0 };
         this.#kept.push({ ...at, isHeld: hold !== undefined, nextMs, expiresMs });
         this.counters.accepted++;
       }

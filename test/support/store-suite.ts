@@ -2,7 +2,13 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { afterEach, test } from 'vitest';
-import { type OpenStoreOptions, type Store, StoreError, type StoreErrorCode } from '../../src/store/index.ts';
+import {
+  type OpenStoreOptions,
+  type Store,
+  type StoredDelivery,
+  StoreError,
+  type StoreErrorCode,
+} from '../../src/store/index.ts';
 import { DAY, makeMail, NOW, names } from './store-mail.ts';
 import { runModel } from './store-model.ts';
 
@@ -43,8 +49,8 @@ export function storeSuite({ name, makePlace }: SuiteOptions): void {
     assert.deepEqual(await store.mail('s.1'), plain);
     const stored = await store.list({}, 10);
     assert.deepEqual(
-      stored.map(({ seq: __, mail: of, attempts, lastReply, isWarned, ...rest }) => {
-        assert.deepEqual([of, attempts, lastReply, isWarned], ['s.1', 0, undefined, false]);
+      stored.map(({ seq: __, mail: of, attempts, lastReply, isWarned, isClaimed, ...rest }) => {
+        assert.deepEqual([of, attempts, lastReply, isWarned, isClaimed], ['s.1', 0, undefined, false, true]);
         return rest;
       }),
       deliveries,
@@ -140,6 +146,28 @@ export function storeSuite({ name, makePlace }: SuiteOptions): void {
     assert.equal(await store.nextDueMs(), NOW + 99);
   });
 
+  titled('an operator takes what nobody works on, held or not, and nobody else has it then', async () => {
+    const store = await fresh();
+    const hold = { service: 'av', reason: 'x', heldMs: NOW };
+    const later = { nextMs: NOW + 10 };
+    await store.commit({
+      mails: [makeMail('s.1', { deliveries: 250, delivery: later }), makeMail('s.2', { delivery: { hold } })],
+    });
+    const listed = await store.list({}, 999);
+    assert.deepEqual(names(await store.take(listed, NOW)), ['s.2 0'], 'new mail is being delivered');
+    assert.equal((await store.list({ mail: 's.2' }, 1))[0]?.isClaimed, true);
+    assert.deepEqual(await store.take(listed, NOW), [], 'taken');
+    await store.release(all('s.1', 250));
+    assert.deepEqual(await store.take([{ seq: listed[0]?.seq ?? 0, n: 999 }], NOW), [], 'not there');
+    const taken = await store.take(listed, NOW);
+    assert.deepEqual(names(taken), names(listed.slice(0, 250)));
+    assert.deepEqual([taken[7]?.nextMs, taken[7]?.forwardPath], [NOW + 10, 'user7@example.org']);
+    assert.deepEqual(await store.claim(NOW + 10, 999), [], 'not the spool either');
+    await store.commit({ changes: [{ kind: 'queue', mail: 's.1', n: 7, nextMs: NOW }] });
+    assert.deepEqual(names(await store.claim(NOW, 9)), ['s.1 7']);
+    assert.deepEqual(await store.take([], NOW), []);
+  });
+
   titled('a lease ends', async () => {
     const store = await fresh({ leaseMs: 1000 });
     await store.commit({ mails: [makeMail('s.1')] });
@@ -162,7 +190,7 @@ export function storeSuite({ name, makePlace }: SuiteOptions): void {
       isWarned: true,
     } as const;
     await store.commit({ changes: [retry] });
-    let [stored] = await store.list({}, 1);
+    let [stored]: readonly (StoredDelivery | undefined)[] = await store.list({}, 1);
     assert.deepEqual(
       [stored?.attempts, stored?.nextMs, stored?.lastReply, stored?.isWarned, stored?.notes],
       [2, NOW + 60, '451 4.3.0 later', true, { route: 1 }],
@@ -226,7 +254,7 @@ export function storeSuite({ name, makePlace }: SuiteOptions): void {
         makeMail('s.4', { delivery: until(60) }),
       ],
     });
-    await store.release([...all('s.1', 1), ...all('s.2', 1), ...all('s.3', 1)]);
+    await store.release([...all('s.1', 1), ...all('s.2', 1)]);
     assert.deepEqual(names(await store.claimExpired(NOW + 99, 9)), ['s.2 0', 's.3 0']);
     assert.deepEqual(names(await store.claimExpired(NOW + 100, 9)), ['s.1 0']);
   });
@@ -242,6 +270,11 @@ export function storeSuite({ name, makePlace }: SuiteOptions): void {
     assert.deepEqual(names(await store.list({}, 99)), everything);
     assert.deepEqual(names(await store.list({ state: 'held' }, 99)), ['s.3 0']);
     assert.deepEqual(names(await store.list({ mail: 's.4' }, 99)), ['s.4 0', 's.4 1']);
+    assert.deepEqual(names(await store.list({ mailPrefix: 's' }, 99)), everything);
+    assert.deepEqual(names(await store.list({ mailPrefix: 's.3' }, 99)), ['s.3 0']);
+    assert.deepEqual(names(await store.list({ mailPrefix: 'S.3' }, 99)), [], 'ids have their case');
+    assert.equal((await store.list({ destination: 'smtp://192.0.2.25:25' }, 99)).length, 6);
+    assert.deepEqual(await store.list({ destination: 'smtp://192.0.2.2' }, 99), [], 'the whole of it');
     assert.deepEqual(names(await store.list({ text: 'u4_%@eXAMPLE' }, 99)), ['s.2 0']);
     assert.deepEqual(names(await store.list({ text: 'u4%@' }, 99)), [], 'no pattern');
     assert.equal((await store.list({ text: 'SENDER@' }, 99)).length, 6);

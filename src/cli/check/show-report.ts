@@ -44,11 +44,11 @@ export function showReport({ decision, routes, mail }: CheckReport): string {
   ].join('');
 }
 
-function section(name: string, rows: readonly (readonly string[])[]): string {
+export function section(name: string, rows: readonly (readonly string[])[]): string {
   return `\n${name}\n${rows.length === 0 ? '  none\n' : table(rows)}`;
 }
 
-function reply(one: ReplyRecord | undefined): string {
+export function reply(one: ReplyRecord | undefined): string {
   if (one === undefined) return 'none yet: the mail was not asked for';
   const enhanced = one.enhanced === undefined ? '' : `${one.enhanced} `;
   return one.text

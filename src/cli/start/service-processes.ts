@@ -2,17 +2,14 @@
  * The embedded services of a configuration: their sockets, their permissions, their start and end. One that a later
  * configuration asks for in the same words, from the same file, goes on running; it ends when no configuration uses it.
  */
-import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import type { Log } from '../../base/index.ts';
 import type { EffectiveConfig, EffectiveService } from '../../config/index.ts';
 import type { ServiceOptions } from '../../gateway/options.ts';
+import { privateDirectory } from '../private-directory.ts';
 import { BUILTINS, readableForSelf, selfArgs } from '../program-files.ts';
 import { EmbeddedService } from './embedded.ts';
-
-/** A socket's path has at most 107 octets, and ours adds about 20 to the directory's. */
-const LONGEST_TMP = 70;
 
 /** The services of one configuration, all running. */
 export interface RunningServices {
@@ -109,12 +106,6 @@ export class ServiceProcesses {
     await running.child.stop();
     rmSync(dirname(running.socket), { recursive: true, force: true });
   }
-}
-
-/** Made with mode 0700: whoever cannot enter it cannot reach the sockets in it. */
-function privateDirectory(): string {
-  const wanted = tmpdir();
-  return mkdtempSync(join(wanted.length <= LONGEST_TMP ? wanted : '/tmp', 'opes-'));
 }
 
 /** Its file as it is now stands in the key: a service whose code has changed is another. Files it imports do not. */

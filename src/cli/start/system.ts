@@ -1,6 +1,6 @@
 /**
  * Everything a configuration names, opened from the back to the front, so that nothing is asked of what is not there yet:
- * data directory, mailbox, services, gateway, console, metrics. A reload opens what is new in the same order, switches the
+ * data directory, mailbox, services, gateway, console, metrics, admin socket. A reload opens what is new in the same order, switches the
  * gateway in one step, and lets go of what only the earlier configuration used when its last session is over.
  */
 import { chmodSync, mkdirSync, statSync } from 'node:fs';
@@ -9,6 +9,8 @@ import { type EffectiveConfig, showHostPort } from '../../config/index.ts';
 import { type ConsoleServer, openConsole } from '../../console/index.ts';
 import { type BoundSockets, Gateway, METRICS, type ReloadReport } from '../../gateway/index.ts';
 import { openStore, type Store, StoreError } from '../../store/index.ts';
+import { AdminHandler } from '../admin/handler.ts';
+import { AdminServer } from '../admin/server.ts';
 import { EXIT, Failure } from '../exit.ts';
 import type { FlushedLog } from '../log.ts';
 import { Mailbox, mailboxSettings } from '../mailbox/mailbox.ts';
@@ -44,6 +46,7 @@ export class System {
   readonly #processes: ServiceProcesses;
   #store: Store | undefined;
   #gateway: Gateway | undefined;
+  #admin: AdminServer | undefined;
   #opened: Opened | undefined;
   #loadedAtMs = Date.now();
 
@@ -102,9 +105,10 @@ export class System {
     return { report, started: opened.running.started, config };
   }
 
-  /** The gateway first: meanwhile `/readyz` says that it drains. Then what it used. */
+  /** Commands first, then the gateway: meanwhile `/readyz` says that it drains. Then what it used. */
   async close(): Promise<void> {
     const opened = this.#opened;
+    await this.#closing('admin socket', this.#admin);
     await this.#closing('gateway', this.#gateway && { close: () => this.#gateway?.close(DRAIN_MS) });
     await this.#closing('store', this.#store);
     await this.#closing('console', opened?.page);
@@ -131,6 +135,7 @@ export class System {
     this.#opened = { ...this.#opened, page };
     const metricsPage = await this.#openMetricsPage(config);
     this.#opened = { ...this.#opened, metricsPage };
+    this.#admin = await this.#openAdmin(config, this.#gateway);
   }
 
   /** What the new configuration needs and is not there. */
@@ -197,6 +202,13 @@ export class System {
     } catch (error) {
       this.#log.error('close-failed', { what, error: error instanceof Error ? error.message : String(error) });
     }
+  }
+
+  /** Stays through a reload, as the data directory and the queue do. */
+  async #openAdmin({ dataDir }: EffectiveConfig, { queue, recent }: Gateway): Promise<AdminServer | undefined> {
+    if (queue === undefined) return undefined;
+    const log = this.#log;
+    return await AdminServer.open({ dataDir, handler: new AdminHandler({ queue, recent, log }), log });
   }
 
   async #openPage(config: EffectiveConfig): Promise<ConsoleServer | undefined> {

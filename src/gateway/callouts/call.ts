@@ -40,6 +40,15 @@ export class Call {
     this.#outcome ??= 'pending';
   }
 
+  /** Asked away by somebody who may: never in silence either. */
+  bypassed(): void {
+    const { bypassedBy = '' } = this.planned;
+    this.#outcome = 'bypassed';
+    this.#verdict = 'bypassed';
+    this.#detail = bypassedBy;
+    this.#mail.log.info('callout.bypassed', { mail: this.#mail.id, service: this.name, by: bypassedBy });
+  }
+
   notCalled(): void {
     this.#verdict = 'not-called';
     this.#detail = `rule false: ${this.planned.step.rule?.text ?? ''}`;

@@ -220,6 +220,11 @@ export class Chain implements DataWaiter {
           continue;
         }
       }
+      if (call.planned.bypassedBy !== undefined) {
+        call.bypassed();
+        this.#at++;
+        continue;
+      }
       if (call.run.failure !== undefined) {
         if (call.failureAction !== 'skip') {
           this.#afterFailure(call);

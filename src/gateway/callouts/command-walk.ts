@@ -35,8 +35,7 @@ export class CommandWalk implements CommandWaiter {
   }
 
   next(): void {
-    // A service whose rule waits for the message hears of the envelope then.
-    while (this.#at < this.#calls.length && this.#calls[this.#at]?.planned.isOpen === true) this.#at++;
+    while (this.#at < this.#calls.length && !isAsked(this.#calls[this.#at] as Call)) this.#at++;
     const call = this.#at < this.#calls.length ? this.#calls[this.#at] : undefined;
     if (call === undefined) {
       this.#done({ kind: 'pass', argument: this.#argument });
@@ -79,4 +78,9 @@ export class CommandWalk implements CommandWaiter {
     this.#at++;
     this.next();
   }
+}
+
+/** A service whose rule waits for the message hears of the envelope then; one that is bypassed hears nothing. */
+function isAsked({ planned }: Call): boolean {
+  return !planned.isOpen && planned.bypassedBy === undefined;
 }

@@ -24,6 +24,8 @@ export interface PipelineStep {
 export interface PlannedCall {
   readonly step: PipelineStep;
   readonly isOpen: boolean;
+  /** Who has it left out, in words for an operator: it is not invoked, and the trace says so (D8). */
+  readonly bypassedBy?: string;
 }
 
 export interface Plan {

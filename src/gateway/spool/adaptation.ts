@@ -14,7 +14,7 @@ import { MailHeader } from '../dialog/mail-header.ts';
 import { makeSessionView, type SessionView } from '../dialog/session-view.ts';
 import { Variant, type VariantMail } from '../dialog/variant.ts';
 import type { MailWorld } from '../dialog/world.ts';
-import type { Plan } from '../dispatch/dispatcher.ts';
+import type { Plan, PlannedCall } from '../dispatch/dispatcher.ts';
 import type { MailFacts } from '../dispatch/facts.ts';
 import type { ListenerOptions } from '../options.ts';
 import type { MessageFacts } from '../rules/index.ts';
@@ -137,11 +137,9 @@ class AdaptRun implements VariantMail {
   /** The services still to run. One that is gone from the pipeline means all of them: none is left out by a guess. */
   #rest(plan: Plan): Plan {
     const { service, isReleased } = this.#notes;
-    // An operator lets it out: what may be bypassed is, and what may not has its say.
-    if (isReleased === true)
-      return { ...plan, calls: plan.calls.filter(({ step }) => step.service.options.bypassable === 'never') };
     const at = plan.calls.findIndex(({ step }) => step.service.name === service);
-    return at <= 0 ? plan : { ...plan, calls: plan.calls.slice(at) };
+    const calls = at <= 0 ? plan.calls : plan.calls.slice(at);
+    return { ...plan, calls: isReleased === true ? calls.map(bypassedOnRelease) : calls };
   }
 
   get isOver(): boolean {
@@ -232,4 +230,10 @@ class AdaptRun implements VariantMail {
   onLegLost(): void {}
   onRelayed(): void {}
   onStoreFailed(): void {}
+}
+
+/** An operator lets the mail out: what may be bypassed is, and what may not has its say. */
+function bypassedOnRelease(call: PlannedCall): PlannedCall {
+  if (call.step.service.options.bypassable === 'never') return call;
+  return { ...call, bypassedBy: 'released from quarantine by an operator' };
 }

@@ -24,7 +24,7 @@ export interface DeliveryNotes {
   readonly named?: string;
   /** Refused by `service` when the mail was taken. */
   readonly refused?: { readonly code: number; readonly enhanced: string | undefined; readonly text: readonly string[] };
-  /** Released by an operator: only services that may not be bypassed are called. */
+  /** Released from quarantine by an operator: services that may be bypassed are. */
   readonly isReleased?: boolean;
 }
 

@@ -165,6 +165,7 @@ function bound(store: Store): Omit<Store, 'commit'> {
     writeContent: (id) => store.writeContent(id),
     claim: (...args) => store.claim(...args),
     claimExpired: (...args) => store.claimExpired(...args),
+    take: (...args) => store.take(...args),
     nextDueMs: () => store.nextDueMs(),
     release: (...args) => store.release(...args),
     mail: (id) => store.mail(id),

@@ -80,6 +80,11 @@ export class Spool implements SpoolPort, Deadline {
     return this.#worker.load;
   }
 
+  /** Whether it is being worked on, whatever became of the claim. */
+  isUnderWay(delivery: { readonly mail: string; readonly n: number }): boolean {
+    return this.#worker.isUnderWay(delivery);
+  }
+
   /** Looks for work now: an operator released something, or wants everything tried. */
   wake(): void {
     this.#worker.revive();

@@ -77,6 +77,10 @@ export class Worker {
     return this.load === 0 && this.#jobs === 0;
   }
 
+  isUnderWay(delivery: { readonly mail: string; readonly n: number }): boolean {
+    return this.#mine.has(keyOf(delivery));
+  }
+
   /** What waits goes back to the store; what is under way ends. */
   close(): void {
     this.#isClosing = true;

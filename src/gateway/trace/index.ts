@@ -22,6 +22,7 @@ export {
   type ViaEntry,
   type ViaOutcome,
 } from './block.ts';
+export { findMailId, type MailIdFinding } from './find-id.ts';
 export { parseTraceField, type TraceEntry, type TraceField } from './parse.ts';
 export {
   beginsFolded,

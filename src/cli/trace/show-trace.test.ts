@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { test } from 'vitest';
+import type { TraceReport } from '../admin/protocol.ts';
+import { showTrace } from './show-trace.ts';
+
+const NOW = Date.UTC(2026, 10, 22, 12);
+
+const record: NonNullable<TraceReport['record']> = {
+  id: 's.1',
+  atMs: NOW - 60_000,
+  tookMs: 22.64,
+  listener: 'mx',
+  side: 'recipient',
+  client: { address: '192.0.2.1', helo: 'client.example.org', tls: true },
+  sender: 'ann@example.org',
+  relayedSender: undefined,
+  recipients: [
+    {
+      address: 'bob@example.com',
+      relayedAs: 'robert@example.com',
+      reply: { code: 250, enhanced: '2.1.5', text: ['OK'] },
+    },
+    { address: 'carl@example.com', relayedAs: undefined, reply: undefined },
+  ],
+  sizeBefore: 288,
+  sizeAfter: 2048,
+  calls: [
+    {
+      service: 'av',
+      uri: 'https://mail.example.com/opes/av',
+      verdict: 'changed',
+      detail: '',
+      endpoint: 'ocp://192.0.2.9:4037',
+      parts: ['RAWDATA'],
+      tookMs: 3,
+      octetsSent: 288,
+      octetsReceived: 12,
+    },
+  ],
+  edits: [{ service: 'av', part: 'HEADER', what: 'added header fields' }],
+  trace: ['OPES-System: https://mail.example.com/opes?id=s.1'],
+  nextHop: { address: '192.0.2.25:25', reply: { code: 250, enhanced: '2.0.0', text: ['queued'] }, tookMs: 5 },
+  reply: { code: 250, enhanced: '2.0.0', text: ['queued'] },
+  outcome: 'relayed',
+};
+
+test('what was done to a mail that has left', () => {
+  assert.equal(
+    showTrace('s.1', { record, entries: [], remembered: 1 }, NOW),
+    `mail s.1
+  at       2026-11-22T11:59:00.000Z, took 22.6ms
+  client   192.0.2.1 (client.example.org) with TLS, listener mx
+  from     <ann@example.org>
+  size     288 octets before, 2 kB after
+  outcome  relayed: the next hop took it
+
+recipients
+  bob@example.com   as robert@example.com  250 2.1.5 OK
+  carl@example.com
+
+services
+  av  changed  3ms
+
+edits
+  av  HEADER  added header fields
+
+trace
+  OPES-System: https://mail.example.com/opes?id=s.1
+
+next hop
+  192.0.2.25:25  250 2.0.0 queued
+
+answer to the client
+  250 2.0.0 queued
+`,
+  );
+});
+
+test('a mail that was stored and has ended says where to look', () => {
+  const text = showTrace('s.1', { record: { ...record, outcome: 'stored' }, entries: [], remembered: 1 }, NOW);
+  assert.match(text, /\nnothing of it is in the queue any more: the log says how it ended\n$/);
+});

@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import { test } from 'vitest';
+import { MailRig } from '../../../test/support/mail-rig.ts';
+import { MemoryCallouts, serviceOptions } from '../../../test/support/memory-callout.ts';
+import { ALL, keepAll, MAIL } from '../../../test/support/scripted-services.ts';
+import type { StoredMail } from '../../store/index.ts';
+import { Content, FixedOctets } from '../content/index.ts';
+import type { Bypassable, ListenerOptions } from '../options.ts';
+import type { ViaEntry } from '../trace/index.ts';
+import { QueueAdaptation } from './adaptation.ts';
+import { load } from './intake.ts';
+import type { DeliveryNotes, QueuedDelivery } from './rows.ts';
+import type { AdaptResult } from './world.ts';
+
+const LISTENER: ListenerOptions = {
+  name: 'mx',
+  host: '127.0.0.1',
+  port: 0,
+  side: 'recipient',
+  tls: undefined,
+  maxSizeOctets: 1024 * 1024,
+  maxRecipients: 100,
+  maxConnections: 10,
+  maxConnectionsPerPeer: 10,
+  idleMs: 1000,
+  bareNewline: 'reject',
+};
+
+const STORED: StoredMail = {
+  id: 'session.1',
+  acceptedMs: 0,
+  reversePath: 'a@src.example',
+  params: {},
+  facts: {
+    mail: 'session.1',
+    session: {
+      id: 'session',
+      listener: 'mx',
+      clientAddress: '192.0.2.1',
+      verb: 'EHLO',
+      helo: 'client.example',
+      tls: false,
+      user: '',
+    },
+  },
+};
+
+interface Service {
+  readonly bypassable: Bypassable;
+  readonly when?: string;
+}
+
+/** Runs services `s1`, `s2`, ... on a stored mail; which of them saw it, and what it then was. */
+async function run(services: readonly Service[], notes: DeliveryNotes) {
+  const callouts = new MemoryCallouts();
+  const pipeline = services.map(({ bypassable, ...more }, i) => {
+    callouts.servers.set(i + 1, keepAll(['RAWDATA']));
+    return { options: { ...serviceOptions(`s${i + 1}`, new Set(ALL), [i + 1]), bypassable }, ...more };
+  });
+  const rig = new MailRig(callouts, pipeline);
+  const lane = new QueueAdaptation(rig.world, [LISTENER]);
+  const delivery: QueuedDelivery = {
+    mail: 'session.1',
+    n: 0,
+    content: 'session.1/0',
+    forwardPath: 'b@dst.example',
+    params: {},
+    destination: 'dst.example',
+    lane: 'adapt',
+    hold: undefined,
+    attempts: 0,
+    nextMs: 0,
+    expiresMs: 0,
+    lastReply: undefined,
+    isWarned: false,
+    notes: notes as never,
+  };
+  const content = new Content();
+  content.append(new FixedOctets(Buffer.from(MAIL)), 0, MAIL.length);
+  const result = await new Promise<AdaptResult>((resolve) => {
+    lane.run({ mail: STORED, deliveries: [delivery], content }, resolve);
+  });
+  assert.equal(result.kind, 'release');
+  const text = Buffer.concat(await load(result.content, 0, result.content.size)).toString('latin1');
+  assert.ok(text.endsWith(`\r\n${MAIL}`), 'what no service changed is as it was');
+  const outcomes = [...text.matchAll(/svc\.example\/(s\d);outcome=([a-z-]+)/g)].map(
+    ([, name, what]) => `${name} ${what}`,
+  );
+  const bypassed = rig.logged
+    .filter(({ event }) => event === 'callout.bypassed')
+    .map(({ fields }) => fields['service']);
+  return { outcomes, bypassed, calls: callouts.seen.length, keys: lane.keyOf(STORED, delivery) };
+}
+
+const never: Service = { bypassable: 'never' };
+const allowed: Service = { bypassable: 'allowed' };
+
+test('released: what may be bypassed is not invoked, and the trace and the log say so', async () => {
+  const { outcomes, bypassed, calls } = await run([allowed, never, allowed], { isReleased: true });
+  assert.deepEqual(outcomes, ['s1 bypassed', 's2 unchanged', 's3 bypassed']);
+  assert.deepEqual(bypassed, ['s1', 's3']);
+  assert.equal(calls, 1);
+});
+
+test('released where all may be bypassed: nobody is invoked', async () => {
+  const { outcomes, calls } = await run([allowed, allowed], { isReleased: true });
+  assert.deepEqual(outcomes, ['s1 bypassed', 's2 bypassed']);
+  assert.equal(calls, 0);
+});
+
+test('a service that would not have been called is not called bypassed', async () => {
+  const elsewhere: Service = { bypassable: 'allowed', when: 'message.size > 100000' };
+  const { outcomes, bypassed } = await run([elsewhere, never], { isReleased: true });
+  assert.deepEqual(outcomes, ['s2 unchanged']);
+  assert.deepEqual(bypassed, []);
+});
+
+test('what ran before the mail stopped does not run again, released or not', async () => {
+  const via: ViaEntry[] = [{ uri: 'http://svc.example/s1', outcome: 'edited' }];
+  const tried = await run([never, never, allowed], { service: 's2', via });
+  assert.deepEqual(tried.outcomes, ['s1 edited', 's2 unchanged', 's3 unchanged']);
+  const released = await run([never, never, allowed], { service: 's2', via, isReleased: true });
+  assert.deepEqual(released.outcomes, ['s1 edited', 's2 unchanged', 's3 bypassed']);
+  assert.equal(released.calls, 1);
+  assert.notEqual(tried.keys, released.keys, 'they do not share a run');
+});
