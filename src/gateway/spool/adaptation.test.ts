@@ -1,30 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'vitest';
-import { MailRig } from '../../../test/support/mail-rig.ts';
+import { LISTENER, MailRig } from '../../../test/support/mail-rig.ts';
 import { MemoryCallouts, serviceOptions } from '../../../test/support/memory-callout.ts';
 import { ALL, keepAll, MAIL } from '../../../test/support/scripted-services.ts';
 import type { StoredMail } from '../../store/index.ts';
 import { Content, FixedOctets } from '../content/index.ts';
-import type { Bypassable, ListenerOptions } from '../options.ts';
+import type { Bypassable } from '../options.ts';
 import type { ViaEntry } from '../trace/index.ts';
 import { QueueAdaptation } from './adaptation.ts';
 import { load } from './intake.ts';
 import type { DeliveryNotes, QueuedDelivery } from './rows.ts';
 import type { AdaptResult } from './world.ts';
-
-const LISTENER: ListenerOptions = {
-  name: 'mx',
-  host: '127.0.0.1',
-  port: 0,
-  side: 'recipient',
-  tls: undefined,
-  maxSizeOctets: 1024 * 1024,
-  maxRecipients: 100,
-  maxConnections: 10,
-  maxConnectionsPerPeer: 10,
-  idleMs: 1000,
-  bareNewline: 'reject',
-};
 
 const STORED: StoredMail = {
   id: 'session.1',
