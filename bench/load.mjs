@@ -1,11 +1,12 @@
 // Drives smtp-source against one target and prints one JSON line per cell: rate, and CPU per mail of the server's processes.
 //
-//   node load.mjs --name g0 --port 2525 --root PID[,PID] --sink PID [--drain QUEUEDIR] --cells SIZE:SESSIONS:keep|new,... [--round N] [--quiet CORES]
+//   node load.mjs --name g0 --port 2525 --root PID[,PID] --sink PID [--drain QUEUEDIR | --queue SOCKET] --cells SIZE:SESSIONS:keep|new,... [--round N] [--quiet CORES]
 //
 // "keep": one connection per session; "new": a connection per mail. A run in which other processes of the machine used more
 // than --quiet cores is done again, up to 4 times; the line says what it was (`other_cores`).
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { cpu, machine, short, sleep, waitedFor } from './processes.mjs';
@@ -18,6 +19,7 @@ const { values: opt } = parseArgs({
     root: text(''),
     sink: text(''),
     drain: text(),
+    queue: text(),
     cells: text(),
     round: text('1'),
     quiet: text('9'),
@@ -64,8 +66,26 @@ function queued() {
   return n;
 }
 
+const hasQueue = opt.drain !== undefined || opt.queue !== undefined;
+
 async function drain() {
-  for (let i = 0; opt.drain !== undefined && i < 2400 && queued() > 0; i++) await sleep(50);
+  for (let i = 0; hasQueue && i < 2400; i++) {
+    if ((opt.queue === undefined ? queued() : await stored()) === 0) return;
+    await sleep(50);
+  }
+}
+
+/** Recipients in our own queue, by the admin socket. */
+function stored() {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect(opt.queue, () => socket.end('{"v":1,"do":"counters"}\n'));
+    let said = '';
+    socket.on('data', (octets) => {
+      said += octets;
+    });
+    socket.on('error', reject);
+    socket.on('close', () => resolve(JSON.parse(said).ok.queued));
+  });
 }
 
 /** Enough mails for about `seconds`; the tries before also warm the server up. */
@@ -93,7 +113,7 @@ async function measure(size, sessions, mode, n) {
   const wall = await source(size, sessions, mode, n);
   await drain();
   const total = Number(process.hrtime.bigint() - t0) / 1e9;
-  await sleep(opt.drain === undefined ? 20 : 50);
+  await sleep(hasQueue ? 50 : 20);
   const [server, sink] = [cpu(roots), cpu(sinks)];
   const user = server.user - before.server.user;
   const system = server.system - before.server.system;
@@ -104,7 +124,7 @@ async function measure(size, sessions, mode, n) {
   const ours = user + system + (sinkIsServer ? 0 : sinkCpu) + sourceCpu + (own.user + own.system) / 1e6;
   return {
     rate: short(n / wall),
-    ...(opt.drain === undefined ? {} : { drained: short(n / total) }),
+    ...(hasQueue ? { drained: short(n / total) } : {}),
     cpu_us: short((1e6 * (user + system)) / n),
     user_us: short((1e6 * user) / n),
     sys_us: short((1e6 * system) / n),

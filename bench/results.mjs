@@ -31,6 +31,14 @@ function ratios(a, b, size, sessions, mode) {
     .map((r) => r.cpu_us / below.get(r.round));
 }
 
+/** Of mails a second, by round. */
+function rates(a, b, key) {
+  const below = new Map(cells(b, K10, 50, 'keep').map((r) => [r.round, r[key]]));
+  return cells(a, K10, 50, 'keep')
+    .filter((r) => below.has(r.round))
+    .map((r) => r[key] / below.get(r.round));
+}
+
 const latencies = (name, key) =>
   good.filter((r) => r.kind === 'latency' && r.name === name).map((r) => [r.round, r[key]]);
 function added(key) {
@@ -57,6 +65,9 @@ const wanted = [
   ['gb / c1, 10 KiB, 10 sessions, new', ratios('gb', 'c1', K10, 10, 'new'), 1, 'max', ''],
   ['hb / c1, 10 KiB, 10 sessions, kept (for comparison)', ratios('hb', 'c1', K10, 10, 'keep'), undefined, 'max', ''],
   ['hb / c1, 10 KiB, 10 sessions, new (for comparison)', ratios('hb', 'c1', K10, 10, 'new'), undefined, 'max', ''],
+  ['gs / postfix, accepted for good, 10 KiB, 50 sessions', rates('gs', 'postfix', 'rate'), 3, 'min', ''],
+  ['gs / postfix, accepted and drained', rates('gs', 'postfix', 'drained'), 3, 'min', ''],
+  ['gs / postfix, CPU a mail, delivered', ratios('gs', 'postfix', K10, 50, 'keep'), 0.2, 'max', ''],
   ['added by OCP at 500 mails/s, median (g1 - g0)', added('p50_ms'), 0.5, 'max', ' ms'],
   ['added by OCP at 500 mails/s, p99 (g1 - g0)', added('p99_ms'), 2, 'max', ' ms'],
   ['callout server to gateway, per 1 MiB mail', figures('octets', 'g1', 'from_callout'), 2048, 'max', ' octets'],

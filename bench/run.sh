@@ -1,5 +1,5 @@
 #!/bin/bash
-# run.sh cpu | postfix | latency | memory | octets | all     appends JSON lines to bench/tmp/results.jsonl
+# run.sh cpu | postfix | spool | latency | memory | octets | all     appends JSON lines to bench/tmp/results.jsonl
 # run.sh table                                               writes bench/RESULTS.md from them
 # run.sh target NAME CELLS                                   one target by hand; CELLS: SIZE:SESSIONS:keep|new,...
 #
@@ -7,7 +7,7 @@
 #   TMP     scratch folder: queues, logs, compiled tools, Haraka (bench/tmp)
 #
 # Targets: sink (smtp-source to smtp-sink: what the tools cost) · h-min (do-nothing Node proxy) · haraka (with the one-header
-# plugin) · postfix (bare) · c1 (Postfix + accept-all C milter) · hb (h-min in front of Postfix) · g0, g1, gb (ours: see *.yaml).
+# plugin) · postfix (bare; both queue: gs is ours in `queue: { mode: spool }`) · c1 (Postfix + accept-all C milter) · hb (h-min in front of Postfix) · g0, g1, gb (ours: see *.yaml).
 # All Node programs run under the Node of bin/with-node, ours from dist. Everything is on 127.0.0.1, ports 2525, 2527, 2600, 4037,
 # 4038. Needs root once, to install Debian's postfix, gcc and libmilter-dev.
 set -u
@@ -66,6 +66,7 @@ start() {
     postfix_ $PORT "smtpd_milters = unix:$TMP/milter.sock" "milter_default_action = tempfail"; ROOTS=$MASTER,$M; MORE=(--drain "$PF/spool") ;;
   hb) sink; understudy; hmin $BEHIND; H=$LAST; warm; behind; ROOTS=$MASTER,$H; MORE=(--drain "$PF/spool") ;;
   g0) sink; gateway g0; ROOTS=$GW; warm ;;
+  gs) sink; gateway gs; ROOTS=$GW; MORE=(--queue "$TMP/data-gs/admin.sock"); warm 20000 0 ;;
   g1) sink; callout; gateway g1; ROOTS=$GW,$CS; warm ;;
   gb) sink; understudy; callout; gateway gb; warm; behind; ROOTS=$MASTER,$GW,$CS; MORE=(--drain "$PF/spool") ;;
   *) echo "unknown target $1" >&2; return 1 ;;
@@ -82,6 +83,7 @@ cpu() { for ROUND in $(seq "$ROUNDS"); do
   load h-min $K10,10240:10:keep,$M1; load g0 $K10,$M1; load g1 $K10,10240:10:keep,$M1; load haraka $K10; done; }
 postfix_side() { for ROUND in $(seq "${ROUNDS_POSTFIX:-6}"); do
   for t in c1 hb gb; do load $t 10240:10:keep,10240:10:new; done; done; }
+spool() { for ROUND in $(seq "${ROUNDS_SPOOL:-3}"); do for t in postfix gs; do load $t 10240:50:keep; done; done; }
 latency() { for ROUND in $(seq "$ROUNDS"); do for t in h-min g0 g1; do
   start $t && node latency.mjs --name $t --port "$PORT_OF" --round $ROUND --root "$ROOTS,$SINK" --quiet "$QUIET" | tee -a "$OUT"; finish; done; done; }
 memory() {
@@ -100,9 +102,10 @@ table) exec node results.mjs "$OUT" RESULTS.md ;;
 target) prepare; load "$2" "$3" ;;
 cpu) prepare; cpu ;;
 postfix) prepare; postfix_side ;;
+spool) prepare; spool ;;
 latency) prepare; latency ;;
 memory) prepare; memory ;;
 octets) prepare; octets ;;
-all) prepare; cpu; postfix_side; latency; memory; octets; exec node results.mjs "$OUT" RESULTS.md ;;
+all) prepare; cpu; postfix_side; spool; latency; memory; octets; exec node results.mjs "$OUT" RESULTS.md ;;
 *) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
