@@ -46,6 +46,15 @@ test('the files and npm scripts that the README names exist', () => {
   );
 });
 
+test('the files that the way of a mail names exist', () => {
+  const flow = textOf(join(ROOT, 'docs/flow.md'));
+  const named = [...flow.matchAll(/`([\w-]+(?:\/[\w.-]+)+|[\w-]+\.ts)`/g)].map(([, file = '']) => file);
+  assert.ok(named.length > 50);
+  // Within the gateway they are named from there.
+  const missing = named.filter((file) => ![ROOT, join(ROOT, 'src/gateway')].some((at) => existsSync(join(at, file))));
+  assert.deepEqual(missing, []);
+});
+
 test('each part has a page of its own, and a door', () => {
   const parts = readdirSync(join(ROOT, 'src'));
   const withoutPage = parts.filter((part) => !existsSync(join(ROOT, 'src', part, 'README.md')));

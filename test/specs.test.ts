@@ -4,7 +4,7 @@
  * say to each other, and the trace fields we write keep its grammar. What nothing else proves of it is proved here.
  */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { test } from 'vitest';
@@ -96,6 +96,28 @@ test('the specification claims no standing it does not have, and its examples us
   for (const [, host = ''] of SPEC.matchAll(/(?:@|https?:\/\/)([a-z0-9.-]+[a-z])/g)) {
     assert.match(host, /(?:^|\.)(?:example(?:\.(?:com|net|org))?|test)$|^iana\.org$/, host);
   }
+});
+
+/** Section numbers look like addresses. */
+const ADDRESS = /(?<!sections? |[\d.])\b(?!\d\.\d\.\d\.\d{1,2}\b)\d{1,3}(?:\.\d{1,3}){3}\b/g;
+
+test('addresses and names in pages and examples are those made for examples (REQ-326)', () => {
+  const files = ['docs', 'examples'].flatMap((place) =>
+    readdirSync(join(ROOT, place), { recursive: true, encoding: 'utf8' }).map((path) => join(place, path)),
+  );
+  const texts = ['README.md', ...files].filter((file) => /\.(?:md|ya?ml|ts|eml)$/.test(file));
+  let seen = 0;
+  for (const file of texts) {
+    for (const [address] of read(file).matchAll(ADDRESS)) {
+      assert.match(address, /^(?:127\.|0\.0\.0\.0$|192\.0\.2\.|198\.51\.100\.|203\.0\.113\.)/, `${file}: ${address}`);
+      seen++;
+    }
+    for (const [, host = ''] of read(file).matchAll(/\w@([a-z0-9.-]+\.[a-z]+)/g)) {
+      assert.match(host, /(?:^|\.)(?:example(?:\.(?:com|net|org))?|test)$/, `${file}: ${host}`);
+      seen++;
+    }
+  }
+  assert.ok(texts.length > 20 && seen > 50, 'nothing was read');
 });
 
 // --- its examples ---------------------------------------------------------------------------------------------------

@@ -46,12 +46,15 @@ async function write(text: string): Promise<string> {
   assert.equal(made.code, 0, made.stderr);
   const file = join(etc, 'opes.yaml');
   writeFileSync(file, placed(text, folder));
+  const user = await run(OPES, ['user', 'ann@example.com'], { input: 'secret word\n' });
+  assert.equal(user.code, 0, user.stderr);
+  writeFileSync(join(etc, 'users.yaml'), user.stdout, { mode: 0o640 });
   return file;
 }
 
 test('its configurations are whole, and good', async () => {
   const all = blocks('yaml');
-  assert.equal(all.length, 4);
+  assert.equal(all.length, 5);
   for (const text of all) {
     const loaded = readConfig(await write(text));
     if (loaded.kind === 'broken') assert.fail(`${text}\n${loaded.problems.map(showProblem).join('\n')}`);
@@ -74,7 +77,7 @@ test('its rules are rules', () => {
 
 test('its commands exist, with their options; what they name of the clone is in it', async () => {
   const lines = blocks('sh').flatMap((block) => block.trim().split('\n'));
-  const others = new Set(['git', 'install', 'systemd-sysusers', 'systemctl', 'journalctl', 'curl', 'ssh']);
+  const others = new Set('git install systemd-sysusers systemctl journalctl curl ssh chmod sqlite3'.split(' '));
   const helps = new Map<string, string>();
   for (const line of lines) {
     const [program = '', ...args] = line.split(' ');
@@ -96,7 +99,7 @@ test('its commands exist, with their options; what they name of the clone is in 
   }
   assert.deepEqual(
     [...helps.keys()],
-    ['--help', 'check', 'serve', 'send', 'queue list', 'quarantine list', 'queue counters'],
+    ['--help', 'check', 'serve', 'send', 'user', 'queue list', 'quarantine list', 'queue counters'],
   );
 });
 
@@ -264,20 +267,35 @@ function column(head: string): string[] {
   return rows.map((row) => row.split(' | ', 1)[0]?.slice(2) ?? '');
 }
 
-test('the log line: the fields it explains are those there are, and its example is one', async () => {
+test('the log line: the fields it explains are those there are, and its example is one', () => {
   const explained = column('Field').flatMap((cell) => [...cell.matchAll(/`(\w+)`/g)].map(([, name]) => name ?? ''));
-  const shown = Object.keys(JSON.parse(blocks('json')[0] ?? '') as object);
-  assert.deepEqual(
-    shown.filter((name) => !explained.includes(name)),
-    [],
-  );
-  // The record's own source: fields that only some mails have are in it, too.
-  const source = readFileSync(join(ROOT, 'src/gateway/dialog/mail-record.ts'), 'utf8');
-  const written = /world\.log\.info\('mail', \{([\s\S]*?)\n {2}\}\);/.exec(source)?.[1] ?? '';
-  const fields = [...written.matchAll(/^ {4}(\w+)[:,]/gm)].map(([, name]) => name ?? '');
+  const fields = written('dialog/mail-record.ts', 'mail');
   assert.ok(fields.length > 12);
-  assert.deepEqual(explained.toSorted(byText), ['level', 'time', 'event', ...fields].toSorted(byText));
+  const all = ['level', 'time', 'event', ...fields];
+  assert.deepEqual(explained.toSorted(byText), all.toSorted(byText));
+  assert.deepEqual(unknown(0, all), []);
 });
+
+test('the line of a delivery: the fields it explains are those there are, and its example is one', () => {
+  const explained = column('In `delivery`').map((cell) => cell.slice(1, -1));
+  const fields = written('spool/log.ts', 'delivery');
+  assert.ok(fields.length > 6);
+  assert.deepEqual(explained.toSorted(byText), fields.toSorted(byText));
+  assert.deepEqual(unknown(1, ['level', 'time', 'event', ...fields]), []);
+});
+
+/** The record's own source: fields that only some mails have are in it, too. */
+function written(file: string, event: string): string[] {
+  const source = readFileSync(join(ROOT, 'src/gateway', file), 'utf8');
+  const fields = new RegExp(`log\\.info\\('${event}', \\{([\\s\\S]*?)\\n {2}\\}\\);`).exec(source)?.[1] ?? '';
+  return [...fields.matchAll(/^ {4}(\w+)[:,]/gm)].map(([, name]) => name ?? '');
+}
+
+/** Of the page's nth example of a line. */
+function unknown(n: number, fields: readonly string[]): string[] {
+  const shown = Object.keys(JSON.parse(blocks('json')[n] ?? '') as object);
+  return shown.filter((name) => !fields.includes(name));
+}
 
 const byText = (a: string, b: string): number => (a < b ? -1 : 1);
 

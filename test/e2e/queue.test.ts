@@ -148,6 +148,10 @@ test('held for a dead service, kept as it was sent, released to one recipient an
   assert.deepEqual(hop.mails[2]?.rcpts, ['<b@dst.test>']);
   const { trace: lines, rest } = withoutTrace(hop.mails[2]?.content ?? Buffer.alloc(0));
   const via = lines.join('\n');
+  assert.deepEqual(
+    lines.filter((line) => line.startsWith('OPES-System:')),
+    [`OPES-System: ${SYSTEM_URI}?id=${mail}`],
+  );
   assert.match(via, /stamp;outcome=header-added/);
   assert.match(via, /shout;outcome=bypassed/);
   assert.deepEqual(rest.toString(), `X-Stamp: seen\r\n${MAIL.toString()}`);

@@ -61,7 +61,7 @@ async function send(...to: string[]): Promise<number> {
   return verdict(outcome);
 }
 
-test('LMTP: a yes where every recipient has one', async () => {
+test('LMTP: each recipient has an answer of its own', async () => {
   assert.equal(await send('b@lmtp.example', 'c@lmtp.example'), 250);
   const mails = await lmtp.mailsOf(2);
   assert.deepEqual(
@@ -69,7 +69,15 @@ test('LMTP: a yes where every recipient has one', async () => {
     ['<b@lmtp.example>', '<c@lmtp.example>'],
   );
   for (const mail of mails) assert.deepEqual(withoutTrace(mail.content).rest, MAIL);
-  assert.equal(await send('b@lmtp.example', 'full@lmtp.example'), 452);
+  // Two recipients are two answers, and the client hears one: what a mailbox does not take is tried again.
+  assert.equal(await send('b@lmtp.example', 'full@lmtp.example'), 250);
+  await lmtp.mailsOf(3);
+  const isPutOff = (line: Readonly<Record<string, unknown>>): boolean =>
+    line['event'] === 'delivery' && line['later'] !== undefined;
+  await eventually(() => gateway.logs().some(isPutOff), 'a line of the delivery');
+  const line = gateway.logs().find(isPutOff);
+  assert.match(String(line?.['delivered']), /^b@lmtp\.example 250 /);
+  assert.deepEqual(line?.['later'], ['full@lmtp.example 452 4.2.2 Mailbox full']);
   assert.deepEqual(lmtp.complaints, []);
 });
 

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, test } from 'vitest';
 import { run } from '../support/child.ts';
-import { config, Gateway, OPES, serve, withoutTrace } from '../support/gateway.ts';
+import { config, Gateway, OPES, SYSTEM_URI, serve, withoutTrace } from '../support/gateway.ts';
 import { NextHop } from '../support/next-hop.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { Sink } from '../support/sink.ts';
@@ -114,6 +114,9 @@ test('each gets what its policy says, the sender learns what happened, and nobod
     const { rest, trace } = withoutTrace(content);
     const banner = Buffer.from('X-Banner: yes\r\n');
     assert.deepEqual(rest, to?.startsWith('banner') === true ? Buffer.concat([banner, MAIL]) : MAIL, to);
+    const systems = trace.filter((line) => line.startsWith('OPES-System:'));
+    assert.equal(systems.length, 1, to);
+    assert.ok(systems[0]?.startsWith(`OPES-System: ${SYSTEM_URI}?id=`), systems[0]);
     assert.equal(trace.join().includes('opes/banners'), to?.startsWith('banner') === true, to);
     assert.ok(!trace.join().includes('opes/refuses'), 'a service another met is not in the trace');
     // To names the one who is not blind.
