@@ -105,6 +105,10 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     return variant?.legs.length === 1 ? variant.legs[0] : undefined;
   }
 
+  get mayChangeRoute(): boolean {
+    return this.world.spool !== undefined;
+  }
+
   get isOver(): boolean {
     return this.#state === 'over';
   }
