@@ -212,6 +212,8 @@ export class MailRig implements OpenRelay {
 
 export class RigMail implements MailPeer {
   readonly began: Promise<Reply>;
+  readonly #paused = Promise.withResolvers<void>();
+  readonly #resumed = Promise.withResolvers<void>();
   readonly #mail: Mail;
   readonly #waiting = new Map<number, (answer: Reply) => void>();
   #tickets = 0;
@@ -231,11 +233,13 @@ export class RigMail implements MailPeer {
     this.began = this.#ask((ticket) => this.#mail.begin(ticket));
   }
 
-  rcpt(to: string): Promise<Reply> {
-    const parsed = parseRcptArgument(`<${to}>`);
+  /** `params`: as they stand behind the path. */
+  rcpt(to: string, params = ''): Promise<Reply> {
+    const argument = `<${to}> ${params}`.trimEnd();
+    const parsed = parseRcptArgument(argument);
     if (parsed.kind !== 'got') throw new Error(to);
-    const forwardPath = parsed.value.path;
-    return this.#ask((ticket) => this.#mail.rcpt({ argument: `<${to}>`, forwardPath, params: new Map() }, ticket));
+    const { path: forwardPath, params: read } = parsed.value;
+    return this.#ask((ticket) => this.#mail.rcpt({ argument, forwardPath, params: read }, ticket));
   }
 
   /** `pieces`: how the content is cut as it comes in. */
@@ -265,9 +269,22 @@ export class RigMail implements MailPeer {
     this.answer(ticket, replies.goAhead);
   }
 
-  pauseContent(): void {}
+  pauseContent(): void {
+    this.#paused.resolve();
+  }
 
-  resumeContent(): void {}
+  resumeContent(): void {
+    this.#resumed.resolve();
+  }
+
+  /** When the client is held back, and let go, for the first time. */
+  paused(): Promise<void> {
+    return this.#paused.promise;
+  }
+
+  resumed(): Promise<void> {
+    return this.#resumed.promise;
+  }
 
   #ask(command: (ticket: number) => void): Promise<Reply> {
     const ticket = ++this.#tickets;

@@ -138,8 +138,8 @@ export class Chain implements DataWaiter {
 
   /** Octets that came and that the service at work has not been sent: what back-pressure is measured by. */
   get backlog(): number {
-    // One that failed takes no more: the octets are in the mail's own store.
-    return this.#input === undefined ? 0 : (this.#calls[this.#at]?.run.backlog ?? 0);
+    // One that failed or refused takes no more: the octets are in the mail's own store.
+    return this.#released || this.#input === undefined ? 0 : (this.#calls[this.#at]?.run.backlog ?? 0);
   }
 
   onDataOutcome(outcome: DataOutcome): void {

@@ -7,7 +7,7 @@
  * that were refused for good. Telling that by a report would hit whoever was named as sender, so only one we know to be
  * the sender gets one; else those recipients' copy is kept aside (design D19).
  */
-import { isPositive, type Reply } from '../../smtp/index.ts';
+import { isPositive, type Reply, writePath } from '../../smtp/index.ts';
 import type { DataVerdict } from '../callouts/chain.ts';
 import type { Content } from '../content/index.ts';
 import type { Fate, SpoolRecipient, SpoolVariant } from '../spool/port.ts';
@@ -40,8 +40,9 @@ export function decideHandOver(variants: readonly Variant[], original: Content, 
 }
 
 function spoolVariant({ variant, verdict, accepted }: Judged, original: Content, isSenderKnown: boolean): SpoolVariant {
-  const { path, hopParameters } = variant.sender;
-  const envelope = { reversePath: path, params: hopParameters };
+  const { path, hopParameters, rewritten, command } = variant.sender;
+  const namedSender = rewritten === undefined ? {} : { namedSender: writePath(command.reversePath) };
+  const envelope = { reversePath: path, params: hopParameters, ...namedSender };
   const to = (fate: Fate): SpoolRecipient[] =>
     accepted.map((recipient) => ({
       argument: relayedArgument(recipient),

@@ -11,7 +11,15 @@
  * Every way to `over` releases the services, gives the hops up or back, frees what was stored and writes one log line.
  */
 import { Armed, type Deadline } from '../../base/index.ts';
-import { isPositive, type MailCommand, type RcptCommand, type Reply, replies, reply } from '../../smtp/index.ts';
+import {
+  isPositive,
+  type MailCommand,
+  parseDsnRcpt,
+  type RcptCommand,
+  type Reply,
+  replies,
+  reply,
+} from '../../smtp/index.ts';
 import type { DataVerdict } from '../callouts/chain.ts';
 import type { Content, OctetStore } from '../content/index.ts';
 import type { Plan } from '../dispatch/dispatcher.ts';
@@ -105,6 +113,10 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     return variant?.legs.length === 1 ? variant.legs[0] : undefined;
   }
 
+  get mayChangeRoute(): boolean {
+    return this.world.spool !== undefined;
+  }
+
   get isOver(): boolean {
     return this.#state === 'over';
   }
@@ -134,6 +146,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
 
   rcpt(command: RcptCommand, ticket: number): void {
     const recipient = this.envelope.add(command, ticket);
+    if (wantsSuccess(command)) this.#wantsSuccess = true;
     const plan = this.world.dispatcher.atRecipient(this.facts, addressFacts(command.forwardPath));
     if (plan === undefined) this.onRcptAnswer(recipient, gatewayReplies.noRoute);
     else if (!this.session.mayRelay(plan.route)) this.onRcptAnswer(recipient, gatewayReplies.relayDenied);
@@ -317,6 +330,8 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     const refusal = commonRefusal(this.variants.map(refusalOf));
     if (refusal !== undefined) this.#refuse(this.#traced(refusal));
     else if (this.#finalTicket >= 0 && this.variants.every((one) => one.verdict !== undefined)) this.#handOver();
+    // The client may be held for this variant, which takes no more.
+    else this.onProgress();
   }
 
   /** Whether one transaction with one next hop can serve it, as far as is known. */
@@ -427,6 +442,10 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   #traced(answer: Reply): Reply {
     return addTraceToReply(answer, traceReplyLine(this.world.system.uri, this.id));
   }
+}
+
+function wantsSuccess({ params }: RcptCommand): boolean {
+  return params.has('NOTIFY') && parseDsnRcpt(params)?.notify?.includes('SUCCESS') === true;
 }
 
 const NOTHING: readonly ViaEntry[] = [];

@@ -86,8 +86,9 @@ export function clientIdentity({ clientAddress, verb, helo, facts }: SessionView
 }
 
 /** What of a session is stored with a mail. */
-export function spooledSession({ id, listener, clientAddress, verb, helo, tls, facts }: SessionView): SpooledSession {
-  return { id, listener: listener.name, clientAddress, verb, helo, tls, user: facts.session.user };
+export function spooledSession(view: SessionView): SpooledSession {
+  const { id, listener, clientAddress, clientName, verb, helo, tls, facts } = view;
+  return { id, listener: listener.name, clientAddress, clientName, verb, helo, tls, user: facts.session.user };
 }
 
 /** An address literal (RFC 5321 section 4.1.3): the form of the `IP` part (profile notes, question 3). */

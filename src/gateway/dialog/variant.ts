@@ -33,6 +33,8 @@ export interface VariantMail extends LegEvents {
   readonly header: MailHeader;
   readonly isOver: boolean;
   readonly envelope: Envelope;
+  /** Whether a service may send a recipient another way: without a spool a mail has one next hop. */
+  readonly mayChangeRoute: boolean;
   /** What services did before those of the chain, in an earlier run. */
   readonly earlierVia: readonly ViaEntry[];
   messageFacts(): MessageFacts;
@@ -111,8 +113,7 @@ export class Variant implements ChainMail {
     if (verdict.argument !== recipient.command.argument) {
       const domain = this.#mail.envelope.rewrite(recipient, verdict.argument);
       const other = domain === undefined ? undefined : this.#mail.world.dispatcher.routeOf(domain);
-      // Without a spool a mail has one next hop.
-      if (other === undefined || (other !== route && this.#mail.world.spool === undefined)) {
+      if (other === undefined || (other !== route && !this.#mail.mayChangeRoute)) {
         this.#mail.onRcptRefused(recipient, gatewayReplies.badRewrite);
         return;
       }

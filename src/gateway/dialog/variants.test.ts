@@ -250,3 +250,37 @@ test('a rewritten recipient may go to another next hop where there is a spool', 
     [['two', ['<new@two.example>']]],
   );
 });
+
+test('a variant that was refused early holds nobody back', async () => {
+  // Stops reading, and refuses only when the client was held for it.
+  const held: (() => void)[] = [];
+  const stalls: Script = {
+    ...keepAll(['RAWDATA']),
+    onPart(tx, part, all) {
+      if (all.length === 1) tx.startMessage();
+      if (part.part !== 'RAWDATA' || held.length > 0) return;
+      tx.wantPause();
+      held.push(() => {
+        tx.sendData(answerBlock('RAWDATA', { smtpError: '550 5.7.1 no' }), [], 0);
+        finish(tx);
+      });
+    },
+  };
+  const { rig } = rigWith([stalls], { each: [VIP], spool: new RecordingSpool() });
+  const { mail } = await rig.begin();
+  await Promise.all([mail.rcpt('vip@dst.example'), mail.rcpt('plain@dst.example')]);
+  const final = mail.content(MAIL + `${'x'.repeat(62)}\r\n`.repeat(40_000), 10);
+  await mail.paused();
+  held[0]?.();
+  await mail.resumed();
+  assert.equal((await final).code, 250);
+});
+
+test('a report on success is asked for: the mail takes the way on which one is made', async () => {
+  const spool = new RecordingSpool();
+  const { rig } = rigWith([], { spool });
+  const { mail } = await rig.begin();
+  await mail.rcpt('b@dst.example', 'NOTIFY=SUCCESS');
+  assert.match((await mail.content(MAIL)).text[0] ?? '', /accepted as/);
+  assert.deepEqual(spool.taken[0]?.to, ['<b@dst.example> NOTIFY=SUCCESS']);
+});

@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'vitest';
 import { LISTENER, MailRig } from '../../../test/support/mail-rig.ts';
-import { MemoryCallouts, serviceOptions } from '../../../test/support/memory-callout.ts';
+import { MemoryCallouts, type Script, serviceOptions } from '../../../test/support/memory-callout.ts';
+import { plainRoute } from '../../../test/support/routes.ts';
 import { ALL, keepAll, MAIL } from '../../../test/support/scripted-services.ts';
+import { answerBlock } from '../../profile/index.ts';
 import type { StoredMail } from '../../store/index.ts';
 import { Content, FixedOctets } from '../content/index.ts';
 import type { Bypassable } from '../options.ts';
 import type { ViaEntry } from '../trace/index.ts';
 import { QueueAdaptation } from './adaptation.ts';
 import { load } from './intake.ts';
-import type { DeliveryNotes, QueuedDelivery } from './rows.ts';
+import type { DeliveryNotes, MailNotes, QueuedDelivery } from './rows.ts';
 import type { AdaptResult } from './world.ts';
 
 const STORED: StoredMail = {
@@ -34,16 +36,20 @@ const STORED: StoredMail = {
 interface Service {
   readonly bypassable: Bypassable;
   readonly when?: string;
+  readonly script?: Script;
 }
 
+const ROUTES = [plainRoute('new.example', 'new', 25), plainRoute('*', 'hop', 25)];
+
 /** Runs services `s1`, `s2`, ... on a stored mail; which of them saw it, and what it then was. */
-async function run(services: readonly Service[], notes: DeliveryNotes) {
+async function run(services: readonly Service[], notes: DeliveryNotes, facts: Partial<MailNotes> = {}) {
+  const stored = { ...STORED, facts: { ...(STORED.facts as object), ...facts } as StoredMail['facts'] };
   const callouts = new MemoryCallouts();
-  const pipeline = services.map(({ bypassable, ...more }, i) => {
-    callouts.servers.set(i + 1, keepAll(['RAWDATA']));
+  const pipeline = services.map(({ bypassable, script, ...more }, i) => {
+    callouts.servers.set(i + 1, script ?? keepAll(['RAWDATA']));
     return { options: { ...serviceOptions(`s${i + 1}`, new Set(ALL), [i + 1]), bypassable }, ...more };
   });
-  const rig = new MailRig(callouts, pipeline);
+  const rig = new MailRig(callouts, pipeline, ROUTES);
   const lane = new QueueAdaptation(rig.world, [LISTENER]);
   const delivery: QueuedDelivery = {
     mail: 'session.1',
@@ -64,7 +70,7 @@ async function run(services: readonly Service[], notes: DeliveryNotes) {
   const content = new Content();
   content.append(new FixedOctets(Buffer.from(MAIL)), 0, MAIL.length);
   const result = await new Promise<AdaptResult>((resolve) => {
-    lane.run({ mail: STORED, deliveries: [delivery], content }, resolve);
+    lane.run({ mail: stored, deliveries: [delivery], content }, resolve);
   });
   assert.equal(result.kind, 'release');
   const text = Buffer.concat(await load(result.content, 0, result.content.size)).toString('latin1');
@@ -75,7 +81,8 @@ async function run(services: readonly Service[], notes: DeliveryNotes) {
   const bypassed = rig.logged
     .filter(({ event }) => event === 'callout.bypassed')
     .map(({ fields }) => fields['service']);
-  return { outcomes, bypassed, calls: callouts.seen.length, keys: lane.keyOf(STORED, delivery) };
+  const rewritten = result.rewritten?.get(0);
+  return { outcomes, bypassed, calls: callouts.seen.length, keys: lane.keyOf(stored, delivery), rewritten };
 }
 
 const never: Service = { bypassable: 'never' };
@@ -109,4 +116,39 @@ test('what ran before the mail stopped does not run again, released or not', asy
   assert.deepEqual(released.outcomes, ['s1 edited', 's2 unchanged', 's3 bypassed']);
   assert.equal(released.calls, 1);
   assert.notEqual(tried.keys, released.keys, 'they do not share a run');
+});
+
+test('a service that the pipeline got, or moved forward, since the mail was stored has its say', async () => {
+  const via: ViaEntry[] = [{ uri: 'http://svc.example/s1', outcome: 'edited' }];
+  const { outcomes, calls } = await run([never, never, never], { service: 's3', via });
+  assert.deepEqual(outcomes, ['s1 edited', 's2 unchanged', 's3 unchanged']);
+  assert.equal(calls, 2);
+});
+
+test('rules are judged by the envelope of the client, whatever services made of it since', async () => {
+  const byRecipient: Service = { bypassable: 'never', when: "recipient.local == 'vip'" };
+  const bySender: Service = { bypassable: 'never', when: "sender.domain == 'first.example'" };
+  const byMessage: Service = { bypassable: 'never', when: "message.size > 0 && recipient.local == 'vip'" };
+  const { outcomes } = await run(
+    [never, byRecipient, bySender, byMessage],
+    { service: 's1', named: 'vip@dst.example' },
+    { sender: 'a@first.example' },
+  );
+  assert.deepEqual(outcomes, ['s1 unchanged', 's2 unchanged', 's3 unchanged', 's4 unchanged']);
+});
+
+test('what a service makes of the envelope now is kept with the result', async () => {
+  const script: Script = {
+    ...keepAll(['MAIL', 'RCPT', 'RAWDATA']),
+    onPart(tx, part, all) {
+      if (all.length === 1) tx.startMessage();
+      const to = part.part === 'RCPT' ? '<c@new.example>' : part.part === 'MAIL' ? '<z@src.example>' : undefined;
+      if (to !== undefined) tx.sendData(answerBlock(part.part, {}), [Buffer.from(to)], to.length);
+    },
+  };
+  const { rewritten } = await run([{ bypassable: 'never', script }], { service: 's1' });
+  assert.deepEqual(rewritten, {
+    from: { path: 'z@src.example', params: {} },
+    to: { path: 'c@new.example', params: {}, destination: 'new.example' },
+  });
 });

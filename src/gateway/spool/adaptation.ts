@@ -3,7 +3,15 @@
  * same variant and chain as in a dialog (profile notes, question 25: a simulated dialog), with nobody waiting at the other
  * end. It goes on with the service that failed; what the services before it did is in the content and in the trace.
  */
-import { isPositive, parseMailArgument, parseRcptArgument, type Reply } from '../../smtp/index.ts';
+import {
+  type Address,
+  isPositive,
+  type Parameters,
+  parseMailArgument,
+  parseRcptArgument,
+  type Reply,
+  writePath,
+} from '../../smtp/index.ts';
 import type { StoredMail } from '../../store/index.ts';
 import type { DataVerdict } from '../callouts/chain.ts';
 import { loadHeader } from '../content/compare.ts';
@@ -26,7 +34,9 @@ import {
   notesOf,
   parametersOf,
   type QueuedDelivery,
+  type Rewritten,
   recipientArgument,
+  withoutBrackets,
 } from './rows.ts';
 import type { Blocker } from './task.ts';
 import type { AdaptJob, AdaptLane, AdaptResult, Refusal } from './world.ts';
@@ -41,11 +51,8 @@ export class QueueAdaptation implements AdaptLane {
   }
 
   keyOf(mail: StoredMail, delivery: QueuedDelivery): string {
-    const sender = parseMailArgument(`<${mail.reversePath}>`);
-    const to = parseRcptArgument(recipientArgument(delivery));
-    if (sender.kind !== 'got' || to.kind !== 'got') return '';
-    const facts = mailFacts(this.#session(mail), sender.value.path);
-    const plan = this.#world.dispatcher.atRecipient(facts, addressFacts(to.value.path));
+    const facts = mailFacts(this.#session(mail), namedSender(mail));
+    const plan = this.#world.dispatcher.atRecipient(facts, addressFacts(namedRecipient(delivery)));
     return `${plan?.services} ${JSON.stringify(delivery.notes)}`;
   }
 
@@ -70,6 +77,7 @@ class AdaptRun implements VariantMail {
   readonly header: MailHeader;
   readonly envelope: Envelope;
   readonly earlierVia: readonly ViaEntry[];
+  readonly mayChangeRoute = true;
   readonly #job: AdaptJob;
   readonly #notes: DeliveryNotes;
   readonly #done: (result: AdaptResult) => void;
@@ -92,7 +100,7 @@ class AdaptRun implements VariantMail {
     this.id = mailNotes(mail).mail;
     this.world = world;
     this.session = session;
-    this.facts = mailFacts(session, command.reversePath);
+    this.facts = mailFacts(session, namedSender(mail));
     this.header = new MailHeader(world.headerLimits);
     this.envelope = new Envelope(command);
     this.#job = job;
@@ -123,9 +131,9 @@ class AdaptRun implements VariantMail {
     this.#unanswered = deliveries.length;
     for (const delivery of deliveries) {
       const argument = recipientArgument(delivery);
-      const parsed = parseRcptArgument(argument);
-      if (parsed.kind !== 'got') throw new Error('a stored recipient that is none');
-      const command = { argument, forwardPath: parsed.value.path, params: parsed.value.params };
+      const { params } = parsedRecipient(argument);
+      // Services see what those before them made of the recipient; rules are judged by what the client named.
+      const command = { argument, forwardPath: namedRecipient(delivery), params };
       // The ticket is the delivery's number: answers find their way back by it.
       const recipient = this.envelope.add(command, delivery.n);
       const plan = this.world.dispatcher.atRecipient(this.facts, addressFacts(command.forwardPath));
@@ -134,11 +142,16 @@ class AdaptRun implements VariantMail {
     }
   }
 
-  /** The services still to run. One that is gone from the pipeline means all of them: none is left out by a guess. */
+  /**
+   * The services still to run. One that is gone from the pipeline means all of them, and one that stands before it now but
+   * did nothing then is new there, or was behind it: none is left out by a guess.
+   */
   #rest(plan: Plan): Plan {
     const { service, isReleased } = this.#notes;
     const at = plan.calls.findIndex(({ step }) => step.service.name === service);
-    const calls = at <= 0 ? plan.calls : plan.calls.slice(at);
+    const done = new Set(this.earlierVia.map(({ uri }) => uri));
+    const calls =
+      at <= 0 ? plan.calls : plan.calls.filter(({ step }, i) => i >= at || !done.has(step.service.options.uri));
     return { ...plan, calls: isReleased === true ? calls.map(bypassedOnRelease) : calls };
   }
 
@@ -179,7 +192,13 @@ class AdaptRun implements VariantMail {
       case 'release': {
         const inserted = this.#inserted;
         const content = variant.release(verdict.base);
-        this.#end({ kind: 'release', content, refused: this.#refused, dispose: () => inserted?.dispose() });
+        this.#end({
+          kind: 'release',
+          content,
+          refused: this.#refused,
+          rewritten: this.#rewritten(),
+          dispose: () => inserted?.dispose(),
+        });
         return;
       }
       case 'refused':
@@ -193,6 +212,26 @@ class AdaptRun implements VariantMail {
         if (verdict.action === 'spool') this.#end({ kind: 'later', reply: spoolReplies.serviceFailed });
         else this.#end({ kind: 'hold', service: verdict.service, reason: verdict.reason });
     }
+  }
+
+  /** What the services of this run made of the envelope. */
+  #rewritten(): ReadonlyMap<number, Rewritten> {
+    const { sender, accepted } = this.#variant;
+    const from =
+      sender.rewritten === undefined
+        ? undefined
+        : { path: withoutBrackets(sender.path), params: Object.fromEntries(sender.hopParameters) };
+    const all = new Map<number, Rewritten>();
+    for (const { ticket, relayed } of accepted) {
+      if (from === undefined && relayed === undefined) continue;
+      const to = relayed && {
+        path: withoutBrackets(writePath(relayed.path)),
+        params: Object.fromEntries(relayed.params),
+        destination: relayed.path.domain,
+      };
+      all.set(ticket, { ...(from && { from }), ...(to && { to }) });
+    }
+    return all;
   }
 
   #end(result: AdaptResult): void {
@@ -230,6 +269,24 @@ class AdaptRun implements VariantMail {
   onLegLost(): void {}
   onRelayed(): void {}
   onStoreFailed(): void {}
+}
+
+/** As the client named it. */
+function namedSender(mail: StoredMail): Address | null {
+  const parsed = parseMailArgument(`<${mailNotes(mail).sender ?? mail.reversePath}>`);
+  if (parsed.kind !== 'got') throw new Error('a stored reverse-path that is none');
+  return parsed.value.path;
+}
+
+function namedRecipient(delivery: QueuedDelivery): Address {
+  const { named } = notesOf(delivery);
+  return parsedRecipient(named === undefined ? recipientArgument(delivery) : `<${named}>`).path;
+}
+
+function parsedRecipient(argument: string): { readonly path: Address; readonly params: Parameters } {
+  const parsed = parseRcptArgument(argument);
+  if (parsed.kind !== 'got') throw new Error('a stored recipient that is none');
+  return parsed.value;
 }
 
 /** An operator lets the mail out: what may be bypassed is, and what may not has its say. */

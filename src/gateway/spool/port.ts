@@ -36,6 +36,8 @@ export interface SpooledSession {
   readonly id: string;
   readonly listener: string;
   readonly clientAddress: string;
+  /** By a proxy's word: rules may name it. */
+  readonly clientName?: string | undefined;
   readonly verb: 'EHLO' | 'HELO';
   readonly helo: string;
   readonly tls: boolean;
@@ -46,6 +48,8 @@ export interface SpooledSession {
 export interface SpoolVariant {
   /** In brackets: `<a@b>` or `<>`. */
   readonly reversePath: string;
+  /** The same as the client named it, where a service made another of it. */
+  readonly namedSender?: string;
   readonly params: Parameters;
   /** `relay`: final, with our trace block. `adapt`: without it, services are still to come. */
   readonly content: Content;

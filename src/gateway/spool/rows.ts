@@ -13,6 +13,14 @@ export interface MailNotes {
   /** The id in trace, reply and log; the stored mail's own has a suffix where a mail has several variants. */
   readonly mail: string;
   readonly session: SpooledSession;
+  /** The reverse-path as the client named it, where a service made another of it: rules are judged by it. */
+  readonly sender?: string;
+}
+
+/** What services made of the envelope after the mail was stored: the rows themselves stay as they were accepted. */
+export interface Rewritten {
+  readonly from?: { readonly path: string; readonly params: StoredMail['params'] };
+  readonly to?: { readonly path: string; readonly params: StoredMail['params']; readonly destination: string };
 }
 
 /** `notes` of a stored delivery. */
@@ -24,6 +32,7 @@ export interface DeliveryNotes {
   readonly named?: string;
   /** Refused by `service` when the mail was taken. */
   readonly refused?: { readonly code: number; readonly enhanced: string | undefined; readonly text: readonly string[] };
+  readonly rewritten?: Rewritten;
   /** Released from quarantine by an operator: services that may be bypassed are. */
   readonly isReleased?: boolean;
 }
@@ -37,7 +46,12 @@ export interface RowTimes {
 export function mailRow(acceptance: Acceptance, variant: SpoolVariant, at: number, times: RowTimes): NewMail {
   // The first one has the mail's own id.
   const id = at === 0 ? acceptance.id : `${acceptance.id}.v${at + 1}`;
-  const facts: MailNotes = { mail: acceptance.id, session: acceptance.session };
+  const { namedSender } = variant;
+  const facts: MailNotes = {
+    mail: acceptance.id,
+    session: acceptance.session,
+    ...(namedSender !== undefined && { sender: withoutBrackets(namedSender) }),
+  };
   return {
     id,
     acceptedMs: acceptance.acceptedMs,
@@ -105,6 +119,26 @@ export function notesOf(delivery: QueuedDelivery): DeliveryNotes {
   return delivery.notes as unknown as DeliveryNotes;
 }
 
+/** The mail and the delivery as they go out. */
+export function mailAsSent(mail: StoredMail, delivery: QueuedDelivery): StoredMail {
+  const from = notesOf(delivery).rewritten?.from;
+  return from === undefined ? mail : { ...mail, reversePath: from.path, params: from.params };
+}
+
+export function deliveryAsSent(delivery: QueuedDelivery): QueuedDelivery {
+  const notes = notesOf(delivery);
+  const to = notes.rewritten?.to;
+  if (to === undefined) return delivery;
+  const named = notes.named ?? delivery.forwardPath;
+  return {
+    ...delivery,
+    forwardPath: to.path,
+    params: to.params,
+    destination: to.destination,
+    notes: { ...notes, named } as unknown as Json,
+  };
+}
+
 /** RCPT's argument: the path, and its parameters behind it. */
 export function recipientArgument({ forwardPath, params }: Pick<QueuedDelivery, 'forwardPath' | 'params'>): string {
   let argument = `<${forwardPath}>`;
@@ -129,6 +163,6 @@ export function spooledIdentity({ clientAddress, verb, helo, user }: SpooledSess
 }
 
 /** Paths are kept without their brackets. */
-function withoutBrackets(path: string): string {
+export function withoutBrackets(path: string): string {
   return path.slice(1, -1);
 }

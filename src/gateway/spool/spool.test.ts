@@ -253,6 +253,33 @@ test('services of a stored mail: what they release is stored before it is sent',
   assert.equal(rig.sent[0]?.octets, 'adapted\r\n');
 });
 
+test('services of a stored mail: the envelope they made is the one that is sent', async () => {
+  await started();
+  rig.adapt = () => ({
+    kind: 'release',
+    content: contentOf('adapted\r\n'),
+    refused: new Map(),
+    rewritten: new Map([
+      [
+        0,
+        {
+          from: { path: 'z@src.example', params: {} },
+          to: { path: 'c@two.example', params: {}, destination: 'two.example' },
+        },
+      ],
+    ]),
+    dispose: () => undefined,
+  });
+  await rig.accept('s.1', ['a@one.example', 'b@one.example'], { lane: 'adapt', resume: { service: 's2', via: [] } });
+  await rig.until(() => rig.jobs.length === 1, 'the services');
+  rig.tick(1000);
+  await counts({ delivered: 2, queued: 0 });
+  assert.deepEqual(rig.sent.map(({ hop, mail, rcpts }) => [hop, mail, rcpts.join()]).toSorted(byHop), [
+    ['one', '<a@src.example>', '<b@one.example>'],
+    ['two', '<z@src.example>', '<c@two.example> ORCPT=rfc822;a@one.example'],
+  ]);
+});
+
 test('services that fail again: the mail stays, unsent; that refuse: its end is a failure of its content', async () => {
   await started();
   await rig.accept('s.1', ['a@one.example'], { lane: 'adapt', resume: { service: 's2', via: [] } });

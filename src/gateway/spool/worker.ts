@@ -4,7 +4,7 @@
  */
 import { Armed, type Counter, printable } from '../../base/index.ts';
 import type { Reply } from '../../smtp/index.ts';
-import type { Change, Ending, NewMail, StoredMail, Unit } from '../../store/index.ts';
+import type { Change, Ending, Json, NewMail, StoredMail, Unit } from '../../store/index.ts';
 import { Content, FixedOctets } from '../content/index.ts';
 import type { QueueOptions } from '../options.ts';
 import { destinationOf, nextHopName } from '../relay/destination.ts';
@@ -14,7 +14,7 @@ import { contentInMemory, writeAhead } from './intake.ts';
 import { logDeliveries } from './log.ts';
 import type { Reports } from './port.ts';
 import { spoolReplies } from './replies.ts';
-import { notesOf, type QueuedDelivery, storedDeliveries, storedMail } from './rows.ts';
+import { deliveryAsSent, mailAsSent, notesOf, type QueuedDelivery, storedDeliveries, storedMail } from './rows.ts';
 import { type Settlement, settle } from './settle.ts';
 import { groupBy, Lease, type Outcome, type Task } from './task.ts';
 import { Transaction, type TransactionResult } from './transaction.ts';
@@ -122,6 +122,12 @@ export class Worker {
   // --- to the next hop ----------------------------------------------------------------------------------------------
 
   #relay(mail: StoredMail, deliveries: readonly QueuedDelivery[], content: Content, lease: Lease): void {
+    for (const same of groupBy(deliveries, (one) => JSON.stringify(notesOf(one).rewritten?.from)).values())
+      this.#relaySame(mailAsSent(mail, same[0] as QueuedDelivery), same.map(deliveryAsSent), content, lease);
+  }
+
+  /** Deliveries with one reverse-path. */
+  #relaySame(mail: StoredMail, deliveries: readonly QueuedDelivery[], content: Content, lease: Lease): void {
     const { dispatcher, wallClock } = this.#world;
     for (const [destination, group] of groupBy(deliveries, (one) => destinationOf(dispatcher, one.destination))) {
       const route = dispatcher.routeOf(group[0]?.destination ?? '');
@@ -248,7 +254,7 @@ export class Worker {
       return;
     }
     this.#jobs++;
-    this.#storeAdapted(about.mail, rest, result.content).then(
+    this.#storeAdapted(about.mail, rest, result).then(
       () => {
         for (const one of rest) this.#mine.delete(keyOf(one));
         both.give();
@@ -265,7 +271,11 @@ export class Worker {
   }
 
   /** They are unclaimed then: whoever claims them relays them, and nobody else does. */
-  async #storeAdapted(mail: StoredMail, deliveries: readonly QueuedDelivery[], content: Content): Promise<void> {
+  async #storeAdapted(
+    mail: StoredMail,
+    deliveries: readonly QueuedDelivery[],
+    { content, rewritten }: Extract<AdaptResult, { kind: 'release' }>,
+  ): Promise<void> {
     const { store, wallClock } = this.#world;
     const first = deliveries[0] as QueuedDelivery;
     // A try that was stored and lost its answer must not meet its own name.
@@ -274,7 +284,12 @@ export class Worker {
     const stored = contentInMemory(id, content) ?? (await writeAhead(store, id, content));
     await store.commit({
       contents: [{ mail: mail.id, content: stored }],
-      changes: deliveries.map(({ n }) => ({ kind: 'queue', mail: mail.id, n, nextMs, lane: 'relay', content: id })),
+      changes: deliveries.map((one): Change => {
+        const made = rewritten?.get(one.n);
+        const notes =
+          made === undefined ? undefined : { notes: { ...notesOf(one), rewritten: made } as unknown as Json };
+        return { kind: 'queue', mail: mail.id, n: one.n, nextMs, lane: 'relay', content: id, ...notes };
+      }),
     });
   }
 

@@ -9,7 +9,7 @@ import type { FailureReason } from '../options.ts';
 import type { OpenRelay } from '../relay/open-relay.ts';
 import type { Notices } from './notices.ts';
 import type { ReportMaker } from './port.ts';
-import type { QueuedDelivery } from './rows.ts';
+import type { QueuedDelivery, Rewritten } from './rows.ts';
 import type { Blocker } from './task.ts';
 
 export interface SpoolWorld {
@@ -55,6 +55,8 @@ export type AdaptResult =
       readonly content: Content;
       /** Recipients that were refused one by one, by delivery number. */
       readonly refused: ReadonlyMap<number, Refusal>;
+      /** What services made of the envelope, by delivery number. */
+      readonly rewritten?: ReadonlyMap<number, Rewritten>;
       /** Its own octets are needed no more. */
       readonly dispose: () => void;
     }
