@@ -39,6 +39,8 @@ const SETTINGS = [
   'pipeline',
   'deadlineMs',
   'limits',
+  'dns',
+  'reports',
   'recentMails',
   'recentOctets',
 ] as const;

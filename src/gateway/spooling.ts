@@ -3,6 +3,7 @@
  * configuration of the moment: routes, services, reports and notices of the present generation.
  */
 import { randomBytes } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import type { Deadlines } from '../base/index.ts';
 import type { QueueAdmin } from './admin/port.ts';
 import { StoreQueueAdmin } from './admin/queue-admin.ts';
@@ -23,11 +24,12 @@ export function makeSpool(options: GatewayOptions, deadlines: Deadlines, current
   const { store, queue, log, metrics } = options;
   if (store === undefined) return undefined;
   const parts = new WeakMap<Generation, Part>();
+  const budgets = new Budgets(options);
   const part = (): Part => {
     const generation = current();
     let found = parts.get(generation);
     if (found === undefined) {
-      found = makePart(generation);
+      found = makePart(generation, budgets);
       parts.set(generation, found);
     }
     return found;
@@ -64,9 +66,42 @@ export function makeQueueAdmin(
   return new StoreQueueAdmin({ store, spool, wallClock: Date.now, log, lifetimeMs, keepMs });
 }
 
-function makePart({ options, world }: Generation): Part {
-  const { hostname, system, reports, limits, queue, listeners, log, metrics } = options;
-  const reporter = new Reporter(new ReportDecider(reports, log, metrics), {
+/** What counts by the hour outlives a reload that leaves its settings as they are. */
+class Budgets {
+  #options: GatewayOptions;
+  #decider: ReportDecider;
+  #notices: Notices | undefined;
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+    this.#decider = new ReportDecider(options.reports, options.log, options.metrics);
+  }
+
+  decider(options: GatewayOptions): ReportDecider {
+    this.#use(options);
+    return this.#decider;
+  }
+
+  notices(options: GatewayOptions): Notices {
+    this.#use(options);
+    this.#notices ??= new Notices(noticeOptions(options));
+    return this.#notices;
+  }
+
+  #use(options: GatewayOptions): void {
+    const isSame =
+      isDeepStrictEqual(options.reports, this.#options.reports) &&
+      isDeepStrictEqual(noticeOptions(options), noticeOptions(this.#options));
+    this.#options = options;
+    if (isSame) return;
+    this.#decider = new ReportDecider(options.reports, options.log, options.metrics);
+    this.#notices = undefined;
+  }
+}
+
+function makePart({ options, world }: Generation, budgets: Budgets): Part {
+  const { hostname, system, reports, limits, queue, listeners } = options;
+  const reporter = new Reporter(budgets.decider(options), {
     hostname,
     system,
     reports,
@@ -79,7 +114,7 @@ function makePart({ options, world }: Generation): Part {
   return {
     adapt: new QueueAdaptation({ ...world, spool: undefined }, listeners),
     reports: reporter,
-    notices: queue.notice ? new Notices(noticeOptions(options)) : undefined,
+    notices: queue.notice ? budgets.notices(options) : undefined,
   };
 }
 
@@ -96,5 +131,6 @@ function noticeOptions({ hostname, system, reports, limits, queue }: GatewayOpti
 
 function namedService(services: readonly ServiceOptions[], name: string): NamedService | undefined {
   const service = services.find((one) => one.name === name);
-  return service && { uri: service.uri, isBypassable: service.bypassable === 'allowed' };
+  // Nobody is offered a bypass before requests for one are honoured.
+  return service && { uri: service.uri, isBypassable: false };
 }

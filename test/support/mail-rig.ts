@@ -3,7 +3,7 @@ import { type Log, noMetrics, silentLog } from '../../src/base/index.ts';
 import { CalloutService } from '../../src/gateway/callouts/callout-service.ts';
 import { MemoryBudget } from '../../src/gateway/content/index.ts';
 import { Mail } from '../../src/gateway/dialog/mail.ts';
-import { makeSessionView, type SessionView } from '../../src/gateway/dialog/session-view.ts';
+import { makeSessionView, type SessionOrigin, type SessionView } from '../../src/gateway/dialog/session-view.ts';
 import type { MailPeer, MailWorld } from '../../src/gateway/dialog/world.ts';
 import { Dispatcher } from '../../src/gateway/dispatch/dispatcher.ts';
 import { MailCounts } from '../../src/gateway/metrics/index.ts';
@@ -225,10 +225,7 @@ export class RigMail implements MailPeer {
     path: ConstructorParameters<typeof Mail>[4]['reversePath'],
     user = '',
   ) {
-    const session: SessionView =
-      user === ''
-        ? SESSION
-        : { ...SESSION, facts: { ...SESSION.facts, session: { helo: 'x', authenticated: true, user } } };
+    const session = user === '' ? SESSION : makeSessionView('mx.example.com', { ...ORIGIN, user });
     this.#mail = new Mail(world, session, this, n, { argument, reversePath: path, params: new Map() }, () => {});
     this.began = this.#ask((ticket) => this.#mail.begin(ticket));
   }
@@ -295,11 +292,13 @@ export class RigMail implements MailPeer {
   }
 }
 
-const SESSION: SessionView = makeSessionView('mx.example.com', {
+const ORIGIN: SessionOrigin = {
   id: 'session',
   listener: LISTENER,
   clientAddress: '192.0.2.1',
   verb: 'EHLO',
   helo: 'client.example',
   tls: false,
-});
+};
+
+const SESSION: SessionView = makeSessionView('mx.example.com', ORIGIN);

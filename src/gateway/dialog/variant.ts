@@ -113,7 +113,9 @@ export class Variant implements ChainMail {
     if (verdict.argument !== recipient.command.argument) {
       const domain = this.#mail.envelope.rewrite(recipient, verdict.argument);
       const other = domain === undefined ? undefined : this.#mail.world.dispatcher.routeOf(domain);
-      if (other === undefined || (other !== route && !this.#mail.mayChangeRoute)) {
+      const { mayChangeRoute, session } = this.#mail;
+      // A service may send a mail elsewhere, and not where its client may not (design D14).
+      if (other === undefined || (other !== route && !(mayChangeRoute && session.mayRelay(other)))) {
         this.#mail.onRcptRefused(recipient, gatewayReplies.badRewrite);
         return;
       }

@@ -233,6 +233,27 @@ test('what cannot be stored is not accepted', async () => {
   assert.equal((await rig.begin()).reply.code, 452);
 });
 
+test('a rewritten recipient does not go where its client may not send', async () => {
+  const anywhere: RouteOptions = { ...plainRoute('*', 'any', 25), nextHop: { kind: 'mx' } };
+  const rewrites: Script = {
+    ...keepAll(['RCPT']),
+    onPart(tx, part, all) {
+      if (all.length === 1) tx.startMessage();
+      if (part.part === 'RCPT') tx.sendData(answerBlock('RCPT', {}), [Buffer.from('<new@far.example>')], 17);
+    },
+    onOriginalEnd: finish,
+  };
+  for (const [user, code] of [
+    ['', 451],
+    ['ann', 250],
+  ] as const) {
+    const { rig } = rigWith([rewrites], { routes: [...ROUTES, anywhere], spool: new RecordingSpool() });
+    rig.user = user;
+    const { rcpts } = await rig.send(MAIL, ['a@one.example']);
+    assert.equal(rcpts[0]?.code, code, user);
+  }
+});
+
 test('a rewritten recipient may go to another next hop where there is a spool', async () => {
   const rewrites: Script = {
     ...keepAll(['RCPT']),
