@@ -60,6 +60,10 @@ export class SpoolRig implements OpenRelay {
     held: new Set(),
     excepted: new Map(failed.map(({ delivery }) => [delivery.n, 'test'])),
   });
+  /** In place of `reports`, where it is given. */
+  make: ((event: ReportEvent) => Promise<Reports>) | undefined;
+  /** When the services of a stored mail end. */
+  adaptLater: (then: () => void) => void = queueMicrotask;
   nowMs = Date.UTC(2026, 10, 22);
   /** Whether the hops offer DSN. */
   speaksDsn = false;
@@ -86,7 +90,7 @@ export class SpoolRig implements OpenRelay {
         reports: {
           make: async (event) => {
             this.events.push(event);
-            return this.reports(event);
+            return this.make?.(event) ?? this.reports(event);
           },
         },
         notices:
@@ -104,7 +108,7 @@ export class SpoolRig implements OpenRelay {
           keyOf: () => '',
           run: (job, done) => {
             this.jobs.push(job);
-            queueMicrotask(() => done(this.adapt(job)));
+            this.adaptLater(() => done(this.adapt(job)));
           },
         },
         deadlines: this.deadlines,

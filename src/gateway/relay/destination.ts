@@ -10,6 +10,10 @@ export function nextHopName({ nextHop }: RouteOptions): string {
 export function destinationOf(dispatcher: Dispatcher, domain: string): string {
   const route = dispatcher.routeOf(domain);
   if (route === undefined) return '';
+  const name = nextHopName(route);
   // By MX each domain has hosts of its own.
-  return `${nextHopName(route)} ${route.tls}${route.nextHop.kind === 'mx' ? ` ${domain}` : ''}`;
+  if (route.nextHop.kind === 'mx') return `${name} ${route.tls} ${domain}`;
+  // No transaction serves two logins, or two ways of saying who the client was.
+  const { tls, tlsName = '', identity, auth } = route;
+  return `${name} ${tls} ${tlsName} ${identity} ${auth?.user ?? ''}`;
 }

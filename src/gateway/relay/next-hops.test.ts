@@ -4,7 +4,9 @@ import { plainRoute } from '../../../test/support/routes.ts';
 import { Sink } from '../../../test/support/sink.ts';
 import { noMetrics, silentLog } from '../../base/index.ts';
 import type { OutboundEvents } from '../../smtp/index.ts';
+import { Dispatcher } from '../dispatch/dispatcher.ts';
 import type { RouteOptions } from '../options.ts';
+import { destinationOf } from './destination.ts';
 import { NextHops } from './next-hops.ts';
 
 const ENVELOPE = { mail: '<a@example.org>', params: new Map<string, string>() };
@@ -52,4 +54,24 @@ test('a TLS policy that only routes by MX have is a mistake of ours here', async
   const one = plainRoute('*', '127.0.0.1', 25);
   await assert.rejects(send(hops, { ...one, tls: 'dane' }), /for routes by MX/);
   await hops.close(0);
+});
+
+test('what does not share connections does not share a transaction', () => {
+  const one = plainRoute('a.example', '127.0.0.1', 25);
+  const others: readonly Partial<RouteOptions>[] = [
+    { auth: { user: 'u', password: 'p' } },
+    { auth: { user: 'v', password: 'p' } },
+    { identity: 'xforward' },
+    { tlsName: 'sink.test' },
+    { tls: 'require' },
+  ];
+  const routes = [
+    one,
+    ...others.map((other, i) => ({ ...one, ...other, to: `${i}.example` })),
+    { ...one, to: 'b.example' },
+  ];
+  const dispatcher = new Dispatcher(routes, [], silentLog);
+  const keys = routes.map(({ to }) => destinationOf(dispatcher, to));
+  assert.equal(new Set(keys).size, others.length + 1);
+  assert.equal(keys.at(-1), keys[0]);
 });

@@ -35,7 +35,8 @@ export class Notices {
   }
 
   #notice(mail: StoredMail, delivery: QueuedDelivery, subject: string, nowMs: number): NewMail {
-    const id = `${mail.id}.q${delivery.n}`;
+    // The clock: what was released may be held again before the first notice has left.
+    const id = `${mail.id}.q${nowMs}${delivery.n}`;
     const { hostname, contact, languages, lifetimeMs } = this.#options;
     const { mail: mailId, session } = mailNotes(mail);
     const { octets, isUtf8 } = makeNotice({

@@ -59,8 +59,11 @@ export class Reporter implements ReportMaker {
     };
     const { reports, excepted, quarantine } = this.#decider.decideReports(about, deliveries, nowMs);
     const mails: NewMail[] = [];
-    // The clock tells reports of different tries apart, the last digit those of one.
-    for (const [k, plan] of reports.entries()) mails.push(await this.#build(plan, `${nowMs}${k}`, event, notes, nowMs));
+    // The clock tells a delivery's tries apart, its number those of one instant, the last digit the reports of one try.
+    for (const [k, plan] of reports.entries()) {
+      const n = plan.deliveries[0]?.n ?? 0;
+      mails.push(await this.#build(plan, `${nowMs}${n}${k}`, event, notes, nowMs));
+    }
     return { mails, excepted: new Map(excepted.map(({ n, why }) => [n, why])), held: new Set(quarantine) };
   }
 

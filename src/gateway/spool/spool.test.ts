@@ -2,8 +2,11 @@
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'vitest';
 import { contentOf, QUEUED, SpoolRig } from '../../../test/support/spool-rig.ts';
+import { noMetrics, silentLog } from '../../base/index.ts';
 import { replies, reply } from '../../smtp/index.ts';
 import type { Store } from '../../store/index.ts';
+import { ReportDecider } from '../dsn/index.ts';
+import { Reporter } from './reporter.ts';
 
 const MINUTE = 60_000;
 const VERDICT = { service: 's2', because: 'verdict', isOnContent: true } as const;
@@ -214,6 +217,100 @@ test('a report is stored with the end it tells of, and goes its own way', async 
     rig.sent.map(({ mail, rcpts, octets }) => [mail, rcpts, octets]),
     [['<>', ['<a@src.example>'], 'Failed: 1\r\n']],
   );
+});
+
+test('two hops refuse in the same instant: each failure is told, and both reports are stored', async () => {
+  await started();
+  rig.hops.rcpt = () => reply(550, '5.1.1', 'no such user');
+  const settings = {
+    hostname: 'mx.example.com',
+    system: { uri: 'https://mail.example.com/opes', contact: undefined, privacyPolicy: undefined },
+    reports: { languages: ['en'], returnContent: 'headers', postmaster: undefined, perSenderPerHour: 9 },
+  } as const;
+  const reporter = new Reporter(new ReportDecider(settings.reports, silentLog, noMetrics), {
+    ...settings,
+    headerOctets: 10_000,
+    lifetimeMs: 60 * MINUTE,
+    serviceOf: () => undefined,
+    wallClock: () => rig.nowMs,
+    nonce: () => 'AbCdEfGhIjKl',
+  });
+  rig.make = (event) => reporter.make(event);
+  await rig.accept('s.1', ['a@one.example', 'b@two.example']);
+  // The hop wants the reports as little, and nobody is told of that.
+  await counts({ accepted: 4, reported: 2, excepted: 2, queued: 0 });
+});
+
+test('told of twice: a notice that is not delivered yet does not stand in the way of the next', async () => {
+  await started({ notice: true });
+  rig.hops.rcpt = () => 'mute';
+  rig.adapt = () => ({ kind: 'hold', service: 's2', reason: 'invalid' });
+  await rig.accept('s.1', ['a@one.example'], { lane: 'adapt', resume: { service: 's2', via: [] } });
+  await counts({ accepted: 2, held: 1 });
+  rig.tick(1);
+  await rig.store.commit({ changes: [{ kind: 'queue', mail: 's.1', n: 0, nextMs: rig.nowMs }] });
+  rig.spool.wake();
+  rig.tick(1000);
+  await rig.until(() => rig.jobs.length === 2, 'the services');
+  await counts({ accepted: 3, held: 1 });
+});
+
+test('services that end after the spool was given up change nothing', async () => {
+  await started();
+  let end: (() => void) | undefined;
+  rig.adaptLater = (then) => {
+    end = then;
+  };
+  rig.adapt = () => ({ kind: 'refused', reply: reply(554, '5.7.1', 'its service was closed'), by: VERDICT });
+  await rig.accept('s.1', ['a@one.example'], { lane: 'adapt', resume: { service: 's2', via: [] } });
+  await rig.until(() => end !== undefined, 'the services');
+  const closed = rig.spool.close(1);
+  rig.tick(1000);
+  await closed;
+  end?.();
+  for (let i = 0; i < 20; i++) await new Promise(setImmediate);
+  await counts({ accepted: 1, queued: 1 });
+  assert.deepEqual(rig.events, []);
+});
+
+test('an end that cannot be stored yet is waited for when the spool closes', async () => {
+  let refusals = 1;
+  await started({}, (store) =>
+    Object.assign(Object.create(store) as Store, {
+      ...bound(store),
+      commit: (unit: Parameters<Store['commit']>[0]) =>
+        unit.changes !== undefined && refusals-- > 0 ? Promise.reject(new Error('disk')) : store.commit(unit),
+    }),
+  );
+  await rig.accept('s.1', ['a@one.example']);
+  await rig.until(() => refusals === 0 && rig.open_ === 0, 'refused');
+  for (let i = 0; i < 5; i++) await new Promise(setImmediate);
+  let isClosed = false;
+  const closed = rig.spool.close(60_000).then(() => {
+    isClosed = true;
+  });
+  for (let i = 0; i < 20; i++) await new Promise(setImmediate);
+  assert.equal(isClosed, false);
+  rig.tick(3000);
+  await closed;
+  await counts({ delivered: 1, queued: 0 });
+});
+
+test('one mail that cannot be read does not keep the others it was claimed with', async () => {
+  await started({}, (store) =>
+    Object.assign(Object.create(store) as Store, {
+      ...bound(store),
+      commit: (unit: Parameters<Store['commit']>[0]) => store.commit(unit),
+      mail: (id: string) => (id === 's.1' ? Promise.reject(new Error('damaged')) : store.mail(id)),
+    }),
+  );
+  rig.hops.rcpt = () => reply(450, '4.2.1', 'greylisted');
+  for (const id of ['s.1', 's.2']) await rig.accept(id, ['a@one.example']);
+  await rig.until(async () => (await rig.store.list({}, 10)).every(({ attempts }) => attempts === 1), 'first tries');
+  rig.hops.rcpt = () => replies.rcptOk;
+  rig.tick(6 * MINUTE);
+  await counts({ delivered: 1, queued: 1 });
+  await rig.until(async () => (await rig.store.list({}, 10)).every(({ isClaimed }) => !isClaimed), 'given back');
 });
 
 test('given up at the end of its life, with the last thing the hop said; the delay was told once before', async () => {

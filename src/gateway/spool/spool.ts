@@ -207,10 +207,16 @@ export class Spool implements SpoolPort, Deadline {
     const { store, wallClock } = this.#world;
     if (this.#polls++ % COUNT_EVERY === 0) this.#counted = await store.counters();
     while (this.#worker.load < MAX_TASKS - CLAIM && !this.#isClosing) {
+      let isBroken = false;
       const due = await store.claim(wallClock(), CLAIM);
       const expired = await store.claimExpired(wallClock(), CLAIM);
       for (const [mail, deliveries] of groupBy([...due, ...expired], (one) => one.mail))
-        await this.#takeUp(mail, deliveries);
+        await this.#takeUp(mail, deliveries).catch(async (error: Error) => {
+          isBroken = true;
+          await this.#giveBack(mail, deliveries, error);
+        });
+      // Before the next poll the same would be claimed again.
+      if (isBroken) return;
       if (due.length < CLAIM && expired.length < CLAIM) return;
     }
   }
@@ -233,6 +239,13 @@ export class Spool implements SpoolPort, Deadline {
         this.#worker.take(mail, group, octets, new Lease(() => undefined));
       }
     }
+  }
+
+  /** What cannot be read now is looked for again by the next poll; the others it was claimed with go on. */
+  async #giveBack(mail: string, deliveries: readonly StoredDelivery[], error: Error): Promise<void> {
+    const { store, log } = this.#world;
+    log.error('spool.claim-failed', { mail, error: error.message });
+    await store.release(deliveries.filter((one) => !this.#worker.isUnderWay(one)));
   }
 
   #jobDone(): void {

@@ -49,7 +49,7 @@ export class Worker {
   readonly #mine = new Set<string>();
   /** Cases and adaptations under way. */
   #jobs = 0;
-  #isClosing = false;
+  #isGivenUp = false;
 
   constructor(options: QueueOptions, world: SpoolWorld, events: WorkerEvents) {
     this.#options = options;
@@ -83,11 +83,11 @@ export class Worker {
 
   /** What waits goes back to the store; what is under way ends. */
   close(): void {
-    this.#isClosing = true;
     for (const task of this.#places.takeWaiting()) task.lease.give();
   }
 
   abort(): void {
+    this.#isGivenUp = true;
     for (const [task, transaction] of this.#running) {
       transaction.abort();
       this.#places.free(task, false, this.#world.wallClock());
@@ -167,7 +167,12 @@ export class Worker {
       const own = lease.take();
       this.#jobs++;
       this.#world.adapt.run(about, (result) => {
-        this.#adapted(about, result, own);
+        // Services that lose their connections because we end say nothing of the mail: the next start runs them again.
+        if (!this.#isGivenUp) this.#adapted(about, result, own);
+        else {
+          if (result.kind === 'release') result.dispose();
+          own.give();
+        }
         this.#jobDone();
       });
     }
@@ -203,9 +208,9 @@ export class Worker {
     const changes = deliveries.map((one) => this.#hold(one, service, reason));
     this.#jobs++;
     void this.#notices(mail, deliveries, content).then((mails) => {
-      this.#commit({ mails, changes }, () => {
+      this.#commit({ mails, changes }, (isStored) => {
         lease.give();
-        this.takeNew(mails);
+        if (isStored && !this.#isGivenUp) this.takeNew(mails);
       });
       this.#jobDone();
     });
@@ -324,9 +329,9 @@ export class Worker {
         if (held.has(delivery.n)) changes.push(this.#hold(delivery, by?.service ?? '', 'refused'));
         else changes.push(ending(delivery, excepted.has(delivery.n) ? 'excepted' : 'reported'));
       }
-      this.#commit({ mails, changes }, () => {
+      this.#commit({ mails, changes }, (isStored) => {
         lease.give();
-        this.takeNew(mails);
+        if (isStored && !this.#isGivenUp) this.takeNew(mails);
       });
       this.#jobDone();
     });
@@ -366,22 +371,29 @@ export class Worker {
   }
 
   /** What is not stored has not happened: tried until it is. After a crash the mail would be delivered a second time. */
-  #commit(unit: Unit, then: () => void): void {
+  #commit(unit: Unit, then: (isStored: boolean) => void): void {
     this.#jobs++;
     this.#world.store.commit(unit).then(
       () => {
         for (const change of unit.changes ?? []) this.#mine.delete(keyOf(change));
-        then();
+        then(true);
         this.#jobDone();
       },
       (error: Error) => {
         this.#world.log.error('spool.store-failed', { error: error.message });
-        if (this.#isClosing) then();
-        else {
-          const again = new Armed({ onDeadline: () => this.#commit(unit, then) });
-          this.#world.deadlines.arm(again, AGAIN_MS);
+        if (this.#isGivenUp) {
+          then(false);
+          this.#jobDone();
+          return;
         }
-        this.#jobDone();
+        // It stays a job until then: whoever closes waits for it as long as for anything else.
+        const again = new Armed({
+          onDeadline: () => {
+            this.#commit(unit, then);
+            this.#jobDone();
+          },
+        });
+        this.#world.deadlines.arm(again, AGAIN_MS);
       },
     );
   }
