@@ -209,8 +209,10 @@ class AdaptRun implements VariantMail {
         }
         return;
       case 'aside':
-        if (verdict.action === 'spool') this.#end({ kind: 'later', reply: spoolReplies.serviceFailed });
-        else this.#end({ kind: 'hold', service: verdict.service, reason: verdict.reason });
+        if (verdict.action === 'spool') {
+          const by: Blocker = { service: verdict.service, because: 'failure', isOnContent: false };
+          this.#end({ kind: 'later', reply: spoolReplies.serviceFailed, by });
+        } else this.#end({ kind: 'hold', service: verdict.service, reason: verdict.reason });
     }
   }
 

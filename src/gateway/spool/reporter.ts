@@ -11,6 +11,7 @@ import {
   type ReportPlan,
   type ReportSettings,
 } from '../dsn/index.ts';
+import { mailUri } from '../trace/index.ts';
 import { load } from './intake.ts';
 import type { ReportEvent, ReportMaker, Reports } from './port.ts';
 import { type MailNotes, mailNotes, notesOf } from './rows.ts';
@@ -54,6 +55,8 @@ export class Reporter implements ReportMaker {
     ];
     const about = {
       ...mail,
+      // The one in trace, reply and log; that of a variant's row is the store's own.
+      id: notes.mail,
       isSenderTrusted: notes.session.user !== '',
       client: { name: notes.session.helo, address: notes.session.clientAddress },
     };
@@ -81,10 +84,24 @@ export class Reporter implements ReportMaker {
     return nextHop === undefined ? { kind: 'no-route', reply } : { kind: 'refused', hop: hostOf(nextHop) ?? '', reply };
   }
 
+  #named(header: Uint8Array, mail: string): Buffer {
+    return Buffer.concat([Buffer.from(`OPES-System: ${mailUri(this.#options.system.uri, mail)}\r\n`), header]);
+  }
+
   async #build(plan: ReportPlan, k: string, event: ReportEvent, notes: MailNotes, nowMs: number): Promise<NewMail> {
     const id = `${event.mail.id}.r${k}`;
     const original = await originalOf(event.content, this.#options.headerOctets, plan.returns === 'full');
-    const built = await buildReport(plan, original, { id, nonce: this.#options.nonce(), nowMs }, this.#options);
+    // What waited for its services has no block of ours yet: the System is named all the same (REQ-043).
+    const isTraced = [...event.delivered, ...event.failed, ...event.delayed].some(
+      ({ delivery }) => delivery.lane === 'relay',
+    );
+    const header = isTraced ? original.header : this.#named(original.header, notes.mail);
+    const built = await buildReport(
+      plan,
+      { ...original, header },
+      { id, nonce: this.#options.nonce(), nowMs },
+      this.#options,
+    );
     const facts: MailNotes = { mail: id, session: { ...notes.session, user: '' } };
     return {
       id,

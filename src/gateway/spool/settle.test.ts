@@ -98,6 +98,15 @@ test('given up where the next try would come after the end of its life', () => {
   assert.deepEqual(got.retries, []);
 });
 
+test('what waited for a service to the end was stopped by the one that did not work last', () => {
+  const by = { service: 's3', because: 'failure', isOnContent: false } as const;
+  const waiting = delivery(0, { lane: 'adapt', notes: { service: 's2' }, expiresMs: 1 });
+  const last = settle(MAIL, [waiting], [{ ...LATER, by }], 1000, PLAN, () => 0.5);
+  assert.deepEqual(last.failed[0]?.by, by);
+  const unknown = settle(MAIL, [waiting], [LATER], 1000, PLAN, () => 0.5);
+  assert.equal(unknown.failed[0]?.by?.service, 's2');
+});
+
 test('a destination that is down costs no try, and ends no mail before its time', () => {
   const down: Outcome = { kind: 'later', reply: reply(451, '4.4.1', 'down'), atMs: 200 * MINUTE };
   const expiresMs = 100 * MINUTE;

@@ -82,7 +82,7 @@ export function settle(
 
 /** What waited for a service until its time was over was stopped by that service (REQ-054). */
 function blockerOf(delivery: QueuedDelivery, outcome: Outcome): Blocker | undefined {
-  if (outcome.kind === 'failed') return outcome.by;
+  if (outcome.kind === 'failed' || (outcome.kind === 'later' && outcome.by !== undefined)) return outcome.by;
   const { service } = notesOf(delivery);
   if (outcome.kind === 'delivered' || delivery.lane !== 'adapt' || service === undefined) return undefined;
   return { service, because: 'failure', isOnContent: false };

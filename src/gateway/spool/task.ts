@@ -32,7 +32,7 @@ export type Outcome =
   | { readonly kind: 'delivered'; readonly reply: Reply; readonly speaksDsn: boolean }
   | { readonly kind: 'failed'; readonly reply: Reply; readonly by?: Blocker }
   /** `atMs`: no try was made and none is counted; it is due then. */
-  | { readonly kind: 'later'; readonly reply: Reply; readonly atMs?: number };
+  | { readonly kind: 'later'; readonly reply: Reply; readonly atMs?: number; readonly by?: Blocker };
 
 /** Octets in memory that several tasks read: given back with the last of them. */
 export class Lease {

@@ -194,7 +194,7 @@ export class Worker {
       case 'later':
         this.#end(
           about,
-          deliveries.map((): Outcome => ({ kind: 'later', reply: result.reply })),
+          deliveries.map((): Outcome => ({ kind: 'later', reply: result.reply, ...(result.by && { by: result.by }) })),
           lease,
         );
         return;

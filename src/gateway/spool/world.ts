@@ -61,5 +61,6 @@ export type AdaptResult =
       readonly dispose: () => void;
     }
   | { readonly kind: 'refused'; readonly reply: Reply; readonly by: Blocker }
-  | { readonly kind: 'later'; readonly reply: Reply }
+  /** `by`: the service that did not work. */
+  | { readonly kind: 'later'; readonly reply: Reply; readonly by?: Blocker }
   | { readonly kind: 'hold'; readonly service: string; readonly reason: FailureReason };
