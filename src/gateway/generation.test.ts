@@ -90,3 +90,14 @@ test('holders are asked to end, and may leave while they are asked', async () =>
   one.shutdownHolders();
   assert.deepEqual([one.holders, stays.asked, await isOver()], [1, 1, false]);
 });
+
+test('work on a stored mail keeps an earlier configuration, and is not asked to end', async () => {
+  const { generation: one, isOver } = generation();
+  const letGo = one.hold();
+  one.retire();
+  one.shutdownHolders();
+  assert.equal(await isOver(), false);
+  letGo();
+  letGo();
+  assert.equal(await isOver(), true);
+});

@@ -48,6 +48,13 @@ export class Generation {
     if (this.#holders.delete(holder as Holder) && this.#isRetired && this.#holders.size === 0) this.#end();
   }
 
+  /** Work on a stored mail keeps it in use until it calls what it is given. */
+  hold(): () => void {
+    const holder: Holder = { shutdown: () => undefined };
+    this.joined(holder);
+    return () => this.left(holder);
+  }
+
   /** A later one has taken its place: nobody joins any more. */
   retire(): void {
     this.#isRetired = true;

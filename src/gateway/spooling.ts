@@ -46,7 +46,14 @@ export function makeSpool(options: GatewayOptions, deadlines: Deadlines, current
     },
     adapt: {
       keyOf: (mail, delivery) => part().adapt.keyOf(mail, delivery),
-      run: (job, done) => part().adapt.run(job, done),
+      run: (job, done) => {
+        // A reload would close the services under it, and their failure policy would fall on the mail.
+        const letGo = current().hold();
+        part().adapt.run(job, (result) => {
+          letGo();
+          done(result);
+        });
+      },
     },
     deadlines,
     wallClock: Date.now,

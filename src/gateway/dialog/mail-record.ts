@@ -20,11 +20,11 @@ export function summarise(
   reply: Reply | undefined,
   cause?: string,
 ): void {
-  const { variants, envelope, session, onlyLeg } = mail;
+  const { variants, allVariants, envelope, session, onlyLeg } = mail;
   const ms = world.clock() - mail.startedMs;
   countMail(mail, world, outcome, ms);
   const relayedSender = variants[0]?.sender.rewritten;
-  const services = variants.length === 1 ? variants[0]?.chain.summary() : variants.map(variantSummary);
+  const services = allVariants.length === 1 ? allVariants[0]?.chain.summary() : allVariants.map(variantSummary);
   // One shape of object for every mail; the log leaves out what is undefined.
   world.log.info('mail', {
     mail: mail.id,
@@ -51,12 +51,12 @@ function countMail(mail: Mail, world: MailWorld, outcome: MailOutcome, ms: numbe
   const { counts } = world;
   counts.ended(mail.id, outcome, ms, mail.original?.size ?? 0, mail.released?.size ?? 0);
   for (const one of mail.envelope.recipients) counts.recipient(one.reply?.code ?? 0);
-  for (const { chain } of mail.variants) chain.count();
+  for (const { chain } of mail.allVariants) chain.count();
 }
 
 export function makeRecord(mail: Mail, world: MailWorld, outcome: MailOutcome, reply: Reply | undefined): MailRecord {
   const tookMs = world.clock() - mail.startedMs;
-  const { variants, envelope, session, onlyLeg } = mail;
+  const { variants, allVariants, envelope, session, onlyLeg } = mail;
   const first = variants[0];
   return {
     id: mail.id,
@@ -76,8 +76,8 @@ export function makeRecord(mail: Mail, world: MailWorld, outcome: MailOutcome, r
     sizeAfter: mail.released?.size ?? 0,
     before: copyStart(mail.original, world.keepOctets),
     after: copyStart(mail.released, world.keepOctets),
-    calls: variants.flatMap(({ chain }) => chain.callRecords()),
-    edits: variants.flatMap(({ chain }) => chain.editRecords()),
+    calls: allVariants.flatMap(({ chain }) => chain.callRecords()),
+    edits: allVariants.flatMap(({ chain }) => chain.editRecords()),
     trace: mail.released === undefined || first === undefined ? [] : traceLines(first.traceBlock(first.chain.via())),
     nextHop:
       onlyLeg?.wasAsked !== true

@@ -55,6 +55,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   readonly startedMs: number;
   readonly variants: Variant[] = [];
   readonly earlierVia: readonly ViaEntry[] = NOTHING;
+  readonly #pruned: Variant[] = [];
   readonly #peer: MailPeer;
   readonly #onOver: () => void;
   readonly #timer: Armed;
@@ -105,6 +106,11 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
 
   get relayMs(): number {
     return this.#relayStartedMs === 0 ? 0 : this.world.clock() - this.#relayStartedMs;
+  }
+
+  /** Also those that all recipients were refused for: their services were asked. */
+  get allVariants(): readonly Variant[] {
+    return this.#pruned.length === 0 ? this.variants : [...this.variants, ...this.#pruned];
   }
 
   /** The one leg of a mail that has only one. */
@@ -194,7 +200,10 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     for (const variant of this.variants.splice(0)) {
       variant.prune();
       if (variant.legs.length > 0) this.variants.push(variant);
-      else variant.chain.release({ code: 400, reason: 'no recipients' });
+      else {
+        variant.chain.release({ code: 400, reason: 'no recipients' });
+        this.#pruned.push(variant);
+      }
     }
   }
 

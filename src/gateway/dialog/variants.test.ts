@@ -305,3 +305,20 @@ test('a report on success is asked for: the mail takes the way on which one is m
   assert.match((await mail.content(MAIL)).text[0] ?? '', /accepted as/);
   assert.deepEqual(spool.taken[0]?.to, ['<b@dst.example> NOTIFY=SUCCESS']);
 });
+
+test('a service that refused all of its recipients stands in the record, and is counted', async () => {
+  const script: Script = {
+    ...keepAll(['RCPT']),
+    onPart(tx, part, all) {
+      if (all.length === 1) tx.startMessage();
+      if (part.part === 'RCPT') tx.sendData(answerBlock('RCPT', { smtpError: '550 5.7.1 no' }), [], 0);
+    },
+  };
+  const { rig } = rigWith([script], { each: [VIP], spool: new RecordingSpool() });
+  const { rcpts, final } = await rig.send(MAIL, ['vip@dst.example', 'plain@dst.example']);
+  assert.deepEqual([rcpts.map(({ code }) => code), final?.text[0]], [[550, 250], 'queued as 1']);
+  assert.deepEqual(
+    rig.records[0]?.calls.map(({ service, verdict }) => [service, verdict]),
+    [['s1', 'refused']],
+  );
+});

@@ -9,6 +9,9 @@ import type { Task } from './task.ts';
 const FIRST_PAUSE_MS = 30_000;
 const LONGEST_PAUSE_MS = 15 * 60_000;
 
+/** Above it those are forgotten where nothing is under way and the pause is over: domains that never answer are without number. */
+export const MAX_PLACES = 10_000;
+
 interface Destination {
   readonly key: string;
   readonly waiting: Task[];
@@ -47,9 +50,15 @@ export class Destinations {
     return this.#active;
   }
 
+  /** Places something is known of. */
+  get size(): number {
+    return this.#places.size;
+  }
+
   push(task: Task, nowMs: number): void {
     let place = this.#places.get(task.destination);
     if (place === undefined) {
+      if (this.#places.size >= MAX_PLACES) this.#sweep(nowMs);
       place = { key: task.destination, waiting: [], active: 0, failures: 0, deadUntilMs: 0 };
       this.#places.set(place.key, place);
     }
@@ -85,6 +94,11 @@ export class Destinations {
   /** An operator wants it tried now. */
   revive(): void {
     for (const place of this.#places.values()) place.deadUntilMs = 0;
+  }
+
+  #sweep(nowMs: number): void {
+    for (const [key, { active, waiting, deadUntilMs }] of this.#places)
+      if (active === 0 && waiting.length === 0 && nowMs >= deadUntilMs) this.#places.delete(key);
   }
 
   #next(place: Destination, nowMs: number): void {

@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import { test } from 'vitest';
+import { Destinations, MAX_PLACES } from './destinations.ts';
+import type { Task } from './task.ts';
+
+const HOUR = 3_600_000;
+
+test('places that never answered are forgotten when there are many, those that matter still are not', () => {
+  const places = new Destinations(
+    { perDestination: 1, retryMs: [60_000] },
+    () => undefined,
+    () => undefined,
+  );
+  const taskTo = (destination: string): Task => ({ destination }) as Task;
+  const fail = (destination: string, nowMs: number): void => {
+    const task = taskTo(destination);
+    places.push(task, nowMs);
+    places.free(task, true, nowMs);
+  };
+  places.push(taskTo('under way'), 0);
+  for (let i = 0; i < MAX_PLACES; i++) fail(`${i}.example`, 0);
+  fail('late.example', HOUR);
+  assert.equal(places.size, 2);
+  assert.equal(places.active, 1);
+  fail('other.example', HOUR);
+  assert.equal(places.size, 3);
+});
