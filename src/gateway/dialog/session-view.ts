@@ -87,7 +87,8 @@ export function clientIdentity({ clientAddress, verb, helo, facts }: SessionView
 
 /** What of a session is stored with a mail. */
 export function spooledSession(view: SessionView): SpooledSession {
-  const { id, listener, clientAddress, clientName, verb, helo, tls, facts } = view;
+  const { id, listener, clientAddress, verb, helo, tls, facts } = view;
+  const clientName = facts.client.name === '' ? undefined : facts.client.name;
   return { id, listener: listener.name, clientAddress, clientName, verb, helo, tls, user: facts.session.user };
 }
 

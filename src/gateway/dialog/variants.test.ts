@@ -1,6 +1,7 @@
 /** Recipients that differ in next hop or services: each gets what its own policy says, and the client one true answer. */
 import assert from 'node:assert/strict';
 import { test } from 'vitest';
+import { LISTENER } from '../../../test/support/mail-rig.ts';
 import type { Script } from '../../../test/support/memory-callout.ts';
 import { RecordingSpool } from '../../../test/support/recording-spool.ts';
 import { plainRoute } from '../../../test/support/routes.ts';
@@ -8,6 +9,7 @@ import { body, finish, keepAll, keepData, MAIL, rigWith } from '../../../test/su
 import { answerBlock } from '../../profile/index.ts';
 import { reply } from '../../smtp/index.ts';
 import type { RouteOptions } from '../options.ts';
+import { makeSessionView, spooledSession } from './session-view.ts';
 
 const ROUTES: readonly RouteOptions[] = [plainRoute('one.example', 'one', 25), plainRoute('two.example', 'two', 25)];
 const VIP = { when: "recipient.local == 'vip'" };
@@ -320,5 +322,33 @@ test('a service that refused all of its recipients stands in the record, and is 
   assert.deepEqual(
     rig.records[0]?.calls.map(({ service, verdict }) => [service, verdict]),
     [['s1', 'refused']],
+  );
+});
+
+test('a rewritten sender is stored beside the one the client named, and the client with its name', async () => {
+  const spool = new RecordingSpool('spool');
+  const script: Script = {
+    ...keepAll(['MAIL']),
+    onPart(tx, part, all) {
+      if (all.length === 1) tx.startMessage();
+      if (part.part === 'MAIL') tx.sendData(answerBlock('MAIL', {}), [Buffer.from('<z@src.example>')], 15);
+    },
+  };
+  const { rig } = rigWith([script], { spool });
+  assert.equal((await rig.send(MAIL)).final?.code, 250);
+  const [taken] = spool.taken;
+  assert.deepEqual([taken?.reversePath, taken?.namedSender], ['<z@src.example>', '<a@src.example>']);
+  const origin = {
+    id: 's',
+    listener: LISTENER,
+    clientAddress: '192.0.2.1',
+    verb: 'EHLO',
+    helo: 'h',
+    tls: false,
+  } as const;
+  const view = makeSessionView('mx.example.com', { ...origin, clientName: 'c.example.org' });
+  assert.equal(
+    makeSessionView('mx.example.com', { ...spooledSession(view), listener: LISTENER }).facts.client.name,
+    'c.example.org',
   );
 });
