@@ -119,7 +119,7 @@ export class Spool implements SpoolPort, Deadline {
       (mails) => {
         this.#fullUntilMs = 0;
         done(undefined);
-        this.#begin(acceptance, mails);
+        this.#beginSafely(acceptance, mails);
         this.#jobDone();
       },
       (error: Error) => {
@@ -147,14 +147,28 @@ export class Spool implements SpoolPort, Deadline {
     return mails;
   }
 
+  /** It is stored, whatever happens here: what cannot be begun now is claimed when its lease ends, or at the next start. */
+  #beginSafely(acceptance: Acceptance, mails: readonly NewMail[]): void {
+    try {
+      this.#begin(acceptance, mails);
+    } catch (error) {
+      this.#world.log.error('spool.fault', { mail: acceptance.id, error: String(error) });
+    }
+  }
+
   async #noticesOf(acceptance: Acceptance, rows: readonly NewMail[]): Promise<readonly NewMail[]> {
-    const { notices, wallClock } = this.#world;
+    const { notices, wallClock, log } = this.#world;
     const made: NewMail[] = [];
     for (const [at, row] of rows.entries()) {
       if (notices === undefined || row.deliveries.every(({ hold }) => hold === undefined)) continue;
       const held = storedDeliveries(row).filter(({ hold }) => hold !== undefined);
       const { content } = acceptance.variants[at] as SpoolVariant;
-      made.push(...(await notices.make(storedMail(row), held, content, wallClock())));
+      try {
+        made.push(...(await notices.make(storedMail(row), held, content, wallClock())));
+      } catch (error) {
+        // The mail is held all the same, and an operator finds it.
+        log.error('notice.failed', { mail: row.id, error: String(error) });
+      }
     }
     return made;
   }

@@ -67,7 +67,7 @@ const ENDS: readonly SinkAnswer[] = [
 test('lost between two answers: those that came hold, and the others get 451', async () => {
   for (const end of ENDS) {
     const answer = (c: SinkCommand) => (c.verb === 'CONTENT' && c.nth === 2 ? end : refusing(c));
-    await withHop({ lmtp: true, answer }, { ...LMTP, limits: { finalMs: 50 } }, async (hop) => {
+    await withHop({ lmtp: true, answer }, { ...LMTP, limits: { finalMs: 1000 } }, async (hop) => {
       const sent = await sendMail(hop, { rcpts: ['<a@x.example>', '<b@x.example>', '<c@x.example>'] });
       assert.equal(sent.events.at(-1), 'final 451 250,250,451');
       assert.equal(sent.finalReply?.enhanced?.startsWith('4.'), true);

@@ -24,7 +24,8 @@ export const statements = {
   bind: 'update content set loose = null where id = $1 and loose is not null and size >= 0',
   isBound: 'select 1 from content where id = $1 and loose is null',
   discardContent: 'delete from content where id = $1 and loose is not null returning size',
-  discardChunks: 'delete from chunk where content = $1',
+  // Of a content that a lost COMMIT bound after all, nothing is touched.
+  discardChunks: 'delete from chunk where content = $1 and not exists (select from content where id = $1)',
   // In the order of their ids, so that two gateways that end the same mails do not wait for each other.
   lockMails: 'select from mail where id = any($1::text[]) order by id for update',
   end: `delete from delivery d using unnest($1::text[], $2::bigint[], $3::text[]) as e (mail, n, ending), mail m
