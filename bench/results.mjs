@@ -116,6 +116,23 @@ function loadTable() {
   return out;
 }
 
+/** What `npm run test:crash` said last, for each store. */
+function crashTable() {
+  const out = [
+    '| store | kills | promised | lost | twice (at most) | seed | minutes |',
+    '|---|---|---|---|---|---|---|',
+  ];
+  for (const store of ['sqlite', 'postgres']) {
+    const r = rows.findLast((one) => one.event === 'crash-campaign' && one.store === store);
+    if (r === undefined) continue;
+    const kills = Object.entries(r.kills).map(([what, times]) => `${what} ${times}`);
+    out.push(
+      `| ${store} | ${kills.join(', ')} | ${r.accepted} | ${r.lost} | ${r.duplicates} (${r.permitted}) | ${r.seed} | ${show(r.tookMs / 60_000)} |`,
+    );
+  }
+  return out;
+}
+
 function latencyTable() {
   const out = ['| target | rounds | p50 | p90 | p99 | failures | neighbours, cores |', '|---|---|---|---|---|---|---|'];
   for (const name of ['h-min', 'g0', 'g1']) {
@@ -157,6 +174,14 @@ ${wanted.map(line).join('\n')}
 ## CPU per mail
 
 ${loadTable().join('\n')}
+
+## Processes killed under load
+
+\`KILLS=200 npm run test:crash\`: gateway, callout server, two next hops and the database's server are killed (SIGKILL; PostgreSQL with its
+children) at random moments and started again while eight clients send. \`promised\` counts mails at a next hop a client had its 250 for.
+That the store's log is synchronised before a promise is shown by a trace of system calls in \`test/interop/store-crash.test.ts\`.
+
+${crashTable().join('\n')}
 
 ## Time from MAIL to the last 250, 500 mails/s over 20 connections, 10 KiB
 

@@ -3,8 +3,9 @@
  * before its 250, survives a kill at any moment, is tried again while its next hop is away, and arrives whole.
  */
 import assert from 'node:assert/strict';
+import { fileURLToPath } from 'node:url';
 import { afterEach, test } from 'vitest';
-import { config, Gateway, withoutTrace } from '../support/gateway.ts';
+import { config, Gateway, serve, withoutTrace } from '../support/gateway.ts';
 import { NextHop } from '../support/next-hop.ts';
 import { SmtpTalk, verdict } from '../support/smtp-talk.ts';
 
@@ -101,4 +102,30 @@ test('spool mode: what had its 250 is delivered after kill -9', async () => {
   const [small, big] = hop.mails.toSorted((a, b) => a.content.length - b.content.length);
   assert.deepEqual(withoutTrace(small?.content ?? Buffer.alloc(0)).rest, MAIL);
   assert.ok(withoutTrace(big?.content ?? Buffer.alloc(0)).rest.equals(large));
+});
+
+test('every callout server dead to the end of the mail: its sender is told that OPES processing stopped it, and by what', async () => {
+  const hop = await openHop();
+  const { child, endpoint } = await serve(fileURLToPath(new URL('services/banners.ts', import.meta.url)));
+  open.push(child);
+  await child.stop('SIGKILL');
+  const gateway = await start(
+    config(
+      hop.url,
+      { scanner: { connect: endpoint, onFailure: 'spool', timeout: '200ms' } },
+      { queue: { retry: ['500ms'], lifetime: '2s' } },
+    ),
+  );
+  assert.equal(await send(gateway, ['b@dst.test']), 250);
+  const [report] = await hop.waitForMails(1);
+  assert.match(report?.mail ?? '', /^<>/);
+  assert.deepEqual(report?.rcpts, ['<a@src.test>']);
+  const text = report?.content.toString('latin1') ?? '';
+  assert.match(text, /^Action: failed\r\n/m);
+  assert.match(text, /^OPES-Cause: failed; ?https:\/\/gw\.test\/opes\/scanner/m);
+  assert.match(text, /^OPES-System: https:\/\/gw\.test\/opes\?id=\S+\r\n/m);
+  assert.ok(
+    hop.mails.every(({ rcpts }) => !rcpts.includes('<b@dst.test>')),
+    'nothing unscanned went on',
+  );
 });
