@@ -23,6 +23,7 @@ import {
   Scratch,
 } from '../src/ocp/index.ts';
 import { makeServerOptions, NO_ATTRIBUTES, ServerSession } from '../src/smtp/index.ts';
+import { LISTENER as RIG_LISTENER } from '../test/support/mail-rig.ts';
 import { plainRoute } from '../test/support/routes.ts';
 import headerService from './header-service.ts';
 
@@ -35,26 +36,7 @@ const only = process.argv[3];
 const deadlines = new Deadlines();
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-const LISTENER: ListenerOptions = {
-  name: 'mx',
-  host: '127.0.0.1',
-  port: 0,
-  side: 'recipient',
-  tls: undefined,
-  requireTls: false,
-  auth: undefined,
-  isOnLoopback: true,
-  relayFrom: [],
-  proxyFrom: undefined,
-  xclientFrom: [],
-  xforwardFrom: [],
-  maxSizeOctets: 50e6,
-  maxRecipients: 100,
-  maxConnections: 10,
-  maxConnectionsPerPeer: 10,
-  idleMs: 1000,
-  bareNewline: 'reject',
-};
+const LISTENER: ListenerOptions = { ...RIG_LISTENER, maxSizeOctets: 50e6 };
 
 /** The far end of the one OCP connection. */
 interface Peer {

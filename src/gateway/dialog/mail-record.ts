@@ -2,9 +2,9 @@
 import { printable } from '../../base/index.ts';
 import type { Reply } from '../../smtp/index.ts';
 import type { Content, Source } from '../content/index.ts';
-import type { MailOutcome, MailRecord, ReplyRecord } from '../options.ts';
+import { type MailOutcome, type MailRecord, type ReplyRecord, showNextHop } from '../options.ts';
 import type { MailRecipient } from './envelope.ts';
-import { hopName, type Mail } from './mail.ts';
+import type { Mail } from './mail.ts';
 import type { Variant } from './variant.ts';
 import type { MailWorld } from './world.ts';
 
@@ -39,7 +39,7 @@ export function summarise(
     size: mail.original?.size ?? 0,
     relayedSize: mail.released?.size ?? 0,
     services: services === undefined || services.length === 0 ? undefined : services,
-    nextHop: onlyLeg?.wasAsked === true ? hopName(onlyLeg) : undefined,
+    nextHop: onlyLeg?.wasAsked === true ? showNextHop(onlyLeg.route.nextHop) : undefined,
     outcome,
     cause,
     reply: reply === undefined ? undefined : printable(`${reply.code} ${reply.enhanced ?? ''} ${reply.text[0] ?? ''}`),
@@ -82,7 +82,7 @@ export function makeRecord(mail: Mail, world: MailWorld, outcome: MailOutcome, r
     nextHop:
       onlyLeg?.wasAsked !== true
         ? undefined
-        : { address: hopName(onlyLeg), reply: nextHopReply(outcome, reply), tookMs: mail.relayMs },
+        : { address: showNextHop(onlyLeg.route.nextHop), reply: nextHopReply(outcome, reply), tookMs: mail.relayMs },
     reply,
     outcome,
   };

@@ -361,7 +361,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   }
 
   onLegLost(leg: Leg, answer: Reply, why: string): void {
-    this.world.log.warn('relay.lost', { mail: this.id, nextHop: hopName(leg), why });
+    this.world.log.warn('relay.lost', { mail: this.id, nextHop: showNextHop(leg.route.nextHop), why });
     const isOnly = this.#isInline && this.onlyLeg === leg;
     if (isOnly && (this.#state === 'content' || this.#state === 'adapting')) this.#refuse(answer);
   }
@@ -464,10 +464,6 @@ const MAX_VARIANTS = 16;
 
 function refusalOf({ verdict }: Variant): Reply | undefined {
   return verdict?.kind === 'refused' ? verdict.reply : undefined;
-}
-
-export function hopName({ route }: Leg): string {
-  return showNextHop(route.nextHop);
 }
 
 function outcomeOf(answer: Reply): MailOutcome {

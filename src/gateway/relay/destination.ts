@@ -1,16 +1,12 @@
-/** Where a route leads, as a name for logs and as a key: mails with equal keys share connections and a fate. */
+/** Where a recipient's mail goes, as a key: mails with equal keys share connections and a fate. */
 import type { Dispatcher } from '../dispatch/dispatcher.ts';
-import { type RouteOptions, showNextHop } from '../options.ts';
-
-export function nextHopName({ nextHop }: RouteOptions): string {
-  return showNextHop(nextHop);
-}
+import { showNextHop } from '../options.ts';
 
 /** The key of a recipient's destination; '' where no route leads there. */
 export function destinationOf(dispatcher: Dispatcher, domain: string): string {
   const route = dispatcher.routeOf(domain);
   if (route === undefined) return '';
-  const name = nextHopName(route);
+  const name = showNextHop(route.nextHop);
   // By MX each domain has hosts of its own.
   if (route.nextHop.kind === 'mx') return `${name} ${route.tls} ${domain}`;
   // No transaction serves two logins, or two ways of saying who the client was.

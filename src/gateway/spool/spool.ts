@@ -31,6 +31,12 @@ const FULL_MS = 5000;
 /** How often what is stored is counted for the figures, in polls. */
 const COUNT_EVERY = 5;
 
+/** What one acceptance became, by the order of its variants, and the notices of what is held. */
+interface Stored {
+  readonly mails: readonly NewMail[];
+  readonly notices: readonly NewMail[];
+}
+
 export class Spool implements SpoolPort, Deadline {
   readonly mode: 'inline' | 'spool';
   readonly #options: QueueOptions;
@@ -116,10 +122,10 @@ export class Spool implements SpoolPort, Deadline {
   accept(acceptance: Acceptance, done: (error: Error | undefined) => void): void {
     this.#jobs++;
     this.#storeNew(acceptance).then(
-      (mails) => {
+      (stored) => {
         this.#fullUntilMs = 0;
         done(undefined);
-        this.#beginSafely(acceptance, mails);
+        this.#beginSafely(acceptance, stored);
         this.#jobDone();
       },
       (error: Error) => {
@@ -130,7 +136,7 @@ export class Spool implements SpoolPort, Deadline {
     );
   }
 
-  async #storeNew(acceptance: Acceptance): Promise<readonly NewMail[]> {
+  async #storeNew(acceptance: Acceptance): Promise<Stored> {
     const { store, wallClock } = this.#world;
     const times = { ...this.#options, nowMs: wallClock() };
     const mails: NewMail[] = [];
@@ -143,14 +149,14 @@ export class Spool implements SpoolPort, Deadline {
     }
     const notices = await this.#noticesOf(acceptance, mails);
     await store.commit({ mails: [...mails, ...notices] });
-    this.#worker.takeNew(notices);
-    return mails;
+    return { mails, notices };
   }
 
   /** It is stored, whatever happens here: what cannot be begun now is claimed when its lease ends, or at the next start. */
-  #beginSafely(acceptance: Acceptance, mails: readonly NewMail[]): void {
+  #beginSafely(acceptance: Acceptance, { mails, notices }: Stored): void {
     try {
       this.#begin(acceptance, mails);
+      if (!this.#isClosing) this.#worker.takeNew(notices);
     } catch (error) {
       this.#world.log.error('spool.fault', { mail: acceptance.id, error: String(error) });
     }

@@ -1,8 +1,9 @@
 /** One try: a task's content and recipients, given to its next hop, and what came of each recipient. */
-import { type Reply, reply } from '../../smtp/index.ts';
+import type { Reply } from '../../smtp/index.ts';
 import { passedOn } from '../dsn/index.ts';
 import { MailRelay, type MailRelayEvents } from '../relay/mail-relay.ts';
 import type { OpenRelay, RelayEnvelope } from '../relay/open-relay.ts';
+import { spoolReplies } from './replies.ts';
 import { type DeliveryNotes, hasAny, mailNotes, parametersOf, spooledIdentity } from './rows.ts';
 import { type Outcome, outcomeOf, type Task } from './task.ts';
 
@@ -12,8 +13,6 @@ export interface TransactionResult {
   /** Nobody answered there: the next mail need not try at once. */
   readonly isUnreachable: boolean;
 }
-
-const UNREADABLE = reply(451, '4.3.0', 'The stored message cannot be read; see the log');
 
 export class Transaction implements MailRelayEvents {
   readonly #task: Task;
@@ -73,7 +72,7 @@ export class Transaction implements MailRelayEvents {
 
   onStoreFailed(): void {
     this.#relay.abort();
-    this.#end(UNREADABLE, false);
+    this.#end(spoolReplies.unreadable, false);
   }
 
   #end(answer: Reply, isUnreachable: boolean, each?: readonly (Reply | undefined)[]): void {

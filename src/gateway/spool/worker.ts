@@ -6,8 +6,8 @@ import { Armed, type Counter, printable } from '../../base/index.ts';
 import type { Reply } from '../../smtp/index.ts';
 import type { Change, Ending, Json, NewMail, StoredMail, Unit } from '../../store/index.ts';
 import { Content, FixedOctets } from '../content/index.ts';
-import type { QueueOptions } from '../options.ts';
-import { destinationOf, nextHopName } from '../relay/destination.ts';
+import { type QueueOptions, showNextHop } from '../options.ts';
+import { destinationOf } from '../relay/destination.ts';
 import { nextTryMs } from './backoff.ts';
 import { Destinations } from './destinations.ts';
 import { contentInMemory, writeAhead } from './intake.ts';
@@ -198,9 +198,8 @@ export class Worker {
           lease,
         );
         return;
-      case 'hold': {
+      case 'hold':
         this.#holdAll(about, result.service, result.reason, lease);
-      }
     }
   }
 
@@ -425,7 +424,7 @@ function refusedAtEntry(delivery: QueuedDelivery): Outcome {
 }
 
 function caseOf({ mail, deliveries, content, route }: Task): Case {
-  return { mail, deliveries, content, nextHop: nextHopName(route) };
+  return { mail, deliveries, content, nextHop: showNextHop(route.nextHop) };
 }
 
 function laneOf(delivery: QueuedDelivery): 'refused' | 'held' | 'adapt' | 'relay' {
