@@ -159,6 +159,13 @@ export class Queries {
     ];
   }
 
+  /** What `owner` claimed with these leases. */
+  giveBackClaims(owner: string, leases: readonly number[]): Statement {
+    const { sql: db } = this.#dialect;
+    const ours = db.updateTable('delivery').set({ owner: null, lease_ms: 0 }).where('owner', '=', owner);
+    return made(ours.where('lease_ms', 'in', leases));
+  }
+
   /**
    * `picks` is the first of each mail among the first rows; `whole` has all rows of those mails that are due, with the
    * number of the row in the order and that of its mail's last row. A mail fits as a whole, or is the first and is cut.

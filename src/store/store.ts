@@ -33,6 +33,9 @@ export interface RecordStoreOptions {
 /** One statement names so many deliveries: SQLite caps the depth of a condition. */
 const TAKEN_TOGETHER = 100;
 
+/** A claim whose answer was lost may still be at work on the server: so long it is looked for. */
+const DOUBT_MS = 60_000;
+
 /** A loose content older than this belongs to a gateway that is gone. */
 export const LOOSE_MS = 24 * 3600 * 1000;
 
@@ -41,6 +44,9 @@ export class RecordStore implements Store {
   readonly #options: RecordStoreOptions;
   readonly #queries: Queries;
   readonly #group: GroupCommit;
+  /** Leases of claims whose answers were lost, and until when they are looked for. */
+  readonly #doubts = new Map<WallMs, WallMs>();
+  #lastLease = 0;
   #isClosed = false;
 
   constructor(engine: Engine, options: RecordStoreOptions) {
@@ -53,7 +59,7 @@ export class RecordStore implements Store {
   async commit(unit: Unit): Promise<void> {
     this.#mustBeOpen();
     const { clock, leaseMs } = this.#options;
-    await this.#group.commit(packUnit(unit, clock() + leaseMs));
+    await this.#group.commit(packUnit(unit, evenOf(clock() + leaseMs)));
   }
 
   writeContent(id: string): ContentWriter {
@@ -66,24 +72,25 @@ export class RecordStore implements Store {
   }
 
   async claim(nowMs: WallMs, limit: number): Promise<readonly StoredDelivery[]> {
-    const { owner, leaseMs } = this.#options;
-    const rows = await this.#ask(this.#queries.claim(nowMs, limit, owner, nowMs + leaseMs));
-    return inOrder(rows.map(toDelivery), 'nextMs');
+    const { owner } = this.#options;
+    const rows = await this.#claim(nowMs, (lease) => [this.#queries.claim(nowMs, limit, owner, lease)]);
+    return inOrder(rows, 'nextMs');
   }
 
   async claimExpired(nowMs: WallMs, limit: number): Promise<readonly StoredDelivery[]> {
-    const { owner, leaseMs } = this.#options;
-    const rows = await this.#ask(this.#queries.claimExpired(nowMs, limit, owner, nowMs + leaseMs));
-    return inOrder(rows.map(toDelivery), 'expiresMs');
+    const { owner } = this.#options;
+    const rows = await this.#claim(nowMs, (lease) => [this.#queries.claimExpired(nowMs, limit, owner, lease)]);
+    return inOrder(rows, 'expiresMs');
   }
 
   async take(deliveries: readonly Cursor[], nowMs: WallMs): Promise<readonly StoredDelivery[]> {
-    const { owner, leaseMs } = this.#options;
-    const taken: StoredDelivery[] = [];
-    for (let at = 0; at < deliveries.length; at += TAKEN_TOGETHER) {
-      const some = deliveries.slice(at, at + TAKEN_TOGETHER);
-      taken.push(...(await this.#ask(this.#queries.take(some, nowMs, owner, nowMs + leaseMs))).map(toDelivery));
-    }
+    const { owner } = this.#options;
+    const parts = Array.from({ length: Math.ceil(deliveries.length / TAKEN_TOGETHER) }, (_, i) =>
+      deliveries.slice(i * TAKEN_TOGETHER, (i + 1) * TAKEN_TOGETHER),
+    );
+    const taken = await this.#claim(nowMs, (lease) =>
+      parts.map((some) => this.#queries.take(some, nowMs, owner, lease)),
+    );
     return taken.toSorted((a, b) => a.seq - b.seq || a.n - b.n);
   }
 
@@ -137,6 +144,31 @@ export class RecordStore implements Store {
     }
   }
 
+  /**
+   * A claim that was done and whose answer is lost would leave its deliveries to nobody until the lease ends. So every
+   * claim has a lease of its own, by which the next one finds what is left of it and gives it back.
+   */
+  async #claim(nowMs: WallMs, statements: (lease: WallMs) => readonly Statement[]): Promise<readonly StoredDelivery[]> {
+    await this.#settleDoubts(nowMs);
+    // Odd, where those of new deliveries are even.
+    const lease = Math.max(evenOf(nowMs + this.#options.leaseMs) + 1, this.#lastLease + 2);
+    this.#lastLease = lease;
+    try {
+      const claimed: StoredDelivery[] = [];
+      for (const statement of statements(lease)) claimed.push(...(await this.#ask(statement)).map(toDelivery));
+      return claimed;
+    } catch (error) {
+      this.#doubts.set(lease, nowMs + DOUBT_MS);
+      throw error;
+    }
+  }
+
+  async #settleDoubts(nowMs: WallMs): Promise<void> {
+    if (this.#doubts.size === 0) return;
+    await this.#ask(this.#queries.giveBackClaims(this.#options.owner, [...this.#doubts.keys()]));
+    for (const [lease, untilMs] of this.#doubts) if (nowMs >= untilMs) this.#doubts.delete(lease);
+  }
+
   async #ask(statement: Statement): Promise<readonly Row[]> {
     this.#mustBeOpen();
     const [rows] = await this.#engine.run([statement]);
@@ -146,4 +178,8 @@ export class RecordStore implements Store {
   #mustBeOpen(): void {
     if (this.#isClosed) throw new StoreError('closed', 'the store is closed');
   }
+}
+
+function evenOf(ms: WallMs): WallMs {
+  return ms - (ms % 2);
 }

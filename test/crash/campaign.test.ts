@@ -12,11 +12,12 @@ const PER_KILL_MS = 20_000;
 
 async function campaign(options: Pick<CampaignOptions, 'kills' | 'store' | 'killStore'>): Promise<void> {
   const result = await runCampaign({ ...options, clients: CLIENTS, seed: SEED });
-  const { lost, broken, ...rest } = result;
+  const { lost, broken, evidence, ...rest } = result;
   const store = options.store.replace(/:.*/, '');
   process.stderr.write(
     `${JSON.stringify({ event: 'crash-campaign', store, seed: SEED, ...rest, lost: lost.length })}\n`,
   );
+  for (const line of evidence) process.stderr.write(`${line}\n`);
   assert.deepEqual(lost.slice(0, 20), []);
   assert.deepEqual(broken, []);
   assert.ok(result.accepted > options.kills, 'mail went through while it was killed');

@@ -29,12 +29,15 @@ export interface CampaignResult extends Balance {
   /** Duplicates that killed processes can explain. */
   readonly permitted: number;
   readonly tookMs: number;
+  /** What the last gateway logged at the end, where something is wrong. */
+  readonly evidence: readonly string[];
 }
 
 const PER_DESTINATION = 10;
 const HOPS = ['one', 'two'] as const;
 /** No arrival for this long means that nothing more comes. */
 const PATIENCE_MS = 90_000;
+const EVIDENCE_LINES = 100;
 
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
@@ -62,10 +65,12 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   await pause(500);
   await clients.stop();
   const balance = await drained(ledger, system.files);
+  const isWrong = balance.lost.length > 0 || balance.broken.length > 0;
+  const evidence = isWrong ? system.lastLogLines() : [];
   await system.stop();
   const killed = options.kills - (kills['callout'] ?? 0);
   const permitted = killed * PER_DESTINATION * HOPS.length;
-  return { ...balance, kills, sent: clients.sent, permitted, tookMs: performance.now() - began };
+  return { ...balance, kills, sent: clients.sent, permitted, tookMs: performance.now() - began, evidence };
 }
 
 /** Waits until everything promised has arrived, or nothing has come for a long time. */
@@ -120,6 +125,10 @@ class System {
       await this.#children.get(target)?.stop('SIGKILL');
       await (target === 'callout' ? this.#startCallout() : this.#startHop(target));
     }
+  }
+
+  lastLogLines(): readonly string[] {
+    return this.#gateway?.child.stderr.slice(-EVIDENCE_LINES) ?? [];
   }
 
   async stop(): Promise<void> {

@@ -83,6 +83,24 @@ test('the answer to a commit is lost: it is found to be done, and done once', as
   await Promise.all([store.close(), other.close()]);
 });
 
+test('the answer to a claim is lost: what it took is given back, and nothing else', async () => {
+  const direct = await server.database('claim');
+  const proxy = await LosingProxy.start(server.socketFolder);
+  const store = await gateway(`postgres://opes@/claim?host=${encodeURIComponent(proxy.folder)}`, 'a', 3_600_000);
+  const past = (id: string) => makeMail(id, { deliveries: 2 });
+  await store.commit({ mails: [past('s.1'), past('s.2'), past('s.3')] });
+  const other = await gateway(direct, 'b');
+  await store.release([0, 1].flatMap((n) => ['s.1', 's.2'].map((mail) => ({ mail, n }))));
+  assert.deepEqual(names(await store.claim(NOW, 1)), ['s.1 0'], 'one that is worked on');
+  const lost = proxy.loseNextClaim();
+  await assert.rejects(store.claim(NOW, 100), isCode('unreachable'));
+  await lost;
+  assert.deepEqual(names(await other.claim(NOW, 100)), [], 'the lost claim was done');
+  assert.deepEqual(names(await store.claim(NOW, 100)), ['s.1 1', 's.2 0', 's.2 1']);
+  assert.deepEqual(names(await other.claim(NOW, 100)), [], 'what is worked on, and what was just stored, stays ours');
+  await Promise.all([store.close(), other.close()]);
+});
+
 test('a server that is gone makes mail fail, and what failed is not there when it is back', async () => {
   const direct = await server.database('gone');
   const proxy = await LosingProxy.start(server.socketFolder);

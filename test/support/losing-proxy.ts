@@ -1,4 +1,4 @@
-/** Stands before a PostgreSQL server on a Unix socket; when told, it loses the answer to the next commit, and the connection. */
+/** Stands before a PostgreSQL server on a Unix socket; when told, it loses the answer to the next statement of a kind, and the connection. */
 import net from 'node:net';
 import { join } from 'node:path';
 import { atEnd } from './cleanup.ts';
@@ -11,7 +11,7 @@ export class LosingProxy {
   readonly folder = scratchFolder('pgproxy');
   readonly #server: net.Server;
   readonly #sockets = new Set<net.Socket>();
-  #lost: (() => void) | undefined;
+  #losing: { readonly asked: string; readonly answered: string; readonly lost: () => void } | undefined;
   #isClosed = false;
 
   private constructor(target: string) {
@@ -29,8 +29,7 @@ export class LosingProxy {
       }
       let isLosing = false;
       client.on('data', (octets) => {
-        // Bind of the prepared statement `commit`, or its Parse.
-        if (this.#lost !== undefined && octets.includes('\0commit\0')) isLosing = true;
+        if (this.#losing !== undefined && octets.includes(this.#losing.asked)) isLosing = true;
         server.write(octets);
       });
       server.on('data', (octets) => {
@@ -39,11 +38,11 @@ export class LosingProxy {
           return;
         }
         // The server has answered: it is done. Nobody hears of it.
-        if (!octets.includes('COMMIT')) return;
+        if (this.#losing === undefined || !octets.includes(this.#losing.answered)) return;
         client.destroy();
         server.destroy();
-        this.#lost?.();
-        this.#lost = undefined;
+        this.#losing.lost();
+        this.#losing = undefined;
       });
       client.on('close', () => server.destroy());
       server.on('close', () => client.destroy());
@@ -62,8 +61,18 @@ export class LosingProxy {
 
   /** Resolves when the next commit was done and its answer lost. */
   loseNextCommit(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#lost = resolve;
+    // Bind of the prepared statement `commit`, or its Parse.
+    return this.#loseNext('\0commit\0', 'COMMIT');
+  }
+
+  /** Resolves when the next claim of due deliveries was done and its answer lost. */
+  loseNextClaim(): Promise<void> {
+    return this.#loseNext('with picks as', 'UPDATE ');
+  }
+
+  #loseNext(asked: string, answered: string): Promise<void> {
+    return new Promise((lost) => {
+      this.#losing = { asked, answered, lost };
     });
   }
 

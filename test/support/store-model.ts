@@ -5,6 +5,7 @@ import type { Change, Counters, Ending, Store, Unit } from '../../src/store/inde
 import { makeMail, NOW, names } from './store-mail.ts';
 
 const LEASE_MS = 1000;
+const evenOf = (ms: number): number => ms - (ms % 2);
 
 interface Kept {
   readonly seq: number;
@@ -154,6 +155,7 @@ function changeOf(kind: Change['kind'], at: { mail: string; n: number }, ms: num
 class Model {
   #kept: Kept[] = [];
   #seq = 0;
+  #lastLease = 0;
   readonly counters = { accepted: 0, delivered: 0, reported: 0, excepted: 0, removed: 0 };
 
   commit(unit: Unit): boolean {
@@ -161,7 +163,7 @@ class Model {
       if (this.#kept.some((one) => one.mail === mail.id)) return false;
       this.#seq++;
       for (const { n: number, hold, nextMs, expiresMs } of mail.deliveries) {
-        const at = { seq: this.#seq, mail: mail.id, n: number, leaseMs: hold === undefined ? NOW + LEASE_MS : 0 };
+        const at = { seq: this.#seq, mail: mail.id, n: number, leaseMs: hold === undefined ? evenOf(NOW + LEASE_MS) : 0 };
         this.#kept.push({ ...at, isHeld: hold !== undefined, nextMs, expiresMs });
         this.counters.accepted++;
       }
@@ -205,7 +207,9 @@ class Model {
       if (claimed.length > 0 && claimed.length + mail.length > limit) break;
       claimed.push(...mail.slice(0, limit));
     }
-    for (const one of claimed) one.leaseMs = now + LEASE_MS;
+    // No two claims end at the same time, and none with what was just stored.
+    this.#lastLease = Math.max(evenOf(now + LEASE_MS) + 1, this.#lastLease + 2);
+    for (const one of claimed) one.leaseMs = this.#lastLease;
     return claimed.map(({ mail, n }) => `${mail} ${n}`);
   }
 

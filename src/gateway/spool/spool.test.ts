@@ -313,6 +313,40 @@ test('one mail that cannot be read does not keep the others it was claimed with'
   await rig.until(async () => (await rig.store.list({}, 10)).every(({ isClaimed }) => !isClaimed), 'given back');
 });
 
+test('a store that goes away in the middle of a poll: what was claimed is worked on when it is back', async () => {
+  let isAway = false;
+  let failures = 0;
+  const asked = <T>(answer: () => Promise<T>): Promise<T> => {
+    if (!isAway) return answer();
+    failures++;
+    return Promise.reject(new Error('unreachable'));
+  };
+  await started({}, (store) =>
+    Object.assign(Object.create(store) as Store, {
+      ...bound(store),
+      commit: (unit: Parameters<Store['commit']>[0]) => store.commit(unit),
+      claim: async (...args: Parameters<Store['claim']>) => {
+        const due = await store.claim(...args);
+        // The claim is the last thing it does for us.
+        if (due.length > 0 && failures === 0) isAway = true;
+        return due;
+      },
+      claimExpired: (...args: Parameters<Store['claimExpired']>) => asked(() => store.claimExpired(...args)),
+      mail: (id: string) => asked(() => store.mail(id)),
+      release: (...args: Parameters<Store['release']>) => asked(() => store.release(...args)),
+    }),
+  );
+  rig.hops.rcpt = () => reply(450, '4.2.1', 'greylisted');
+  for (const id of ['s.1', 's.2']) await rig.accept(id, ['a@one.example']);
+  await rig.until(async () => (await rig.store.list({}, 10)).every(({ attempts }) => attempts === 1), 'first tries');
+  rig.hops.rcpt = () => replies.rcptOk;
+  rig.tick(6 * MINUTE);
+  await rig.until(() => failures >= 3, 'it is away');
+  isAway = false;
+  rig.tick(2000);
+  await counts({ delivered: 2, queued: 0 });
+});
+
 test('given up at the end of its life, with the last thing the hop said; the delay was told once before', async () => {
   await started();
   rig.hops.rcpt = () => reply(451, '4.3.0', 'not today');

@@ -47,6 +47,8 @@ export class Spool implements SpoolPort, Deadline {
   #counted = { queued: 0, held: 0 };
   #polls = 0;
   #hot = 0;
+  /** Claimed, and not taken up. */
+  readonly #left: StoredDelivery[] = [];
   /** Mails being stored, and a poll under way. */
   #jobs = 0;
   #isPolling = false;
@@ -226,18 +228,42 @@ export class Spool implements SpoolPort, Deadline {
   async #claimDue(): Promise<void> {
     const { store, wallClock } = this.#world;
     if (this.#polls++ % COUNT_EVERY === 0) this.#counted = await store.counters();
+    await this.#releaseLeft();
     while (this.#worker.load < MAX_TASKS - CLAIM && !this.#isClosing) {
-      let isBroken = false;
-      const due = await store.claim(wallClock(), CLAIM);
-      const expired = await store.claimExpired(wallClock(), CLAIM);
-      for (const [mail, deliveries] of groupBy([...due, ...expired], (one) => one.mail))
-        await this.#takeUp(mail, deliveries).catch(async (error: Error) => {
-          isBroken = true;
-          await this.#giveBack(mail, deliveries, error);
-        });
+      const due = await this.#takeUpAll(await store.claim(wallClock(), CLAIM));
+      const expired = await this.#takeUpAll(await store.claimExpired(wallClock(), CLAIM));
       // Before the next poll the same would be claimed again.
-      if (isBroken) return;
-      if (due.length < CLAIM && expired.length < CLAIM) return;
+      if (this.#left.length > 0) break;
+      if (due < CLAIM && expired < CLAIM) break;
+    }
+    await this.#releaseLeft();
+  }
+
+  /** What cannot be taken up now is left for the next poll; the others it was claimed with go on. */
+  async #takeUpAll(claimed: readonly StoredDelivery[]): Promise<number> {
+    for (const [mail, deliveries] of groupBy(claimed, (one) => one.mail)) {
+      try {
+        await this.#takeUp(mail, deliveries);
+      } catch (error) {
+        this.#world.log.error('spool.claim-failed', {
+          mail,
+          error: String(error instanceof Error ? error.message : error),
+        });
+        this.#left.push(...deliveries);
+      }
+    }
+    return claimed.length;
+  }
+
+  /** A claim nobody works on would keep its deliveries until its lease ends, so this is tried until it is done. */
+  async #releaseLeft(): Promise<void> {
+    const left = this.#left.splice(0).filter((one) => !this.#worker.isUnderWay(one));
+    if (left.length === 0) return;
+    try {
+      await this.#world.store.release(left);
+    } catch (error) {
+      this.#left.push(...left);
+      throw error;
     }
   }
 
@@ -253,19 +279,12 @@ export class Spool implements SpoolPort, Deadline {
             content: contentId,
             fix: 'restore the data directory from its backup',
           });
-        await store.release(group.map(({ n }) => ({ mail: id, n })));
+        this.#left.push(...group);
       } else {
         const octets = this.#stored(contentId, content.size);
         this.#worker.take(mail, group, octets, new Lease(() => undefined));
       }
     }
-  }
-
-  /** What cannot be read now is looked for again by the next poll; the others it was claimed with go on. */
-  async #giveBack(mail: string, deliveries: readonly StoredDelivery[], error: Error): Promise<void> {
-    const { store, log } = this.#world;
-    log.error('spool.claim-failed', { mail, error: error.message });
-    await store.release(deliveries.filter((one) => !this.#worker.isUnderWay(one)));
   }
 
   #jobDone(): void {

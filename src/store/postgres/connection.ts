@@ -28,6 +28,7 @@ export class Connection {
   readonly #url: string;
   readonly #role: string;
   #client: Client | undefined;
+  #connecting: Promise<void> | undefined;
   #pauseMs = 0;
   #isClosed = false;
 
@@ -45,7 +46,11 @@ export class Connection {
     for (;;) {
       if (this.#client !== undefined || this.#isClosed) return;
       try {
-        await this.#connect();
+        // Whoever waits at the same time gets the same connection.
+        this.#connecting ??= this.#connect().finally(() => {
+          this.#connecting = undefined;
+        });
+        await this.#connecting;
         this.#pauseMs = 0;
         return;
       } catch (error) {
