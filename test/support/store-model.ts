@@ -163,7 +163,12 @@ class Model {
       if (this.#kept.some((one) => one.mail === mail.id)) return false;
       this.#seq++;
       for (const { n: number, hold, nextMs, expiresMs } of mail.deliveries) {
-        const at = { seq: this.#seq, mail: mail.id, n: number, leaseMs: hold === undefined ? evenOf(NOW + LEASE_MS) : 0 };
+        const at = {
+          seq: this.#seq,
+          mail: mail.id,
+          n: number,
+          leaseMs: hold === undefined ? evenOf(NOW + LEASE_MS) : 0,
+        };
         this.#kept.push({ ...at, isHeld: hold !== undefined, nextMs, expiresMs });
         this.counters.accepted++;
       }
