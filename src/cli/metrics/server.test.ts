@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { onTestFinished, test } from 'vitest';
+import { Figures } from './figures.ts';
 import { Health } from './health.ts';
-import { PrometheusMetrics } from './prometheus.ts';
+import { Prometheus } from './prometheus.ts';
 import { openMetrics } from './server.ts';
 
 async function open() {
   const health = new Health();
-  const metrics = new PrometheusMetrics({ mails_total: { kind: 'counter', help: 'Mails', labels: [] } });
-  const server = await openMetrics({ host: '127.0.0.1', port: 0 }, metrics, health);
+  const metrics = new Figures({ mails_total: { kind: 'counter', help: 'Mails', labels: [] } });
+  const server = await openMetrics({ host: '127.0.0.1', port: 0 }, new Prometheus(metrics.families), health);
   onTestFinished(() => server.close());
   const get = async (path: string, init: RequestInit = {}) => {
     const response = await fetch(new URL(path, server.url), init);

@@ -7,7 +7,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { type HostPort, showHostPort } from '../../config/index.ts';
 import type { Health } from './health.ts';
-import type { PrometheusMetrics } from './prometheus.ts';
+import type { Prometheus } from './prometheus.ts';
 
 /** A scrape takes milliseconds; whoever is slower only holds a connection. */
 const REQUEST_MS = 10_000;
@@ -18,7 +18,7 @@ export interface MetricsServer {
   close(): Promise<void>;
 }
 
-export async function openMetrics(place: HostPort, metrics: PrometheusMetrics, health: Health): Promise<MetricsServer> {
+export async function openMetrics(place: HostPort, metrics: Prometheus, health: Health): Promise<MetricsServer> {
   const server = createServer({ requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS }, (request, response) => {
     void answer(request, response, metrics, health);
   });
@@ -40,7 +40,7 @@ const TEXT = 'text/plain; charset=utf-8';
 async function answer(
   { method, url = '/', headers }: IncomingMessage,
   response: ServerResponse,
-  metrics: PrometheusMetrics,
+  metrics: Prometheus,
   health: Health,
 ): Promise<void> {
   const say = (status: number, text: string, type = TEXT): void => {

@@ -6,7 +6,7 @@
 import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { type EffectiveConfig, showHostPort } from '../../config/index.ts';
-import { type ConsoleServer, openConsole } from '../../console/index.ts';
+import type { ConsoleServer } from '../../console/index.ts';
 import { type BoundSockets, Gateway, METRICS, type ReloadReport } from '../../gateway/index.ts';
 import { openStore, type Store, StoreError } from '../../store/index.ts';
 import { AdminHandler } from '../admin/handler.ts';
@@ -14,9 +14,10 @@ import { AdminServer } from '../admin/server.ts';
 import { EXIT, Failure } from '../exit.ts';
 import type { FlushedLog } from '../log.ts';
 import { Mailbox, mailboxSettings } from '../mailbox/mailbox.ts';
+import { Figures } from '../metrics/figures.ts';
 import { Health } from '../metrics/health.ts';
-import { PrometheusMetrics } from '../metrics/prometheus.ts';
-import { type MetricsServer, openMetrics } from '../metrics/server.ts';
+import type { Prometheus } from '../metrics/prometheus.ts';
+import type { MetricsServer } from '../metrics/server.ts';
 import type { Ready } from '../ready.ts';
 import { DRAIN_MS } from '../shutdown.ts';
 import { placeFailure } from './bind.ts';
@@ -40,7 +41,7 @@ export interface SystemReload {
 }
 
 export class System {
-  readonly metrics: PrometheusMetrics;
+  readonly metrics = new Figures(METRICS);
   readonly health = new Health();
   readonly #log: FlushedLog;
   readonly #processes: ServiceProcesses;
@@ -49,10 +50,10 @@ export class System {
   #admin: AdminServer | undefined;
   #opened: Opened | undefined;
   #loadedAtMs = Date.now();
+  #prometheus: Prometheus | undefined;
 
   private constructor(log: FlushedLog) {
     this.#log = log;
-    this.metrics = new PrometheusMetrics(METRICS);
     this.#processes = new ServiceProcesses(log);
     this.health.add('gateway', () => this.#gateway?.problems() ?? ['starting']);
     this.metrics.gauge('opes_ready', () => (this.health.problems().length === 0 ? 1 : 0));
@@ -216,6 +217,8 @@ export class System {
     const gateway = this.#gateway;
     if (settings === undefined || gateway === undefined) return undefined;
     const now = (): EffectiveConfig => this.config;
+    // Pages bring packages that take memory: they are loaded by those who have them.
+    const { openConsole } = await import('../../console/index.ts');
     try {
       // A page that stays through a reload shows what is then.
       return await openConsole({
@@ -243,9 +246,13 @@ export class System {
 
   async #openMetricsPage(config: EffectiveConfig): Promise<MetricsServer | undefined> {
     if (config.metrics === undefined) return undefined;
-    this.metrics.watchProcess();
+    const [{ Prometheus }, { openMetrics }] = await Promise.all([
+      import('../metrics/prometheus.ts'),
+      import('../metrics/server.ts'),
+    ]);
+    this.#prometheus ??= new Prometheus(this.metrics.families);
     try {
-      return await openMetrics(config.metrics, this.metrics, this.health);
+      return await openMetrics(config.metrics, this.#prometheus, this.health);
     } catch (error) {
       throw placeFailure(error, showHostPort(config.metrics), config);
     }
