@@ -6,6 +6,8 @@ import { defineConfig } from 'vitest/config';
  * `npm test` runs all of them once.
  */
 const resolve = { conditions: ['opes-source'] };
+// Programs the tests start keep their compiled code in the clone, not in the home of whoever runs them.
+process.env['XDG_CACHE_HOME'] ??= `${import.meta.dirname}/node_modules/.cache`;
 const ssr = { resolve: { conditions: ['opes-source'] } };
 
 export default defineConfig({

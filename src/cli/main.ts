@@ -14,6 +14,8 @@ if (Number(process.versions.node.split('.')[0]) < NEEDED) {
   process.stderr.write(`opes: needs Node ${NEEDED} or newer, this is ${process.version}\n`);
   process.exitCode = 1;
 } else {
+  const { keepCompiled } = await import('./compile-cache.ts');
+  keepCompiled(process.env);
   const { run } = await import('./program.ts');
   // Whatever still holds the event loop (a keep-alive socket, a stuck drain) is not waited for: the command has ended.
   process.exit(await run(process.argv.slice(2)));
