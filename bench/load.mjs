@@ -1,9 +1,12 @@
-// Drives smtp-source against one target and prints one JSON line per cell: rate, and CPU per mail of the server's processes.
+// Drives smtp-source against targets that take turns, and prints one JSON line per target, cell and round: rate, and CPU per
+// mail of the server's processes.
 //
-//   node load.mjs --name g0 --port 2525 --root PID[,PID] --sink PID [--drain QUEUEDIR | --queue SOCKET] --cells SIZE:SESSIONS:keep|new,... [--round N] [--quiet CORES]
+//   node load.mjs --target NAME:PORT:PID[,PID] [--target ...] --sink PID [--drain QUEUEDIR | --queue SOCKET]
+//     --cells SIZE:SESSIONS:keep|new,... [--round FIRST] [--rounds N] [--quiet CORES]
 //
-// "keep": one connection per session; "new": a connection per mail. A run in which other processes of the machine used more
-// than --quiet cores is done again, up to 4 times; the line says what it was (`other_cores`).
+// "keep": one connection per session; "new": a connection per mail. All targets are alive and warm, and each has a short run in
+// every round, so that what the neighbours do meets all of them. A round in which other processes of the machine used more than
+// --quiet cores during a run is done again, up to 4 times; the quietest counts, and the lines say what it met (`other_cores`).
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
@@ -14,27 +17,30 @@ import { cpu, machine, short, sleep, waitedFor } from './processes.mjs';
 const text = (d) => ({ type: 'string', ...(d === undefined ? {} : { default: d }) });
 const { values: opt } = parseArgs({
   options: {
-    name: text(),
-    port: text(),
-    root: text(''),
+    target: { type: 'string', multiple: true, default: [] },
     sink: text(''),
     drain: text(),
     queue: text(),
     cells: text(),
     round: text('1'),
+    rounds: text('1'),
     quiet: text('9'),
   },
 });
 const pids = (s) => s.split(',').filter(Boolean).map(Number);
-const [roots, sinks] = [pids(opt.root), pids(opt.sink)];
+const sinks = pids(opt.sink);
+const targets = opt.target.map((t) => {
+  const [name, port, roots] = t.split(':');
+  return { name, port: Number(port), roots: pids(roots ?? '') };
+});
 const MIB = 1048576;
 const TRIES = 4;
 
-function source(size, sessions, mode, mails) {
+function source(port, size, sessions, mode, mails) {
   return new Promise((resolve, reject) => {
     const args = mode === 'keep' ? ['-d'] : [];
     args.push('-l', size, '-s', sessions, '-m', mails, '-C', '10');
-    args.push('-f', 'a@src.test', '-t', 'b@dst.test', '-M', 'load.test', `127.0.0.1:${String(opt.port)}`);
+    args.push('-f', 'a@src.test', '-t', 'b@dst.test', '-M', 'load.test', `127.0.0.1:${port}`);
     const t0 = process.hrtime.bigint();
     const p = spawn('smtp-source', args.map(String), { stdio: ['ignore', 'inherit', 'inherit'] });
     const timer = setTimeout(() => p.kill(), 120_000);
@@ -89,19 +95,19 @@ function stored() {
 }
 
 /** Enough mails for about `seconds`; the tries before also warm the server up. */
-async function calibrate(size, sessions, mode) {
-  const seconds = sessions <= 10 ? 4 : 2.5;
+async function calibrate(port, size, sessions, mode) {
+  const seconds = targets.length > 1 ? 1.5 : sessions <= 10 ? 4 : 2.5;
   let n = Math.max(sessions * 2, size >= MIB ? 20 : 200);
   let t = 0;
   for (let i = 0; i < 3 && t < 0.6; i++) {
     if (i > 0) n = Math.ceil(n * Math.min(20, 0.8 / t));
-    t = await source(size, sessions, mode, n);
+    t = await source(port, size, sessions, mode, n);
     await drain();
   }
   return Math.min(400_000, Math.max(sessions * 2, Math.round((n / t) * seconds)));
 }
 
-async function measure(size, sessions, mode, n) {
+async function measure({ port, roots }, size, sessions, mode, n) {
   const before = {
     server: cpu(roots),
     sink: cpu(sinks),
@@ -110,7 +116,7 @@ async function measure(size, sessions, mode, n) {
     machine: machine(),
   };
   const t0 = process.hrtime.bigint();
-  const wall = await source(size, sessions, mode, n);
+  const wall = await source(port, size, sessions, mode, n);
   await drain();
   const total = Number(process.hrtime.bigint() - t0) / 1e9;
   await sleep(hasQueue ? 50 : 20);
@@ -133,25 +139,30 @@ async function measure(size, sessions, mode, n) {
   };
 }
 
+/** One run of each target; the quietest of some tries. */
+async function takeTurns(size, sessions, mode, counts) {
+  let best;
+  for (let i = 0; i < TRIES; i++) {
+    const runs = [];
+    for (const [at, target] of targets.entries()) runs.push(await measure(target, size, sessions, mode, counts[at]));
+    const worst = Math.max(...runs.map((run) => run.other_cores));
+    if (best === undefined || worst < best.worst) best = { worst, runs };
+    if (worst <= Number(opt.quiet)) break;
+  }
+  return best.runs;
+}
+
 for (const cell of opt.cells.split(',')) {
   const [size, sessions, mode] = cell.split(':');
-  const line = {
-    kind: 'load',
-    round: Number(opt.round),
-    name: opt.name,
-    size: Number(size),
-    sessions: Number(sessions),
-    mode,
-  };
+  const line = { kind: 'load', size: Number(size), sessions: Number(sessions), mode };
   try {
-    const n = await calibrate(line.size, line.sessions, mode);
-    let best;
-    for (let i = 0; i < TRIES; i++) {
-      const m = await measure(line.size, line.sessions, mode, n);
-      if (best === undefined || m.other_cores < best.other_cores) best = m;
-      if (best.other_cores <= Number(opt.quiet)) break;
+    const counts = [];
+    for (const { port } of targets) counts.push(await calibrate(port, line.size, line.sessions, mode));
+    for (let i = 0; i < Number(opt.rounds); i++) {
+      const runs = await takeTurns(line.size, line.sessions, mode, counts);
+      for (const [at, { name }] of targets.entries())
+        console.log(JSON.stringify({ ...line, round: Number(opt.round) + i, name, n: counts[at], ...runs[at] }));
     }
-    console.log(JSON.stringify({ ...line, n, ...best }));
   } catch (e) {
     console.log(JSON.stringify({ ...line, error: String(e.message) }));
     await drain();

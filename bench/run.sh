@@ -8,7 +8,7 @@
 #
 # Targets: sink (smtp-source to smtp-sink: what the tools cost) · h-min (do-nothing Node proxy) · haraka (with the one-header
 # plugin) · postfix (bare; both queue: gs is ours in `queue: { mode: spool }`) · c1 (Postfix + accept-all C milter) · hb (h-min in front of Postfix) · g0, g1, gb (ours: see *.yaml).
-# All Node programs run under the Node of bin/with-node, ours from dist. Everything is on 127.0.0.1, ports 2525, 2527, 2600, 4037,
+# All Node programs run under the Node of bin/with-node, ours from dist. Everything is on 127.0.0.1, ports 2525 to 2528, 2600, 4037,
 # 4038. Needs root once, to install Debian's postfix, gcc and libmilter-dev.
 set -u
 cd "$(dirname "$0")" || exit 1
@@ -44,13 +44,15 @@ source_() { smtp-source -f a@src.test -t b@dst.test -M load.test "$@" "127.0.0.1
 # A server's code is at its fastest after some ten thousand mails of each kind, and that is how it spends its life.
 warm() { [ -n "${COLD:-}" ] || { source_ -d -l 10240 -s 50 -m "${1:-30000}"; source_ -l 10240 -s 50 -m "${2:-15000}"; }; }
 
-sink() { bg smtp-sink -u nobody -m 4000 "127.0.0.1:$SINK_PORT" 2000; SINK=$LAST; up $SINK_PORT; }
+sink() { [ -z "${SHARED_SINK:-}" ] || return 0; bg smtp-sink -u nobody -m 4000 "127.0.0.1:$SINK_PORT" 2000; SINK=$LAST; up $SINK_PORT; }
 postfix_() { local port=$1; shift; PF=$TMP/postfix; rm -rf "$PF"; ./postfix-instance.sh make "$PF" "$port" $SINK_PORT "$@"; MASTER=$(./postfix-instance.sh start "$PF"); up "$port"; }
 # Postfix is too slow to warm a proxy with: a sink stands in for it first, at its port.
 understudy() { bg smtp-sink -u nobody -m 4000 "127.0.0.1:$BEHIND" 2000; UNDERSTUDY=$LAST; up $BEHIND; }
 behind() { kill "$UNDERSTUDY"; wait "$UNDERSTUDY" 2>/dev/null; postfix_ $BEHIND; }
 hmin() { bg node peers/node-smtp-min.mjs $PORT "$1"; up $PORT; }
-gateway() { build; rm -rf "$TMP/data-$1"; bg node "$ROOT/dist/cli/main.js" start --config "$HERE/$1.yaml"; GW=$LAST; up $PORT; }
+gateway() { build; rm -rf "$TMP/data-$1"
+  sed "s|:2525\"|:$PORT\"|; s|dataDir: .*|dataDir: $TMP/data-$1|" "$HERE/$1.yaml" >"$TMP/$1.yaml"
+  bg node "$ROOT/dist/cli/main.js" start --config "$TMP/$1.yaml"; GW=$LAST; up $PORT; }
 callout() { build; bg node "$ROOT/dist/cli/main.js" serve "$HERE/header-service.ts" --listen 127.0.0.1:$OCP; CS=$LAST; up $OCP; }
 
 # start TARGET: its processes, the roots whose CPU counts in ROOTS, further arguments for load.mjs in MORE
@@ -74,13 +76,18 @@ start() {
   PORT_OF=$PORT
 }
 load() { # TARGET CELLS
-  start "$1" && node load.mjs --name "$1" --port "$PORT_OF" --root "$ROOTS" --sink "$SINK" --cells "$2" --round $ROUND --quiet "$QUIET" "${MORE[@]}" | tee -a "$OUT"
+  start "$1" && node load.mjs --target "$1:$PORT_OF:$ROOTS" --sink "$SINK" --cells "$2" --round $ROUND --quiet "$QUIET" "${MORE[@]}" | tee -a "$OUT"
   finish
 }
 
 K10=10240:50:keep,10240:50:new M1=1048576:10:keep
-cpu() { for ROUND in $(seq "$ROUNDS"); do
-  load h-min $K10,10240:10:keep,$M1; load g0 $K10,$M1; load g1 $K10,10240:10:keep,$M1; load haraka $K10; done; }
+# All alive on ports of their own, behind one sink.
+cpu() { local all=() few=() t; SHARED_SINK=1; bg smtp-sink -u nobody -m 4000 "127.0.0.1:$SINK_PORT" 2000; SINK=$LAST; up $SINK_PORT
+  for t in h-min g0 g1 haraka; do start $t || return 1; all+=(--target "$t:$PORT:$ROOTS"); [ $t = haraka ] || few+=(--target "$t:$PORT:$ROOTS"); PORT=$((PORT + 1)); done
+  local how=(--sink "$SINK" --rounds "$ROUNDS" --quiet "$QUIET")
+  node load.mjs "${all[@]}" --cells $K10 "${how[@]}" | tee -a "$OUT"
+  node load.mjs "${few[@]}" --cells 10240:10:keep,$M1 "${how[@]}" | tee -a "$OUT"
+  finish; SHARED_SINK='' PORT=2525; }
 postfix_side() { for ROUND in $(seq "${ROUNDS_POSTFIX:-6}"); do
   for t in c1 hb gb; do load $t 10240:10:keep,10240:10:new; done; done; }
 spool() { for ROUND in $(seq "${ROUNDS_SPOOL:-3}"); do for t in postfix gs; do load $t 10240:50:keep; done; done; }
