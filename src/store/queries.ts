@@ -1,6 +1,6 @@
 /**
- * Everything that is asked of the store, and the slow changes, once for both dialects. Statements that are the same each time are
- * built once; only what differs is built again.
+ * Everything that is asked of the store, and the slow changes, once for both dialects. What is asked for each mail is built once, the rest
+ * each time.
  */
 import { type Compilable, sql } from 'kysely';
 import type { Statement, Value } from './engine.ts';
@@ -12,44 +12,45 @@ export interface Cursor {
   readonly n: number;
 }
 
+type Build = (db: Dialect['sql']) => Compilable;
+
+/** Written to its end. */
+const isWhole = sql<boolean>`size >= 0`;
+
 export class Queries {
   readonly #dialect: Dialect;
+  readonly #texts = new Map<string, string>();
 
   constructor(dialect: Dialect) {
     this.#dialect = dialect;
   }
 
   mail(id: string): Statement {
-    return made(this.#dialect.sql.selectFrom('mail').selectAll().where('id', '=', id));
+    return this.#same('mail', (db) => db.selectFrom('mail').selectAll().where('id', '=', id), [id]);
   }
 
   content(id: string): Statement {
-    const { sql: db } = this.#dialect;
-    return made(db.selectFrom('content').select(['id', 'size']).where('id', '=', id).where('size', '>=', 0));
+    const build: Build = (db) => db.selectFrom('content').select(['id', 'size']).where('id', '=', id).where(isWhole);
+    return this.#same('content', build, [id]);
   }
 
   /** All octets of a content that is one row; null where it lies in chunks. */
   octets(id: string): Statement {
-    return made(
-      this.#dialect.sql
-        .selectFrom('content')
-        .select(['octets', 'crc', 'size'])
-        .where('id', '=', id)
-        .where('size', '>=', 0),
-    );
+    const build: Build = (db) =>
+      db.selectFrom('content').select(['octets', 'crc', 'size']).where('id', '=', id).where(isWhole);
+    return this.#same('octets', build, [id]);
   }
 
   chunks(content: string, firstAt: number, beforeAt: number): Statement {
-    const { sql: db } = this.#dialect;
-    return made(
+    const build: Build = (db) =>
       db
         .selectFrom('chunk')
         .select(['at', 'crc', 'octets'])
         .where('content', '=', content)
         .where('at', '>=', firstAt)
         .where('at', '<', beforeAt)
-        .orderBy('at'),
-    );
+        .orderBy('at');
+    return this.#same('chunks', build, [content, firstAt, beforeAt]);
   }
 
   list(filter: DeliveryFilter, limit: number, after: Cursor | undefined): Statement {
@@ -196,6 +197,16 @@ export class Queries {
         returning ${sql.join(columns)}, (select id from mail where mail.seq = delivery.mail) as id`,
       db,
     );
+  }
+
+  /** What is asked for each mail is built once; `values` in the order in which `build` names them. */
+  #same(name: string, build: Build, values: readonly Value[]): Statement {
+    let text = this.#texts.get(name);
+    if (text === undefined) {
+      text = build(this.#dialect.sql).compile().sql;
+      this.#texts.set(name, text);
+    }
+    return { sql: text, values };
   }
 
   #lower(column: 'm.reverse_path' | 'd.forward_path'): ReturnType<typeof sql> {

@@ -26,6 +26,8 @@ const MAX_HOT = 200;
 /** Transactions under way or waiting. What is beyond waits in the store. */
 const MAX_TASKS = 10_000;
 const CLAIM = 500;
+/** Mails looked up at once: one after the other, each would wait for the commits between. */
+const TAKEN_UP_TOGETHER = 50;
 const POLL_MS = 1000;
 const FULL_MS = 5000;
 /** How often what is stored is counted for the figures, in polls. */
@@ -239,20 +241,22 @@ export class Spool implements SpoolPort, Deadline {
     await this.#releaseLeft();
   }
 
-  /** What cannot be taken up now is left for the next poll; the others it was claimed with go on. */
   async #takeUpAll(claimed: readonly StoredDelivery[]): Promise<number> {
-    for (const [mail, deliveries] of groupBy(claimed, (one) => one.mail)) {
-      try {
-        await this.#takeUp(mail, deliveries);
-      } catch (error) {
-        this.#world.log.error('spool.claim-failed', {
-          mail,
-          error: String(error instanceof Error ? error.message : error),
-        });
-        this.#left.push(...deliveries);
-      }
-    }
+    const mails = [...groupBy(claimed, (one) => one.mail)];
+    for (let at = 0; at < mails.length; at += TAKEN_UP_TOGETHER)
+      await Promise.all(mails.slice(at, at + TAKEN_UP_TOGETHER).map(([id, all]) => this.#takeUpSafely(id, all)));
     return claimed.length;
+  }
+
+  /** What cannot be taken up now is left for the next poll; the others it was claimed with go on. */
+  async #takeUpSafely(mail: string, deliveries: readonly StoredDelivery[]): Promise<void> {
+    try {
+      await this.#takeUp(mail, deliveries);
+    } catch (error) {
+      const why = String(error instanceof Error ? error.message : error);
+      this.#world.log.error('spool.claim-failed', { mail, error: why });
+      this.#left.push(...deliveries);
+    }
   }
 
   /** A claim nobody works on would keep its deliveries until its lease ends, so this is tried until it is done. */
@@ -269,9 +273,10 @@ export class Spool implements SpoolPort, Deadline {
 
   async #takeUp(id: string, deliveries: readonly StoredDelivery[]): Promise<void> {
     const { store, log } = this.#world;
-    const mail = await store.mail(id);
-    for (const [contentId, group] of groupBy(deliveries, ({ content }) => content)) {
-      const content = await store.content(contentId);
+    const groups = [...groupBy(deliveries, ({ content }) => content)];
+    const [mail, ...contents] = await Promise.all([store.mail(id), ...groups.map(([one]) => store.content(one))]);
+    for (const [at, [contentId, group]] of groups.entries()) {
+      const content = contents[at];
       if (mail === undefined || content === undefined || this.#isClosing) {
         if (!this.#isClosing)
           log.error('spool.incomplete', {

@@ -33,17 +33,26 @@ function answer(job: Job): Answer {
   }
 }
 
+/** Prepared statements by their text; most of what is asked is the same text again. */
+const prepared = new Map<string, Database.Statement>();
+const MAX_PREPARED = 50;
+
 function run(open: Database.Database, statements: readonly Statement[]): readonly (readonly Row[])[] {
-  return open
-    .transaction(() =>
-      statements.map(({ sql, values }) => {
-        const statement = open.prepare(sql);
-        if (statement.reader) return statement.all(...values) as Row[];
-        statement.run(...values);
-        return [];
-      }),
-    )
-    .immediate();
+  // One statement is a transaction by itself.
+  if (statements.length === 1) return statements.map((statement) => ask(open, statement));
+  return open.transaction(() => statements.map((statement) => ask(open, statement))).immediate();
+}
+
+function ask(open: Database.Database, { sql, values }: Statement): Row[] {
+  let statement = prepared.get(sql);
+  if (statement === undefined) {
+    if (prepared.size >= MAX_PREPARED) prepared.clear();
+    statement = open.prepare(sql);
+    prepared.set(sql, statement);
+  }
+  if (statement.reader) return statement.all(...values) as Row[];
+  statement.run(...values);
+  return [];
 }
 
 parentPort?.on('message', (job: Job) => {
