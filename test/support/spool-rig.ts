@@ -71,6 +71,7 @@ export class SpoolRig implements OpenRelay {
   /** Transactions open at a time, now and at most. */
   open_ = 0;
   most = 0;
+  readonly #mute: (() => void)[] = [];
   store!: Store;
   spool!: Spool;
 
@@ -78,7 +79,11 @@ export class SpoolRig implements OpenRelay {
     this.dir = `${dir}/store`;
   }
 
-  async start(options: Partial<QueueOptions> = {}, wrap: (store: Store) => Store = (store) => store): Promise<Spool> {
+  async start(
+    options: Partial<QueueOptions> = {},
+    wrap: (store: Store) => Store = (store) => store,
+    maxTasks?: number,
+  ): Promise<Spool> {
     this.store = wrap(await openStore({ dataDir: this.dir, url: 'sqlite', clock: () => this.nowMs }));
     const routes: RouteOptions[] = [plainRoute('two.example', 'two', 25), plainRoute('*', 'one', 25)];
     this.spool = new Spool(
@@ -117,6 +122,7 @@ export class SpoolRig implements OpenRelay {
         log: silentLog,
         metrics: noMetrics,
       },
+      maxTasks,
     );
     this.spool.start();
     return this.spool;
@@ -177,6 +183,11 @@ export class SpoolRig implements OpenRelay {
     );
   }
 
+  /** Hops that said nothing so far take their recipients. */
+  answerMute(): void {
+    for (const answer of this.#mute.splice(0)) answer();
+  }
+
   /** Lets things happen until `check` holds. Time does not move. */
   async until(check: () => boolean | Promise<boolean>, what: string): Promise<void> {
     const end = Date.now() + 20_000;
@@ -199,6 +210,8 @@ export class SpoolRig implements OpenRelay {
         if (!isOver) event();
       });
     };
+    let isDataAsked = false;
+    const goAhead = (): void => later(() => events.onDataReply(replies.goAhead));
     const end = (event: () => void): void =>
       later(() => {
         isOver = true;
@@ -210,14 +223,24 @@ export class SpoolRig implements OpenRelay {
       rcpt: (argument, params) => {
         const index = rcpts++;
         const answer = this.hops.rcpt(argument, hop);
-        if (answer === 'mute') return;
+        if (answer === 'mute') {
+          this.#mute.push(() => {
+            sent.rcpts.push(argument);
+            later(() => events.onRcptReply(index, replies.rcptOk));
+            if (isDataAsked) goAhead();
+          });
+          return;
+        }
         if (answer === 'lost') end(() => events.onFailed({ stage: 'connect', reason: 'unreachable', sent: false }));
         else {
           if (answer.code === 250) sent.rcpts.push([argument, ...asWords(params)].join(' '));
           later(() => events.onRcptReply(index, answer));
         }
       },
-      data: () => later(() => (sent.rcpts.length > 0 ? later(() => events.onDataReply(replies.goAhead)) : undefined)),
+      data: () => {
+        isDataAsked = true;
+        later(() => (sent.rcpts.length > 0 ? goAhead() : undefined));
+      },
       content: (octets, last) => {
         sent.octets += Buffer.concat(octets).toString('latin1');
         if (!last) later(() => events.onDrain());

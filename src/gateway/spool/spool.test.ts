@@ -124,6 +124,25 @@ test('more than stays in memory is delivered all the same, each once and whole',
   assert.deepEqual(rig.sent.map((one) => one.octets).sort(), all.map(octets).sort());
 });
 
+test('more than may wait in memory waits in the store, and is delivered when its turn comes', async () => {
+  await started({}, undefined, 10);
+  rig.hops.rcpt = () => 'mute';
+  for (let i = 0; i < 30; i++) await rig.accept(`s.${i}`, ['a@one.example']);
+  await rig.until(() => rig.spool.load === 10, 'ten are begun');
+  rig.tick(1000);
+  await rig.until(
+    async () => (await rig.store.list({}, 100)).filter(({ isClaimed }) => !isClaimed).length === 20,
+    'the others are nobody’s',
+  );
+  rig.hops.rcpt = () => replies.rcptOk;
+  rig.answerMute();
+  await rig.until(async () => {
+    rig.tick(100);
+    return (await rig.store.counters()).delivered === 30;
+  }, 'all delivered');
+  assert.equal(new Set(rig.sent.map(({ octets }) => octets)).size, 1);
+});
+
 test('a mail beyond what goes in one unit arrives octet by octet', async () => {
   await started();
   const octets = `Subject: large\r\n\r\n${'0123456789abcdef\r\n'.repeat(60_000)}`;

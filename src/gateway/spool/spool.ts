@@ -23,8 +23,10 @@ import type { SpoolWorld } from './world.ts';
 
 /** Mails whose octets stay in memory for their first try. More would only wait, and take the room of those that come in. */
 const MAX_HOT = 200;
-/** Transactions under way or waiting. What is beyond waits in the store. */
-const MAX_TASKS = 10_000;
+/** Transactions under way or waiting, beyond which what is due stays in the store. */
+const MAX_CLAIMED = 10_000;
+/** New mail is begun at once beyond that, so that a slow place does not hold up others, until memory is at stake. */
+const MAX_TASKS = 50_000;
 const CLAIM = 500;
 /** Mails looked up at once: one after the other, each would wait for the commits between. */
 const TAKEN_UP_TOGETHER = 50;
@@ -43,6 +45,7 @@ export class Spool implements SpoolPort, Deadline {
   readonly mode: 'inline' | 'spool';
   readonly #options: QueueOptions;
   readonly #world: SpoolWorld;
+  readonly #maxTasks: number;
   readonly #worker: Worker;
   readonly #poll: Armed;
   #fullUntilMs = 0;
@@ -50,7 +53,7 @@ export class Spool implements SpoolPort, Deadline {
   #polls = 0;
   #hot = 0;
   /** Claimed, and not taken up. */
-  readonly #left: StoredDelivery[] = [];
+  readonly #left: { readonly mail: string; readonly n: number }[] = [];
   /** Mails being stored, and a poll under way. */
   #jobs = 0;
   #isPolling = false;
@@ -58,10 +61,12 @@ export class Spool implements SpoolPort, Deadline {
   #isClosing = false;
   #whenIdle: (() => void) | undefined;
 
-  constructor(options: QueueOptions, world: SpoolWorld) {
+  /** @param maxTasks transactions under way or waiting, beyond which new mail waits in the store (default 50,000) */
+  constructor(options: QueueOptions, world: SpoolWorld, maxTasks = MAX_TASKS) {
     this.mode = options.mode;
     this.#options = options;
     this.#world = world;
+    this.#maxTasks = maxTasks;
     this.#worker = new Worker(options, world, { onIdle: () => this.#maybeIdle(), onWork: () => this.onDeadline() });
     this.#poll = new Armed(this);
   }
@@ -196,6 +201,10 @@ export class Spool implements SpoolPort, Deadline {
       const { content } = acceptance.variants[at] as SpoolVariant;
       const due = storedDeliveries(row).filter(({ hold }) => hold === undefined);
       if (due.length === 0 || this.#isClosing) continue;
+      if (this.#worker.load >= this.#maxTasks) {
+        this.#left.push(...due);
+        continue;
+      }
       const octets = isHot ? content : this.#stored(`${row.id}/0`, content.size);
       this.#worker.take(storedMail(row), due, octets, lease);
     }
@@ -231,7 +240,7 @@ export class Spool implements SpoolPort, Deadline {
     const { store, wallClock } = this.#world;
     if (this.#polls++ % COUNT_EVERY === 0) this.#counted = await store.counters();
     await this.#releaseLeft();
-    while (this.#worker.load < MAX_TASKS - CLAIM && !this.#isClosing) {
+    while (this.#worker.load < Math.min(MAX_CLAIMED, this.#maxTasks) && !this.#isClosing) {
       const due = await this.#takeUpAll(await store.claim(wallClock(), CLAIM));
       const expired = await this.#takeUpAll(await store.claimExpired(wallClock(), CLAIM));
       // Before the next poll the same would be claimed again.
