@@ -7,7 +7,6 @@
 import { greeting, replies } from '../replies.ts';
 import { isPermanent, isPositive, type Reply, withEnhanced, writeReply } from '../reply.ts';
 import type { AuthAnswer } from '../sasl/mechanism.ts';
-import { AuthExchange, type AuthOutcome } from './auth-exchange.ts';
 import { checkCommand, isInnocent } from './check.ts';
 import type { CommandLine } from './command-line.ts';
 import { type Command, commands } from './commands.ts';
@@ -17,11 +16,12 @@ import { writeHello } from './extensions.ts';
 import type { MailCommand, RcptCommand, ResetCause, ServerHandler, ServerOut, Ticket } from './handler.ts';
 import { Identity } from './identity.ts';
 import { flawReply, Intake } from './intake.ts';
+import { Login, type LoginHost } from './login.ts';
 import type { ServerOptions } from './options.ts';
 import { type Place, ReplyQueue } from './reply-queue.ts';
 import * as state from './state.ts';
 
-export class Dialog {
+export class Dialog implements LoginHost {
   readonly identity = new Identity();
   readonly #options: ServerOptions;
   readonly #handler: ServerHandler;
@@ -34,7 +34,7 @@ export class Dialog {
   #verb: 'EHLO' | 'HELO' = 'EHLO';
   #isGreeted = false;
   #isSecure = false;
-  #exchange: AuthExchange | undefined;
+  #login: Login | undefined;
   #steps = 0;
   #farewell: Reply | undefined;
 
@@ -212,7 +212,7 @@ export class Dialog {
 
   #drop(refusal: Reply, size: number, isLast: boolean): void {
     if (refusal === replies.tooBig) this.#reset('TOO_BIG');
-    this.#startChunk({ left: size, isLast, place: this.#replies.take('ours'), fate: this.#counted(refusal) });
+    this.#startChunk({ left: size, isLast, place: this.#replies.take('ours'), fate: this.counted(refusal) });
   }
 
   #ask(place: Place): void {
@@ -223,50 +223,36 @@ export class Dialog {
   // Who the client is
 
   #onAuth(mechanism: string, initial: Buffer | undefined): void {
-    this.#exchange = AuthExchange.of(mechanism);
-    this.#takeOutcome(this.#exchange.start(initial), this.#replies.take('ours'));
+    this.#login = new Login(mechanism, this, this.#handler, this.#conduct);
+    this.#login.start(initial, this.#replies.take('ours'));
   }
 
   /** The client's line behind a challenge. */
   takeResponse(line: string): void {
     this.#steps++;
-    const outcome = this.#exchange?.respond(line);
-    if (outcome !== undefined) this.#takeOutcome(outcome, this.#replies.take('ours'));
+    this.#login?.respond(line, this.#replies.take('ours'));
   }
 
   answerAuth(ticket: Ticket, answer: AuthAnswer): void {
     const place = this.#replies.find(ticket);
-    if (place?.asked !== 'auth' || this.#exchange === undefined) return;
+    if (place?.asked !== 'auth') return;
     this.#steps++;
-    this.#takeOutcome(this.#exchange.answered(answer), place);
+    this.#login?.answered(answer, place);
   }
 
-  #takeOutcome(outcome: AuthOutcome, place: Place): void {
-    switch (outcome.kind) {
-      case 'challenge':
-        place.asked = 'ours';
-        this.#input = state.RESPONSE;
-        this.#settleText(place, `334 ${outcome.text}\r\n`);
-        break;
-      case 'ask':
-        place.asked = 'auth';
-        this.#input = state.WAITING;
-        if (this.#handler.onAuth === undefined) this.answer(place.ticket, replies.authUnavailable);
-        else this.#handler.onAuth(outcome.question, place.ticket);
-        break;
-      case 'authenticated':
-        this.identity.user = outcome.user;
-        this.#endExchange(place, replies.authOk);
-        break;
-      case 'failed':
-        if (outcome.by === 'form') this.#endExchange(place, this.#counted(outcome.reply));
-        else this.#endExchange(place, this.#conduct.onAuthFailure() ? outcome.reply : replies.authTooOften);
-        break;
-    }
+  challenge(text: string, place: Place): void {
+    place.asked = 'ours';
+    this.#input = state.RESPONSE;
+    this.#settleText(place, `334 ${text}\r\n`);
   }
 
-  #endExchange(place: Place, outcome: Reply): void {
-    this.#exchange = undefined;
+  awaitAuth(place: Place): void {
+    place.asked = 'auth';
+    this.#input = state.WAITING;
+  }
+
+  endAuth(outcome: Reply, place: Place): void {
+    this.#login = undefined;
     this.#input = state.COMMANDS;
     this.#settle(place, outcome);
   }
@@ -279,8 +265,8 @@ export class Dialog {
     this.#steps++;
     const isAboutAddress = place.asked === 'mail' || place.asked === 'rcpt' || place.asked === 'verify';
     const isTooMany = isAboutAddress && isPermanent(r) && !this.#conduct.onRefusal();
-    if (place.asked === 'auth' && this.#exchange !== undefined) {
-      this.#takeOutcome(this.#exchange.refused(r), place);
+    if (place.asked === 'auth') {
+      this.#login?.refused(r, place);
       return;
     }
     const answer = isTooMany ? replies.tooManyErrors : withEnhanced(r);
@@ -314,9 +300,9 @@ export class Dialog {
         return undefined;
       case 'hello':
       case 'verify':
-      case 'auth':
         this.#input = state.COMMANDS;
         return undefined;
+      case 'auth':
       case 'ours':
         return undefined;
     }
@@ -485,11 +471,11 @@ export class Dialog {
   }
 
   #refuse(refusal: Reply): void {
-    this.#say(this.#counted(refusal));
+    this.#say(this.counted(refusal));
   }
 
   /** The refusal, unless there were too many. */
-  #counted(refusal: Reply): Reply {
+  counted(refusal: Reply): Reply {
     return isInnocent(refusal) || this.#conduct.onError() ? refusal : replies.tooManyErrors;
   }
 
