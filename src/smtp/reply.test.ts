@@ -108,5 +108,5 @@ test('every reply of the table is well-formed, with a code of its class, and say
     assert.equal(one.enhanced?.[0], String(one.code)[0], name);
     assert.doesNotMatch(one.text.join(), /opes|node|handler|callout|version/i, name);
   }
-  assert.equal(writeReply(greeting('mx.example.com')), '220 mx.example.com ESMTP\r\n');
+  assert.equal(writeReply(greeting({ hostname: 'mx.example.com', protocol: 'smtp' })), '220 mx.example.com ESMTP\r\n');
 });

@@ -129,6 +129,11 @@ export class SmtpConnection implements ServerOut, Deadline {
     this.#afterWord();
   }
 
+  answerEach(ticket: Ticket, each: readonly Reply[]): void {
+    this.session.answerEach(ticket, each);
+    this.#afterWord();
+  }
+
   answerAuth(ticket: Ticket, answer: AuthAnswer): void {
     this.session.answerAuth(ticket, answer);
     this.#afterWord();

@@ -20,8 +20,8 @@ export interface LoginHost {
   /** The handler is being asked. */
   awaitAuth(place: Place): void;
   endAuth(outcome: Reply, place: Place): void;
-  /** The refusal of something ill-formed, unless there were too many. */
-  counted(refusal: Reply): Reply;
+  /** The client's form is wrong. */
+  endAuthUnread(refusal: Reply, place: Place): void;
 }
 
 export class Login {
@@ -71,7 +71,7 @@ export class Login {
         host.endAuth(replies.authOk, place);
         break;
       case 'failed':
-        if (outcome.by === 'form') host.endAuth(host.counted(outcome.reply), place);
+        if (outcome.by === 'form') host.endAuthUnread(outcome.reply, place);
         else host.endAuth(this.#conduct.onAuthFailure() ? outcome.reply : replies.authTooOften, place);
         break;
     }

@@ -111,6 +111,15 @@ export class ServerSession {
     this.#read();
   }
 
+  /**
+   * The answer to `onContentEnd` for each accepted recipient, in the order of the RCPTs; none of them is 421. A client that
+   * hears one reply for the mail is given `overallReply` of them. An `answer` is the same word on everybody.
+   */
+  answerEach(ticket: Ticket, each: readonly Reply[]): void {
+    this.#dialog.answerEach(ticket, each);
+    this.#read();
+  }
+
   /** The usual answer to `onHello`. */
   answerHello(ticket: Ticket): void {
     this.#dialog.answerHello(ticket);
