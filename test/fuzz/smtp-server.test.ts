@@ -348,14 +348,17 @@ function assertWellFormed(said: string): void {
   }
 }
 
-function run(input: readonly Buffer[], options: ServerOptions, late: Dice | undefined): Judge {
+/** `closes`: the client closes its side behind all of it, and still listens. */
+function run(input: readonly Buffer[], options: ServerOptions, late: Dice | undefined, closes = false): Judge {
   const judge = new Judge(options, late !== undefined);
   for (const chunk of input) {
     judge.send(chunk);
     if (late === undefined) continue;
     for (let n = late(3); n > 0; n--) judge.answerOne(late);
   }
+  if (closes) judge.session.halfClosed();
   if (late !== undefined) while (judge.answerOne(late)) {}
+  assert.ok(!closes || judge.isOver || judge.session.waitsFor === 'tls', 'waits for one that has gone');
   judge.session.ended();
   assert.ok(judge.isOver && (judge.isClosed || !judge.isPaused));
   assertWellFormed(judge.said);
@@ -379,6 +382,7 @@ const DEPENDS_ON_TIME = /wait for the reply|<TLS>/;
 function check(input: Buffer, dice: Dice): void {
   const options = [tight, wide, bare, entry, lmtp, prdr][dice(6)] ?? wide;
   const whole = run([input], options, undefined);
+  if (dice(4) === 0) run(cut(input, dice), options, dice, true);
   const isLate = dice(2) === 0;
   const other = run(cut(input, dice), options, isLate ? dice : undefined);
   if (DEPENDS_ON_TIME.test(whole.said) || DEPENDS_ON_TIME.test(other.said)) return;
