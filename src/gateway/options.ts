@@ -95,6 +95,8 @@ export interface ListenerOptions {
   /** 0: any free port; `Gateway.listeners` says which. */
   readonly port: number;
   readonly side: Side;
+  /** LMTP (RFC 2033): clients hear one reply for each recipient behind the data. */
+  readonly protocol: 'smtp' | 'lmtp';
   /** PEM, read when the configuration was loaded. `implicit`: TLS before the greeting. */
   readonly tls: (TlsKeys & { readonly implicit: boolean }) | undefined;
   /** No mail before TLS. */

@@ -2,7 +2,15 @@
  * `opes check`: one mail through the real dispatcher, rules and services, with a next hop that takes everything and sends
  * nothing on. What is reported is what the mail's own record says, so that the check cannot drift from the real thing.
  */
-import { isPositive, parseMailArgument, parseRcptArgument, type Reply, replies, reply } from '../../smtp/index.ts';
+import {
+  isPositive,
+  overallReply,
+  parseMailArgument,
+  parseRcptArgument,
+  type Reply,
+  replies,
+  reply,
+} from '../../smtp/index.ts';
 import { submissionRefusal } from '../auth/submission.ts';
 import { Mail } from '../dialog/mail.ts';
 import { addressFacts, mailFacts } from '../dialog/mail-facts.ts';
@@ -36,6 +44,10 @@ class Replies implements MailPeer {
     const then = this.#waiting.get(ticket);
     this.#waiting.delete(ticket);
     then?.(answer);
+  }
+
+  answerEach(ticket: number, each: readonly Reply[]): void {
+    this.answer(ticket, overallReply(each));
   }
 
   go(ticket: number): void {

@@ -7,7 +7,7 @@ import type { Address } from '../address.ts';
 import type { Parameters } from '../argument.ts';
 import type { AuthQuestion } from '../sasl/mechanism.ts';
 
-/** One for each command that owes a reply. A ticket that is no longer owed (the session ended, MAIL was refused) may be answered in vain. */
+/** One for each command that owes a reply; they grow in the order of the commands. A ticket that is no longer owed (the session ended, MAIL was refused) may be answered in vain. */
 export type Ticket = number;
 
 export interface MailCommand {
