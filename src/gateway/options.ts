@@ -408,6 +408,8 @@ export interface CheckReport {
     readonly nextHop: string | undefined;
     readonly reply: ReplyRecord | undefined;
   }[];
+  /** What a client of an LMTP listener would be told of each accepted recipient; undefined on others, and before the content. */
+  readonly each: readonly { readonly recipient: string; readonly reply: ReplyRecord }[] | undefined;
   /** Everything else, as the console shows it; `reply` is what the client would be told if the next hop took the mail. */
   readonly mail: MailRecord;
 }

@@ -29,6 +29,7 @@ import { AcceptingRelay } from './accepting-relay.ts';
 
 /** Answers by ticket, and whoever waits for one. */
 class Replies implements MailPeer {
+  each: readonly Reply[] | undefined;
   readonly #waiting = new Map<number, (answer: Reply) => void>();
   #tickets = 0;
 
@@ -47,6 +48,7 @@ class Replies implements MailPeer {
   }
 
   answerEach(ticket: number, each: readonly Reply[]): void {
+    this.each = each;
     this.answer(ticket, overallReply(each));
   }
 
@@ -135,7 +137,13 @@ export async function checkMail(
   }
   mail.reset('checked');
   if (record === undefined) throw new Error('the mail ended without a record');
-  return { decision, routes, mail: record };
+  return { decision, routes, each: byRecipient(routes, peer.each), mail: record };
+}
+
+/** The last word on each recipient that was accepted, in their order. */
+function byRecipient(routes: CheckReport['routes'], each: readonly Reply[] | undefined): CheckReport['each'] {
+  const accepted = routes.filter((route) => route.reply !== undefined && isPositive(asReply(route.reply)));
+  return each?.map((said, i) => ({ recipient: accepted[i]?.recipient ?? '', reply: said }));
 }
 
 function asReply(from: {

@@ -1,12 +1,14 @@
 /** A client that hears each recipient: over LMTP, or by PRDR. Each hears what became of it, and nobody else is told. */
 import assert from 'node:assert/strict';
 import { test } from 'vitest';
+import { LISTENER } from '../../../test/support/mail-rig.ts';
 import type { Script } from '../../../test/support/memory-callout.ts';
 import { RecordingSpool } from '../../../test/support/recording-spool.ts';
 import { plainRoute } from '../../../test/support/routes.ts';
 import { finish, keepAll, keepData, MAIL, type RigOptions, rigWith } from '../../../test/support/scripted-services.ts';
 import { answerBlock } from '../../profile/index.ts';
 import { type Reply, reply } from '../../smtp/index.ts';
+import { checkMail } from '../check/check-mail.ts';
 import type { RouteOptions } from '../options.ts';
 
 const LMTP: RouteOptions = {
@@ -45,7 +47,7 @@ const dies: Script = {
 };
 
 /** A rig with these scripts, the routes above, and a client that hears each. */
-function rigThatHears(hears: 'lmtp' | 'prdr', scripts: readonly Script[], options: RigOptions = {}) {
+function rigThatHears(hears: 'one' | 'lmtp' | 'prdr', scripts: readonly Script[], options: RigOptions = {}) {
   const made = rigWith(scripts, { routes: ROUTES, ...options });
   made.rig.hears = hears;
   return made;
@@ -251,6 +253,29 @@ test('a report on success is asked for: the mail takes the way on which one is m
   await mail.content(MAIL);
   assert.deepEqual(codes(mail.each), [250, 250]);
   assert.equal(spool.taken.length, 1);
+});
+
+test('opes check tells what each recipient would hear', async () => {
+  const { rig } = rigThatHears('one', [refuses('550 5.7.1 no')], { each: [VIP] });
+  const request = {
+    listener: undefined,
+    client: '192.0.2.1',
+    user: undefined,
+    helo: 'c.example',
+    from: 'a@src.example',
+    to: ['vip@one.example', 'plain@two.example'],
+    content: Buffer.from(MAIL),
+  };
+  const told = async (protocol: 'smtp' | 'lmtp') => await checkMail(rig.world, [{ ...LISTENER, protocol }], request);
+  const { each } = await told('lmtp');
+  assert.deepEqual(
+    each?.map((one) => [one.recipient, one.reply.code]),
+    [
+      ['vip@one.example', 550],
+      ['plain@two.example', 250],
+    ],
+  );
+  assert.equal((await told('smtp')).each, undefined);
 });
 
 test('Received says LMTP; PRDR is between the client and us', async () => {
