@@ -61,7 +61,7 @@ function authAnswer(question: AuthQuestion): AuthAnswer | { readonly kind: 'refu
         nonce: '%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0',
       };
     case 'proof': {
-      const salted = pbkdf2Sync('pencil', Buffer.from('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64'), 4096, 32, 'sha256');
+      const salted = saltedPassword();
       const clientKey = hmac(salted, 'Client Key');
       const storedKey = createHash('sha256').update(clientKey).digest();
       const signature = hmac(storedKey, question.authMessage);
@@ -70,6 +70,14 @@ function authAnswer(question: AuthQuestion): AuthAnswer | { readonly kind: 'refu
       return { kind: 'proven', signature: hmac(hmac(salted, 'Server Key'), question.authMessage) };
     }
   }
+}
+
+let knownPassword: Buffer | undefined;
+
+/** Made once: dialogs run hundreds of times. */
+function saltedPassword(): Buffer {
+  knownPassword ??= pbkdf2Sync('pencil', Buffer.from('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64'), 4096, 32, 'sha256');
+  return knownPassword;
 }
 
 function hmac(key: Buffer, data: string | Uint8Array): Buffer {

@@ -105,6 +105,17 @@ export function refusalOf({ verdict }: Variant): Reply | undefined {
   return verdict?.kind === 'refused' ? verdict.reply : undefined;
 }
 
+/** `open`: a verdict is still to come. `aside`: there is something to store. `passed`: no other than released and refused. */
+export function standingOf(variants: readonly Variant[]): 'open' | 'refused' | 'aside' | 'passed' {
+  let standing: 'refused' | 'aside' | 'passed' = 'refused';
+  for (const { verdict } of variants) {
+    if (verdict === undefined) return 'open';
+    if (verdict.kind === 'aside') standing = 'aside';
+    else if (verdict.kind === 'release' && standing === 'refused') standing = 'passed';
+  }
+  return standing;
+}
+
 /** Set aside for an operator. */
 export function isHeld({ verdict }: Variant): boolean {
   return verdict?.kind === 'aside' && verdict.action === 'quarantine';

@@ -31,7 +31,7 @@ import type { SpoolVariant } from '../spool/port.ts';
 import { addTraceToReply, traceReplyLine, type ViaEntry } from '../trace/index.ts';
 import { closeEach, hearsEach, settleAll, settleLeg } from './each-reply.ts';
 import { Envelope, type MailRecipient } from './envelope.ts';
-import { commonRefusal, decideHandOver, isHeld, lostHops, refusalOf } from './hand-over.ts';
+import { commonRefusal, decideHandOver, isHeld, lostHops, refusalOf, standingOf } from './hand-over.ts';
 import type { Leg } from './leg.ts';
 import { addressFacts, mailFacts, messageFacts, wantsSuccess } from './mail-facts.ts';
 import { MailHeader } from './mail-header.ts';
@@ -339,11 +339,12 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   onVerdict(variant: Variant, verdict: DataVerdict): void {
     if (this.#refusal !== undefined || this.#state === 'over') return;
     if (this.#hearsEach && verdict.kind === 'refused') settleAll(variant.accepted, this.#traced(verdict.reply));
-    const refusal = commonRefusal(this.variants.map(refusalOf));
+    const standing = standingOf(this.variants);
+    const refusal = standing === 'refused' ? commonRefusal(this.variants.map(refusalOf)) : undefined;
     if (refusal !== undefined) this.#refuse(this.#traced(refusal));
     // The client may be held for this variant, which takes no more.
-    else if (this.#finalTicket < 0 || this.variants.some((one) => one.verdict === undefined)) this.onProgress();
-    else if (this.#isInline && this.variants.every((one) => one.verdict?.kind !== 'aside')) this.#relay();
+    else if (standing === 'open' || this.#finalTicket < 0) this.onProgress();
+    else if (standing === 'passed' && this.#isInline) this.#relay();
     else this.#handOver();
   }
 

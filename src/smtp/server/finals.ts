@@ -37,7 +37,7 @@ export function finalReplies({ isPrdr, count }: Finals, each: readonly Reply[]):
 /** The same word on everybody, whether it comes before the 353 of PRDR or behind. */
 export function sameReplies({ isPrdr, count }: Finals, reply: Reply, isBegun: boolean): Reply[] {
   if (isPrdr && !isBegun) return [reply];
-  return new Array<Reply>(isPrdr ? count + 1 : count).fill(reply);
+  return Array.from({ length: isPrdr ? count + 1 : count }, () => reply);
 }
 
 /** One reply for what became of several recipients: positive if one was accepted, else to come again if one may. */
