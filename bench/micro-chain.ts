@@ -191,6 +191,10 @@ class Client implements DialogConnection {
   resumeContent(): void {}
   answerAuth(): void {}
 
+  answerEach(...[ticket, each]: Parameters<DialogConnection['answerEach']>): void {
+    this.#session.answerEach(ticket, each);
+  }
+
   answer(...[ticket, reply]: Parameters<DialogConnection['answer']>): void {
     this.#session.answer(ticket, reply);
   }

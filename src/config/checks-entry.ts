@@ -45,6 +45,18 @@ const proxyPair = ofEach((listener, name, at): Problem[] => {
   return [{ path: ['listeners', at, 'proxyFrom'], what, fix: 'write proxy: required, or take proxyFrom out' }];
 });
 
+/** RFC 2033, 5: whoever connects to port 25 speaks SMTP, and would take the first of several replies for the only one. */
+const lmtpPort = ofEach((listener, name, at) => {
+  if (listener.protocol !== 'lmtp' || listener.address.port !== 25) return [];
+  return [
+    {
+      path: ['listeners', at, 'protocol'],
+      what: `${name}.protocol: LMTP must not be spoken on port 25 (RFC 2033), where everybody expects SMTP`,
+      fix: 'choose another port, such as 24',
+    },
+  ];
+});
+
 /** Whoever is believed to speak for others, or may send anywhere, is somebody. */
 const wideNetworks = ofEach((listener, name, at) =>
   (['proxyFrom', 'xclientFrom', 'xforwardFrom'] as const).flatMap((key) =>
@@ -116,6 +128,7 @@ export const entryChecks: readonly Check[] = [
   tlsRequired,
   authInTheClear,
   proxyPair,
+  lmtpPort,
   wideNetworks,
   openRelay,
   uselessRoute,

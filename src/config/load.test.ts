@@ -49,6 +49,7 @@ test('the smallest file gets every default', () => {
       maxConnections: 1000,
       maxConnectionsPerPeer: 50,
       idleMs: 300_000,
+      protocol: 'smtp',
       bareNewline: 'reject',
     },
   ]);

@@ -116,6 +116,7 @@ function resolveListener(
     host: raw.address.host,
     port: raw.address.port,
     side: raw.side,
+    protocol: raw.protocol,
     tls: tls === undefined || keys === undefined ? undefined : { ...keys, implicit: tls.implicit },
     requireTls: raw.requireTls ?? false,
     auth: auth === undefined ? undefined : { users: files.users(auth, [...path, 'auth']), isClearAllowed },

@@ -22,6 +22,11 @@ export const listener = map(
       .describe(
         'Whose system this is: mail of our own users going out (sender), or mail coming in for them (recipient).',
       ),
+    protocol: choice('a protocol', ['smtp', 'lmtp'])
+      .prefault('smtp')
+      .describe(
+        'What is spoken: `lmtp` (RFC 2033) answers for each recipient behind the mail, as a mailbox server does, and is not for port 25. In `smtp` a client may ask for the same (PRDR).',
+      ),
     tls: tls.optional().describe('Certificate chain and key (PEM files): offers STARTTLS.'),
     maxSize: size().prefault('50MB').describe('Largest mail taken, announced as SIZE.'),
     maxRecipients: count('a number of recipients', 1, 10_000)

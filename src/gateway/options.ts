@@ -95,6 +95,8 @@ export interface ListenerOptions {
   /** 0: any free port; `Gateway.listeners` says which. */
   readonly port: number;
   readonly side: Side;
+  /** LMTP (RFC 2033): clients hear one reply for each recipient behind the data. */
+  readonly protocol: 'smtp' | 'lmtp';
   /** PEM, read when the configuration was loaded. `implicit`: TLS before the greeting. */
   readonly tls: (TlsKeys & { readonly implicit: boolean }) | undefined;
   /** No mail before TLS. */
@@ -406,6 +408,8 @@ export interface CheckReport {
     readonly nextHop: string | undefined;
     readonly reply: ReplyRecord | undefined;
   }[];
+  /** What a client of an LMTP listener would be told of each accepted recipient; undefined on others, and before the content. */
+  readonly each: readonly { readonly recipient: string; readonly reply: ReplyRecord }[] | undefined;
   /** Everything else, as the console shows it; `reply` is what the client would be told if the next hop took the mail. */
   readonly mail: MailRecord;
 }

@@ -10,8 +10,10 @@ export const replies = {
   mailOk: reply(250, '2.1.0', 'OK'),
   rcptOk: reply(250, '2.1.5', 'OK'),
   accepted: reply(250, '2.0.0', 'OK, message accepted'),
+  acceptedForSome: reply(250, '2.0.0', 'OK, message accepted for some recipients'),
   chunkOk: reply(250, '2.0.0', 'OK, chunk received'),
   goAhead: reply(354, undefined, 'End data with <CR><LF>.<CR><LF>'),
+  analysing: reply(353, undefined, 'Content analysis has started'),
   goodbye: reply(221, '2.0.0', 'Goodbye'),
   startTls: reply(220, '2.0.0', 'Ready to start TLS'),
   help: reply(214, '2.0.0', 'See RFC 5321'),
@@ -37,10 +39,12 @@ export const replies = {
 
   // a command at the wrong time
   needHello: reply(503, '5.5.1', 'Send EHLO first'),
+  needLhlo: reply(503, '5.5.1', 'Send LHLO first'),
   needMail: reply(503, '5.5.1', 'Send MAIL first'),
   nestedMail: reply(503, '5.5.1', 'Nested MAIL command'),
   badSequence: reply(503, '5.5.1', 'Bad sequence of commands'),
   noRecipients: reply(554, '5.5.1', 'No valid recipients'),
+  noRecipientsYet: reply(503, '5.5.1', 'No valid recipients'),
   needTls: reply(530, '5.7.0', 'Must issue a STARTTLS command first'),
   tlsActive: reply(503, '5.5.1', 'TLS is already active'),
 
@@ -73,6 +77,9 @@ export const replies = {
   bareNewlineInContent: reply(550, '5.6.11', 'Message refused: bare <CR> or <LF>'),
   contentLineTooLong: reply(550, '5.6.0', 'Message refused: line too long'),
 
+  /** Of a recipient nothing was said of. */
+  noVerdict: reply(451, '4.3.0', 'Requested action aborted: error in processing'),
+
   // the end
   spokeTooSoon: reply(554, '5.5.0', 'Protocol error: wait for the greeting'),
   dataTooSoon: reply(554, '5.5.0', 'Protocol error: wait for the reply to DATA'),
@@ -85,7 +92,13 @@ export const replies = {
 
 keepWritten(Object.values(replies));
 
-/** RFC 5321, 4.2: the greeting; what stands behind the host name says that we speak ESMTP, and nothing of versions. */
-export function greeting(hostname: string): Reply {
-  return reply(220, undefined, `${hostname} ESMTP`);
+/** RFC 5321, 4.2: the greeting; what stands behind the host name says that we speak ESMTP, or LMTP, and nothing of versions. */
+export function greeting({
+  hostname,
+  protocol,
+}: {
+  readonly hostname: string;
+  readonly protocol: 'smtp' | 'lmtp';
+}): Reply {
+  return reply(220, undefined, `${hostname} ${protocol === 'lmtp' ? 'LMTP' : 'ESMTP'}`);
 }

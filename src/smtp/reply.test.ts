@@ -104,9 +104,9 @@ test('a missing enhanced code is its class', () => {
 test('every reply of the table is well-formed, with a code of its class, and says nothing of our inside', () => {
   for (const [name, one] of Object.entries<Reply>(replies)) {
     assertWellFormed(writeReply(one));
-    if (name === 'goAhead') continue;
+    if (one.code >= 300 && one.code < 400) continue;
     assert.equal(one.enhanced?.[0], String(one.code)[0], name);
     assert.doesNotMatch(one.text.join(), /opes|node|handler|callout|version/i, name);
   }
-  assert.equal(writeReply(greeting('mx.example.com')), '220 mx.example.com ESMTP\r\n');
+  assert.equal(writeReply(greeting({ hostname: 'mx.example.com', protocol: 'smtp' })), '220 mx.example.com ESMTP\r\n');
 });

@@ -66,9 +66,20 @@ const entry = makeServerOptions({
   limits: { ...serverLimits, commandLine: 80, held: 60, errors: 8, authFailures: 3 },
 });
 
+/** Those with several replies at the end of a mail. */
+const lmtp = makeServerOptions({
+  ...tight,
+  protocol: 'lmtp',
+  limits: { ...tight.limits, recipients: 9, commandLine: 80 },
+});
+const prdr = makeServerOptions({ ...wide, prdr: true });
+
 const MAIL = 'EHLO a\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\n';
 const DIALOGS = [
   `${MAIL}DATA\r\n`,
+  `L${MAIL.slice(1)}RCPT TO:<g@h.i>\r\nDATA\r\n`,
+  `L${MAIL.slice(1)}RCPT TO:<g@h.i>\r\nBDAT 3\r\na\r\nBDAT 3 LAST\r\nb\r\n`,
+  `${MAIL.replace('b.c>', 'b.c> PRDR')}RCPT TO:<g@h.i>\r\nRCPT TO:<unknown@h.i>\r\nBDAT 3 LAST\r\nb\r\n`,
   'Subject: x\r\n\r\n..dot\r\nbody\r\n.\r\n',
   `${MAIL}BDAT 5\r\nab\r\ncBDAT 4 LAST\r\nd\r\n.`,
   `${MAIL}RCPT TO:<unknown@e.f>\r\nRCPT TO:<later@e.f>\r\nRSET\r\nNOOP\r\nQUIT\r\n`,
@@ -146,6 +157,7 @@ class Judge implements ServerHandler, ServerOut {
   hasRefusedMail = false;
   #transaction: 'none' | 'open' | 'asked' | 'receiving' | 'ended' = 'none';
   #accepted = 0;
+  #isPrdr = false;
   #content: Buffer[] = [];
   /** What was said when the content was asked for. */
   #saidBefore = 0;
@@ -188,8 +200,9 @@ class Judge implements ServerHandler, ServerOut {
     });
   }
 
-  onMail({ reversePath }: Parameters<ServerHandler['onMail']>[0], ticket: Ticket): void {
+  onMail({ reversePath, params }: Parameters<ServerHandler['onMail']>[0], ticket: Ticket): void {
     assert.equal(this.#transaction, 'none');
+    this.#isPrdr = params.has('PRDR');
     this.#transaction = 'open';
     this.#accepted = 0;
     this.#content = [];
@@ -243,8 +256,22 @@ class Judge implements ServerHandler, ServerOut {
       if (this.#transaction !== 'ended') return;
       this.#transaction = 'none';
       this.mails += `${JSON.stringify(content)}\n`;
-      this.session.answer(ticket, replies.accepted);
+      this.#answerEnd(ticket, content);
     });
+  }
+
+  /** Each recipient's word is said once, in order; the content decides how it is given. */
+  #answerEnd(ticket: Ticket, content: string): void {
+    const { protocol } = this.#options;
+    const each = Array.from({ length: this.#accepted }, (_, i) => reply(250, '2.0.0', `recipient ${i}`));
+    const count = protocol === 'lmtp' ? each.length : this.#isPrdr && each.length > 1 ? each.length + 1 : 1;
+    const isOneWord = content.length % 2 === 0;
+    const before = this.said.length;
+    if (isOneWord) this.session.answer(ticket, replies.accepted);
+    else this.session.answerEach(ticket, each);
+    const lines = this.said.slice(before).split('\r\n').slice(0, count);
+    for (const [i, line] of lines.entries())
+      assert.equal(line, isOneWord ? '250 2.0.0 OK, message accepted' : `250 2.0.0 recipient ${i % each.length}`);
   }
 
   onVerify(_verb: string, argument: string, ticket: Ticket): void {
@@ -304,7 +331,7 @@ class Judge implements ServerHandler, ServerOut {
 }
 
 const REPLY =
-  /^(?:(2\d\d|[45]\d\d)[ -](?:(\d)\.\d{1,3}\.\d{1,3} )?[\x20-\x7e]*|354 [\x20-\x7e]+|334 [A-Za-z0-9+/=]*|<TLS>)$/;
+  /^(?:(2\d\d|[45]\d\d)[ -](?:(\d)\.\d{1,3}\.\d{1,3} )?[\x20-\x7e]*|35[34] [\x20-\x7e]+|334 [A-Za-z0-9+/=]*|<TLS>)$/;
 
 function assertWellFormed(said: string): void {
   assert.ok(said === '' || said.endsWith('\r\n'));
@@ -314,20 +341,24 @@ function assertWellFormed(said: string): void {
     assert.ok(m !== null && line.length <= 510, line);
     const [, code, enhancedClass] = m;
     // XCLIENT is answered by another greeting.
-    const isHello = (code === '250' || line === '220 mx.example.com ESMTP') && enhancedClass === undefined;
+    const isHello =
+      (code === '250' || /^220 mx\.example\.com (?:ESMTP|LMTP)$/.test(line)) && enhancedClass === undefined;
     if (code !== undefined && !isGreeting && !isHello) assert.equal(enhancedClass, code[0], line);
     isGreeting = false;
   }
 }
 
-function run(input: readonly Buffer[], options: ServerOptions, late: Dice | undefined): Judge {
+/** `closes`: the client closes its side behind all of it, and still listens. */
+function run(input: readonly Buffer[], options: ServerOptions, late: Dice | undefined, closes = false): Judge {
   const judge = new Judge(options, late !== undefined);
   for (const chunk of input) {
     judge.send(chunk);
     if (late === undefined) continue;
     for (let n = late(3); n > 0; n--) judge.answerOne(late);
   }
+  if (closes) judge.session.halfClosed();
   if (late !== undefined) while (judge.answerOne(late)) {}
+  assert.ok(!closes || judge.isOver || judge.session.waitsFor === 'tls', 'waits for one that has gone');
   judge.session.ended();
   assert.ok(judge.isOver && (judge.isClosed || !judge.isPaused));
   assertWellFormed(judge.said);
@@ -349,8 +380,9 @@ function cut(octets: Buffer, dice: Dice): Buffer[] {
 const DEPENDS_ON_TIME = /wait for the reply|<TLS>/;
 
 function check(input: Buffer, dice: Dice): void {
-  const options = [tight, wide, bare, entry][dice(4)] ?? wide;
+  const options = [tight, wide, bare, entry, lmtp, prdr][dice(6)] ?? wide;
   const whole = run([input], options, undefined);
+  if (dice(4) === 0) run(cut(input, dice), options, dice, true);
   const isLate = dice(2) === 0;
   const other = run(cut(input, dice), options, isLate ? dice : undefined);
   if (DEPENDS_ON_TIME.test(whole.said) || DEPENDS_ON_TIME.test(other.said)) return;

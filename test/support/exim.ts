@@ -1,6 +1,7 @@
 /**
  * A private Exim in a folder of its own, on two free loopback ports: SMTP with STARTTLS, and TLS from the start. It takes mail
- * for `b@dst.test` only, and from who has logged in for everybody; `deliver()` puts what it took into a Maildir.
+ * for `b@dst.test` only, and from who has logged in for everybody; `deliver()` puts what it took into a Maildir, or hands it
+ * to another port.
  */
 import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -26,13 +27,26 @@ export class Exim {
     this.#child = child;
   }
 
-  static async start(keys: MadeCertificate): Promise<Exim> {
+  /** What the program was built with. */
+  async version(): Promise<string> {
+    return (await run(this.#program, ['-C', join(this.#folder, 'conf'), '-bV'])).stdout;
+  }
+
+  /** Takes a mail as from a local program; it waits in the queue. */
+  async send(from: string, to: readonly string[], content: string): Promise<void> {
+    const args = ['-C', join(this.#folder, 'conf'), '-odq', '-oi', '-f', from, ...to];
+    const sent = await run(this.#program, args, { input: content });
+    if (sent.code !== 0) throw new Error(`exim: ${sent.code} ${sent.stderr}`);
+  }
+
+  /** `relayPort`: what is not for `dst.test` goes there. */
+  static async start(keys: MadeCertificate, { relayPort }: { relayPort?: number } = {}): Promise<Exim> {
     const unpacked = scratchFolder('exim-program');
     const program = await unpackExim(unpacked);
     for (let tries = 1; ; tries++) {
       const ports = [await freePort(), await freePort()] as const;
       const folder = scratchFolder('exim');
-      prepare(folder, program, ports, keys);
+      prepare(folder, program, ports, keys, relayPort);
       const child = new Child(program, ['-C', join(folder, 'conf'), '-bdf']);
       const exim = new Exim(program, folder, ports, child);
       try {
@@ -69,7 +83,13 @@ export class Exim {
   }
 }
 
-function prepare(folder: string, program: string, ports: readonly [number, number], keys: MadeCertificate): void {
+function prepare(
+  folder: string,
+  program: string,
+  ports: readonly [number, number],
+  keys: MadeCertificate,
+  relayPort: number | undefined,
+): void {
   chmodSync(folder, 0o755);
   for (const name of ['spool', 'log', 'box']) {
     mkdirSync(join(folder, name));
@@ -78,10 +98,25 @@ function prepare(folder: string, program: string, ports: readonly [number, numbe
   writeFileSync(join(folder, 'cert.pem'), keys.cert);
   writeFileSync(join(folder, 'key.pem'), keys.key);
   chownSync(join(folder, 'key.pem'), NOBODY, NOBODY);
-  writeFileSync(join(folder, 'conf'), configuration(folder, program, ports));
+  writeFileSync(join(folder, 'conf'), configuration(folder, program, ports, relayPort));
 }
 
-const configuration = (folder: string, program: string, [port, tlsPort]: readonly [number, number]): string => `
+/** Everything in one transaction, on a port of this machine that is not its own. */
+const RELAY_ROUTER = (port: number): string => `
+relay:
+  driver = manualroute
+  domains = ! dst.test
+  transport = remote
+  route_list = * 127.0.0.1::${port} byname
+  self = send
+`;
+
+const configuration = (
+  folder: string,
+  program: string,
+  [port, tlsPort]: readonly [number, number],
+  relayPort: number | undefined,
+): string => `
 exim_user = ${NOBODY}
 exim_group = ${NOBODY}
 exim_path = ${program}
@@ -113,17 +148,24 @@ acl_data:
   accept
 
 begin routers
+${relayPort === undefined ? '' : RELAY_ROUTER(relayPort)}
 all:
   driver = accept
   transport = box
 
 begin transports
+remote:
+  driver = smtp
+  hosts_try_prdr = *
 box:
   driver = appendfile
   directory = ${folder}/box
   maildir_format
   user = ${NOBODY}
   group = ${NOBODY}
+
+begin retry
+* * F,1h,15m
 
 begin authenticators
 plain:

@@ -25,6 +25,7 @@ import {
   type Outbound,
   type OutboundEnvelope,
   type OutboundEvents,
+  overallReply,
   parseMailArgument,
   parseRcptArgument,
   type Reply,
@@ -55,6 +56,7 @@ export const LISTENER: ListenerOptions = {
   host: '127.0.0.1',
   port: 0,
   side: 'recipient',
+  protocol: 'smtp',
   tls: undefined,
   requireTls: false,
   auth: undefined,
@@ -79,8 +81,16 @@ export class MailRig implements OpenRelay {
   readonly services: CalloutService[];
   /** What the hop says to a recipient; 250 where absent. */
   hopRefuses = new Map<string, Reply>();
+  /** What the hop of that name says to the content; 'nothing': it keeps silent. */
+  hopFinals = new Map<string, Reply | 'nothing'>();
+  /** What an LMTP hop says of a recipient behind the content; 250 where absent. */
+  hopEach = new Map<string, Reply>();
+  /** Hops that are lost when the first recipient was answered. */
+  hopLost = new Set<string>();
   /** The login of the client; '' for none. */
   user = '';
+  /** The client hears one reply behind the data, or one for each recipient: over LMTP, or by PRDR. */
+  hears: 'one' | 'lmtp' | 'prdr' = 'one';
   #mails = 0;
 
   constructor(
@@ -149,7 +159,8 @@ export class MailRig implements OpenRelay {
   async begin(from = 'a@src.example'): Promise<{ mail: RigMail; reply: Reply }> {
     const argument = parseMailArgument(`<${from}>`);
     if (argument.kind !== 'got') throw new Error('address');
-    const mail = new RigMail(this.world, ++this.#mails, `<${from}>`, argument.value.path, this.user);
+    const client = { user: this.user, hears: this.hears };
+    const mail = new RigMail(this.world, ++this.#mails, `<${from}>`, argument.value.path, client);
     return { mail, reply: await mail.began };
   }
 
@@ -157,12 +168,12 @@ export class MailRig implements OpenRelay {
   async send(
     content: string,
     to: readonly string[] = ['b@dst.example'],
-  ): Promise<{ rcpts: Reply[]; final: Reply | undefined }> {
+  ): Promise<{ rcpts: Reply[]; final: Reply | undefined; each?: readonly Reply[] | undefined }> {
     const { mail, reply: mailReply } = await this.begin();
     if (mailReply.code !== 250) return { rcpts: [], final: mailReply };
     const rcpts = await Promise.all(to.map((one) => mail.rcpt(one)));
     if (!rcpts.some((one) => one.code === 250)) return { rcpts, final: undefined };
-    return { rcpts, final: await mail.content(content) };
+    return { rcpts, final: await mail.content(content), each: mail.each };
   }
 
   open(route: RouteOptions, envelope: OutboundEnvelope, events: OutboundEvents): Outbound {
@@ -176,6 +187,16 @@ export class MailRig implements OpenRelay {
     this.delivered.push(delivered);
     let count = 0;
     let isOver = false;
+    const accepted: (string | undefined)[] = [];
+    const isLmtp = route.nextHop.kind.startsWith('lmtp');
+    const taken = reply(250, '2.0.0', 'queued as 1');
+    const answer = (): void => {
+      const said = this.hopFinals.get(delivered.hop) ?? taken;
+      if (said === 'nothing') return;
+      const each = accepted.map((one) => (one === undefined ? undefined : (this.hopEach.get(one) ?? said)));
+      if (isLmtp) events.onFinalReply(each.find((one) => one !== undefined && one.code !== 250) ?? said, each);
+      else events.onFinalReply(said);
+    };
     const later = (event: () => void): void => {
       setImmediate(() => {
         if (!isOver) event();
@@ -187,13 +208,16 @@ export class MailRig implements OpenRelay {
         const index = count++;
         const refusal = this.hopRefuses.get(argument);
         if (refusal === undefined) delivered.rcpts.push(argument);
+        accepted[index] = refusal === undefined ? argument : undefined;
         later(() => events.onRcptReply(index, refusal ?? replies.rcptOk));
+        if (this.hopLost.has(delivered.hop))
+          later(() => events.onFailed({ stage: 'envelope', reason: 'lost', sent: false }));
       },
       data: () => later(() => events.onDataReply(replies.goAhead)),
       content: (octets, last) => {
         delivered.content = Buffer.concat([delivered.content, ...octets]);
         if (last) delivered.isComplete = true;
-        later(() => (last ? events.onFinalReply(reply(250, '2.0.0', 'queued as 1')) : events.onDrain()));
+        later(() => (last ? answer() : events.onDrain()));
         return false;
       },
       abort: () => {
@@ -211,6 +235,8 @@ export class MailRig implements OpenRelay {
 }
 
 export class RigMail implements MailPeer {
+  /** What was said at the end of the data of each recipient, where the client hears that. */
+  each: readonly Reply[] | undefined;
   readonly began: Promise<Reply>;
   readonly #paused = Promise.withResolvers<void>();
   readonly #resumed = Promise.withResolvers<void>();
@@ -223,10 +249,13 @@ export class RigMail implements MailPeer {
     n: number,
     argument: string,
     path: ConstructorParameters<typeof Mail>[4]['reversePath'],
-    user = '',
+    { user, hears }: Pick<MailRig, 'user' | 'hears'> = { user: '', hears: 'one' },
   ) {
-    const session = user === '' ? SESSION : makeSessionView('mx.example.com', { ...ORIGIN, user });
-    this.#mail = new Mail(world, session, this, n, { argument, reversePath: path, params: new Map() }, () => {});
+    const listener: ListenerOptions = { ...LISTENER, protocol: hears === 'lmtp' ? 'lmtp' : 'smtp' };
+    const isUsual = user === '' && hears !== 'lmtp';
+    const session = isUsual ? SESSION : makeSessionView('mx.example.com', { ...ORIGIN, listener, user });
+    const params = new Map<string, true>(hears === 'prdr' ? [['PRDR', true]] : []);
+    this.#mail = new Mail(world, session, this, n, { argument, reversePath: path, params }, () => {});
     this.began = this.#ask((ticket) => this.#mail.begin(ticket));
   }
 
@@ -260,6 +289,11 @@ export class RigMail implements MailPeer {
     const then = this.#waiting.get(ticket);
     this.#waiting.delete(ticket);
     then?.(answer);
+  }
+
+  answerEach(ticket: number, each: readonly Reply[]): void {
+    this.each = each;
+    this.answer(ticket, overallReply(each));
   }
 
   go(ticket: number): void {

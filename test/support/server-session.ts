@@ -42,6 +42,12 @@ function usual(question: Question, subject: string): Reply {
   return question === 'end' ? replies.accepted : replies.ok;
 }
 
+/** What becomes of a recipient at the end of the data, where they are told apart: `full` 552, `busy` 452. */
+function fate(recipient: string): Reply {
+  if (recipient.includes('full')) return reply(552, '5.2.2', 'Mailbox full');
+  return recipient.includes('busy') ? reply(452, '4.2.1', 'Mailbox busy') : replies.accepted;
+}
+
 /** `user` with the password `pencil`, and the salt, keys and nonce of the example in RFC 7677, 3. */
 function authAnswer(question: AuthQuestion): AuthAnswer | { readonly kind: 'refused' } {
   switch (question.kind) {
@@ -55,7 +61,7 @@ function authAnswer(question: AuthQuestion): AuthAnswer | { readonly kind: 'refu
         nonce: '%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0',
       };
     case 'proof': {
-      const salted = pbkdf2Sync('pencil', Buffer.from('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64'), 4096, 32, 'sha256');
+      const salted = saltedPassword();
       const clientKey = hmac(salted, 'Client Key');
       const storedKey = createHash('sha256').update(clientKey).digest();
       const signature = hmac(storedKey, question.authMessage);
@@ -64,6 +70,14 @@ function authAnswer(question: AuthQuestion): AuthAnswer | { readonly kind: 'refu
       return { kind: 'proven', signature: hmac(hmac(salted, 'Server Key'), question.authMessage) };
     }
   }
+}
+
+let knownPassword: Buffer | undefined;
+
+/** Made once: dialogs run hundreds of times. */
+function saltedPassword(): Buffer {
+  knownPassword ??= pbkdf2Sync('pencil', Buffer.from('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64'), 4096, 32, 'sha256');
+  return knownPassword;
 }
 
 function hmac(key: Buffer, data: string | Uint8Array): Buffer {
@@ -238,6 +252,12 @@ export class SessionRig implements ServerHandler, ServerOut {
       this.session.go(ticket);
     } else {
       const said = answer ?? usual(question, subject);
+      if (question === 'end' && answer === undefined && this.#to.some((to) => fate(to) !== replies.accepted)) {
+        const to = this.#to.filter((one) => fate(one) === replies.accepted);
+        if (to.length > 0) this.mails.push({ from: this.#from, to, content: Buffer.concat(this.#content) });
+        this.session.answerEach(ticket, this.#to.map(fate));
+        return;
+      }
       if (question === 'end' && said.code === 250) {
         this.mails.push({ from: this.#from, to: this.#to, content: Buffer.concat(this.#content) });
       }

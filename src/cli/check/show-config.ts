@@ -42,7 +42,7 @@ function listeners(config: EffectiveConfig): string[][] {
   return config.listeners.map((one) => [
     one.name,
     showHostPort(one),
-    `${one.side} side`,
+    `${one.side} side${one.protocol === 'lmtp' ? ', LMTP' : ''}`,
     `up to ${shownOctets(one.maxSizeOctets)}`,
     one.tls === undefined ? 'no TLS' : one.tls.implicit ? 'TLS first' : one.requireTls ? 'STARTTLS first' : 'STARTTLS',
     entry(one),

@@ -3,7 +3,7 @@ import { printable } from '../../base/index.ts';
 import type { CheckReport, ReplyRecord } from '../../gateway/options.ts';
 import { shownMs, shownOctets, table } from './table.ts';
 
-export function showReport({ decision, routes, mail }: CheckReport): string {
+export function showReport({ decision, routes, each, mail }: CheckReport): string {
   const to = mail.recipients.map((one) => `<${one.address}>`).join(', ');
   const size = mail.sizeBefore > 0 ? `, ${shownOctets(mail.sizeBefore)}` : '';
   return [
@@ -40,7 +40,10 @@ export function showReport({ decision, routes, mail }: CheckReport): string {
       'trace',
       mail.trace.map((field) => [printable(field, 1000)]),
     ),
-    section('answer to the client, if the next hop takes it', [[reply(mail.reply)]]),
+    section(
+      'answer to the client, if the next hop takes it',
+      each === undefined ? [[reply(mail.reply)]] : each.map((one) => [one.recipient, reply(one.reply)]),
+    ),
   ].join('');
 }
 

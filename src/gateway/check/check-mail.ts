@@ -2,7 +2,15 @@
  * `opes check`: one mail through the real dispatcher, rules and services, with a next hop that takes everything and sends
  * nothing on. What is reported is what the mail's own record says, so that the check cannot drift from the real thing.
  */
-import { isPositive, parseMailArgument, parseRcptArgument, type Reply, replies, reply } from '../../smtp/index.ts';
+import {
+  isPositive,
+  overallReply,
+  parseMailArgument,
+  parseRcptArgument,
+  type Reply,
+  replies,
+  reply,
+} from '../../smtp/index.ts';
 import { submissionRefusal } from '../auth/submission.ts';
 import { Mail } from '../dialog/mail.ts';
 import { addressFacts, mailFacts } from '../dialog/mail-facts.ts';
@@ -21,6 +29,7 @@ import { AcceptingRelay } from './accepting-relay.ts';
 
 /** Answers by ticket, and whoever waits for one. */
 class Replies implements MailPeer {
+  each: readonly Reply[] | undefined;
   readonly #waiting = new Map<number, (answer: Reply) => void>();
   #tickets = 0;
 
@@ -36,6 +45,11 @@ class Replies implements MailPeer {
     const then = this.#waiting.get(ticket);
     this.#waiting.delete(ticket);
     then?.(answer);
+  }
+
+  answerEach(ticket: number, each: readonly Reply[]): void {
+    this.each = each;
+    this.answer(ticket, overallReply(each));
   }
 
   go(ticket: number): void {
@@ -123,7 +137,13 @@ export async function checkMail(
   }
   mail.reset('checked');
   if (record === undefined) throw new Error('the mail ended without a record');
-  return { decision, routes, mail: record };
+  return { decision, routes, each: byRecipient(routes, peer.each), mail: record };
+}
+
+/** The last word on each recipient that was accepted, in their order. */
+function byRecipient(routes: CheckReport['routes'], each: readonly Reply[] | undefined): CheckReport['each'] {
+  const accepted = routes.filter((route) => route.reply !== undefined && isPositive(asReply(route.reply)));
+  return each?.map((said, i) => ({ recipient: accepted[i]?.recipient ?? '', reply: said }));
 }
 
 function asReply(from: {

@@ -105,6 +105,10 @@ class Client implements DialogConnection {
     this.session.answer(ticket, reply);
   }
 
+  answerEach(...[ticket, each]: Parameters<DialogConnection['answerEach']>): void {
+    this.session.answerEach(ticket, each);
+  }
+
   answerHello(ticket: number): void {
     this.session.answerHello(ticket);
   }

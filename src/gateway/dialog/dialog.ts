@@ -33,6 +33,7 @@ export interface DialogConnection {
   pauseContent(): void;
   resumeContent(): void;
   answer(ticket: Ticket, reply: Reply): void;
+  answerEach(ticket: Ticket, each: readonly Reply[]): void;
   answerHello(ticket: Ticket): void;
   answerAuth(ticket: Ticket, answer: AuthAnswer): void;
   go(ticket: Ticket): void;

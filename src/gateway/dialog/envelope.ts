@@ -22,7 +22,10 @@ export interface MailRecipient {
   relayedAs: string | undefined;
   /** That, read. */
   relayed: RcptArgument | undefined;
+  /** To RCPT. */
   reply: Reply | undefined;
+  /** At the end of the data, where the client hears one for each recipient. */
+  final: Reply | undefined;
 }
 
 /** Recipients a record and its log line name. Refused ones do not count towards the listener's limit, so this is one of its own. */
@@ -46,6 +49,7 @@ export class Envelope {
       relayedAs: undefined,
       relayed: undefined,
       reply: undefined,
+      final: undefined,
     };
     // A client may send any number that are refused for now; the record of a mail is not there to be filled by it.
     if (this.recipients.length < MAX_LISTED) this.recipients.push(recipient);

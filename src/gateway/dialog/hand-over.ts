@@ -5,7 +5,8 @@
  * Refused as a whole: when every variant was refused, and when one of them was refused for now: the client keeps the mail
  * and tries again, so that no recipient is told of a fault of ours. What is left are variants that passed beside others
  * that were refused for good. Telling that by a report would hit whoever was named as sender, so only one we know to be
- * the sender gets one; else those recipients' copy is kept aside (design D19).
+ * the sender gets one; else those recipients' copy is kept aside (design D19). Where the client hears a reply for each
+ * recipient, variants that were refused do not come here: it was told.
  */
 import { isPositive, type Reply, writePath } from '../../smtp/index.ts';
 import type { DataVerdict } from '../callouts/chain.ts';
@@ -96,6 +97,38 @@ export function commonRefusal(replies: readonly (Reply | undefined)[]): Reply | 
   for (const reply of replies) {
     if (reply === undefined || isPositive(reply)) return undefined;
     if (first === undefined || (first.code >= 500 && reply.code < 500)) first = reply;
+  }
+  return first;
+}
+
+export function refusalOf({ verdict }: Variant): Reply | undefined {
+  return verdict?.kind === 'refused' ? verdict.reply : undefined;
+}
+
+/** `open`: a verdict is still to come. `aside`: there is something to store. `passed`: no other than released and refused. */
+export function standingOf(variants: readonly Variant[]): 'open' | 'refused' | 'aside' | 'passed' {
+  let standing: 'refused' | 'aside' | 'passed' = 'refused';
+  for (const { verdict } of variants) {
+    if (verdict === undefined) return 'open';
+    if (verdict.kind === 'aside') standing = 'aside';
+    else if (verdict.kind === 'release' && standing === 'refused') standing = 'passed';
+  }
+  return standing;
+}
+
+/** Set aside for an operator. */
+export function isHeld({ verdict }: Variant): boolean {
+  return verdict?.kind === 'aside' && verdict.action === 'quarantine';
+}
+
+/** Why no hop takes content any more, where none does. */
+export function lostHops(variants: readonly Variant[]): Reply | undefined {
+  let first: Reply | undefined;
+  for (const { legs } of variants) {
+    for (const { lost } of legs) {
+      if (lost === undefined) return undefined;
+      first ??= lost;
+    }
   }
   return first;
 }

@@ -2,7 +2,8 @@
  * The recipients of a mail that one transaction with one next hop can serve: same variant, same route. A mail with a
  * single leg is relayed inline: its recipients were asked of the hop before the client had its 250 for them, and its
  * content goes there before the client has its last one. With several legs the hop is asked all the same, so that its
- * refusals are the client's; the mail itself then takes the way through the spool.
+ * refusals are the client's; the mail itself then takes the way through the spool, unless the client hears a reply for each
+ * recipient: then all legs may be relayed inline.
  */
 import { type Reply, replies, writePath } from '../../smtp/index.ts';
 import type { Content } from '../content/index.ts';
@@ -15,8 +16,8 @@ import type { Sender } from './sender.ts';
 export interface LegEvents {
   onRcptAnswer(recipient: MailRecipient, reply: Reply): void;
   onLegLost(leg: Leg, reply: Reply, why: string): void;
-  /** The hop's answer to the content. */
-  onRelayed(reply: Reply): void;
+  /** The hop's answer to the content; `each`: by the leg's recipients, where it answers for each of them. */
+  onRelayed(leg: Leg, reply: Reply, each?: readonly (Reply | undefined)[]): void;
   onStoreFailed(error: Error): void;
 }
 
@@ -114,8 +115,8 @@ export class Leg implements MailRelayEvents {
     this.#events.onLegLost(this, reply, why);
   }
 
-  onRelayed(reply: Reply): void {
-    this.#events.onRelayed(reply);
+  onRelayed(reply: Reply, each?: readonly (Reply | undefined)[]): void {
+    this.#events.onRelayed(this, reply, each);
   }
 
   onStoreFailed(error: Error): void {

@@ -93,11 +93,19 @@ export class MailHeader {
 }
 
 /** RFC 3848, RFC 6531 section 4.3: S for TLS, A for a login. */
-function protocolOf({ verb, tls, user }: SessionView, isUtf8: boolean): ReceivedProtocol {
+function protocolOf({ listener, verb, tls, user }: SessionView, isUtf8: boolean): ReceivedProtocol {
   if (verb === 'HELO') return 'SMTP';
-  const of = isUtf8 ? UTF8_PROTOCOLS : PROTOCOLS;
+  const of = PROTOCOLS[listener.protocol][isUtf8 ? 'utf8' : 'plain'];
   return of[(tls ? 1 : 0) + (user === '' ? 0 : 2)] ?? 'ESMTP';
 }
 
-const PROTOCOLS: readonly ReceivedProtocol[] = ['ESMTP', 'ESMTPS', 'ESMTPA', 'ESMTPSA'];
-const UTF8_PROTOCOLS: readonly ReceivedProtocol[] = ['UTF8SMTP', 'UTF8SMTPS', 'UTF8SMTPA', 'UTF8SMTPSA'];
+const PROTOCOLS: Readonly<Record<'smtp' | 'lmtp', Readonly<Record<'plain' | 'utf8', readonly ReceivedProtocol[]>>>> = {
+  smtp: {
+    plain: ['ESMTP', 'ESMTPS', 'ESMTPA', 'ESMTPSA'],
+    utf8: ['UTF8SMTP', 'UTF8SMTPS', 'UTF8SMTPA', 'UTF8SMTPSA'],
+  },
+  lmtp: {
+    plain: ['LMTP', 'LMTPS', 'LMTPA', 'LMTPSA'],
+    utf8: ['UTF8LMTP', 'UTF8LMTPS', 'UTF8LMTPA', 'UTF8LMTPSA'],
+  },
+};

@@ -1,6 +1,6 @@
 /** What is told of a mail when it is over: one log line, and one record for the console. */
 import { printable } from '../../base/index.ts';
-import type { Reply } from '../../smtp/index.ts';
+import { type Reply, replies } from '../../smtp/index.ts';
 import type { Content, Source } from '../content/index.ts';
 import { type MailOutcome, type MailRecord, type ReplyRecord, showNextHop } from '../options.ts';
 import type { MailRecipient } from './envelope.ts';
@@ -8,8 +8,13 @@ import type { Mail } from './mail.ts';
 import type { Variant } from './variant.ts';
 import type { MailWorld } from './world.ts';
 
+/** What the client heard of a recipient last. */
+function lastWord({ final, reply }: MailRecipient): Reply | undefined {
+  return final ?? reply;
+}
+
 function toText(one: MailRecipient): string {
-  return `${printable(one.command.forwardPath.text, 400)} ${one.reply?.code ?? '-'}`;
+  return `${printable(one.command.forwardPath.text, 400)} ${lastWord(one)?.code ?? '-'}`;
 }
 
 /** The operator's one line a mail (design, section 9). */
@@ -20,7 +25,7 @@ export function summarise(
   reply: Reply | undefined,
   cause?: string,
 ): void {
-  const { variants, allVariants, envelope, session, onlyLeg } = mail;
+  const { variants, allVariants, envelope, session } = mail;
   const ms = world.clock() - mail.startedMs;
   countMail(mail, world, outcome, ms);
   const relayedSender = variants[0]?.sender.rewritten;
@@ -39,7 +44,7 @@ export function summarise(
     size: mail.original?.size ?? 0,
     relayedSize: mail.released?.size ?? 0,
     services: services === undefined || services.length === 0 ? undefined : services,
-    nextHop: onlyLeg?.wasAsked === true ? showNextHop(onlyLeg.route.nextHop) : undefined,
+    nextHop: nextHopOf(mail, outcome),
     outcome,
     cause,
     reply: reply === undefined ? undefined : printable(`${reply.code} ${reply.enhanced ?? ''} ${reply.text[0] ?? ''}`),
@@ -50,13 +55,14 @@ export function summarise(
 function countMail(mail: Mail, world: MailWorld, outcome: MailOutcome, ms: number): void {
   const { counts } = world;
   counts.ended(mail.id, outcome, ms, mail.original?.size ?? 0, mail.released?.size ?? 0);
-  for (const one of mail.envelope.recipients) counts.recipient(one.reply?.code ?? 0);
+  for (const one of mail.envelope.recipients) counts.recipient(lastWord(one)?.code ?? 0);
   for (const { chain } of mail.allVariants) chain.count();
 }
 
 export function makeRecord(mail: Mail, world: MailWorld, outcome: MailOutcome, reply: Reply | undefined): MailRecord {
   const tookMs = world.clock() - mail.startedMs;
-  const { variants, allVariants, envelope, session, onlyLeg } = mail;
+  const { variants, allVariants, envelope, session } = mail;
+  const nextHop = nextHopOf(mail, outcome);
   const first = variants[0];
   return {
     id: mail.id,
@@ -70,7 +76,7 @@ export function makeRecord(mail: Mail, world: MailWorld, outcome: MailOutcome, r
     recipients: envelope.recipients.map((one) => ({
       address: one.command.forwardPath.text,
       relayedAs: one.relayedAs,
-      reply: one.reply,
+      reply: lastWord(one),
     })),
     sizeBefore: mail.original?.size ?? 0,
     sizeAfter: mail.released?.size ?? 0,
@@ -80,9 +86,9 @@ export function makeRecord(mail: Mail, world: MailWorld, outcome: MailOutcome, r
     edits: allVariants.flatMap(({ chain }) => chain.editRecords()),
     trace: mail.released === undefined || first === undefined ? [] : traceLines(first.traceBlock(first.chain.via())),
     nextHop:
-      onlyLeg?.wasAsked !== true
+      nextHop === undefined
         ? undefined
-        : { address: showNextHop(onlyLeg.route.nextHop), reply: nextHopReply(outcome, reply), tookMs: mail.relayMs },
+        : { address: nextHop, reply: nextHopReply(outcome, reply), tookMs: mail.relayMs },
     reply,
     outcome,
   };
@@ -99,8 +105,17 @@ function copyStart(from: Source | Content | undefined, max: number): Uint8Array 
   return views === undefined ? undefined : new Uint8Array(Buffer.concat(views));
 }
 
+/** Where it was to go; several, where they had it each and the client heard of each. */
+function nextHopOf({ onlyLeg, variants }: Mail, outcome: MailOutcome): string | undefined {
+  if (onlyLeg !== undefined) return onlyLeg.wasAsked ? showNextHop(onlyLeg.route.nextHop) : undefined;
+  if (outcome !== 'relayed') return undefined;
+  const sent = variants.filter(({ verdict }) => verdict?.kind === 'release').flatMap(({ legs }) => legs);
+  return [...new Set(sent.map(({ route }) => showNextHop(route.nextHop)))].join(', ');
+}
+
+/** Where recipients fared differently, the reply for all is ours. */
 function nextHopReply(outcome: MailOutcome, reply: Reply | undefined): ReplyRecord | undefined {
-  return outcome === 'relayed' ? reply : undefined;
+  return outcome === 'relayed' && reply !== replies.acceptedForSome ? reply : undefined;
 }
 
 /** The fields of our block, unfolded. */

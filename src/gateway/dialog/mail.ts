@@ -6,7 +6,8 @@
  *         +---- RSET, client gone, deadline, refusal by a service or a policy ------+----------------------> over
  *
  * Its recipients are divided into variants by the services they meet (`variant.ts`), and those into legs by their next hop
- * (`leg.ts`). One variant with one leg is relayed inline; anything else is stored before the client has its 250.
+ * (`leg.ts`). One variant with one leg is relayed inline; anything else is stored before the client has its 250. A client
+ * that hears each recipient (`each-reply.ts`) has every leg relayed inline, and hears who was refused.
  *
  * Every way to `over` releases the services, gives the hops up or back, frees what was stored and writes one log line.
  */
@@ -14,7 +15,7 @@ import { Armed, type Deadline } from '../../base/index.ts';
 import {
   isPositive,
   type MailCommand,
-  parseDsnRcpt,
+  overallReply,
   type RcptCommand,
   type Reply,
   replies,
@@ -28,10 +29,11 @@ import { type MailOutcome, showNextHop } from '../options.ts';
 import type { MessageFacts } from '../rules/index.ts';
 import type { SpoolVariant } from '../spool/port.ts';
 import { addTraceToReply, traceReplyLine, type ViaEntry } from '../trace/index.ts';
+import { closeEach, hearsEach, settleAll, settleLeg } from './each-reply.ts';
 import { Envelope, type MailRecipient } from './envelope.ts';
-import { commonRefusal, decideHandOver } from './hand-over.ts';
+import { commonRefusal, decideHandOver, isHeld, lostHops, refusalOf, standingOf } from './hand-over.ts';
 import type { Leg } from './leg.ts';
-import { addressFacts, mailFacts, messageFacts } from './mail-facts.ts';
+import { addressFacts, mailFacts, messageFacts, wantsSuccess } from './mail-facts.ts';
 import { MailHeader } from './mail-header.ts';
 import { makeRecord, summarise } from './mail-record.ts';
 import { MailStores, type MailStoresEvents } from './mail-stores.ts';
@@ -59,6 +61,8 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   readonly #peer: MailPeer;
   readonly #onOver: () => void;
   readonly #timer: Armed;
+  /** The client hears one reply for each recipient. */
+  readonly #hearsEach: boolean;
   #state: State = 'envelope';
   // Content.
   readonly #stores: MailStores;
@@ -70,6 +74,8 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   /** A report on success is asked for: the spool sees to it, whatever the hop can (RFC 3461 section 5.2). */
   #wantsSuccess = false;
   #relayStartedMs = 0;
+  /** Legs whose hop has the content, and is to answer. */
+  #underWay = 0;
 
   constructor(
     world: MailWorld,
@@ -86,6 +92,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     this.facts = mailFacts(session, command.reversePath);
     this.header = new MailHeader(world.headerLimits);
     this.startedMs = world.clock();
+    this.#hearsEach = hearsEach(session, command);
     this.#peer = peer;
     this.#onOver = onOver;
     this.#timer = new Armed(this);
@@ -185,7 +192,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   /** DATA or the first BDAT. */
   data(ticket: number): void {
     if (this.variants.length > 1 || this.onlyLeg === undefined) this.#prune();
-    const lost = this.#isInline ? this.onlyLeg?.lost : undefined;
+    const lost = this.#isInline ? lostHops(this.variants) : undefined;
     const refusal = lost ?? commonRefusal(this.variants.map(({ chain }) => chain.fatal));
     if (refusal !== undefined) {
       this.#answerFinal(ticket, lost === undefined ? this.#traced(refusal) : refusal, outcomeOf(refusal));
@@ -331,43 +338,59 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
 
   onVerdict(variant: Variant, verdict: DataVerdict): void {
     if (this.#refusal !== undefined || this.#state === 'over') return;
-    const leg = this.#isInline ? this.onlyLeg : undefined;
-    if (leg !== undefined && verdict.kind === 'release') {
-      this.#relay(leg, variant.release(verdict.base));
-      return;
-    }
-    const refusal = commonRefusal(this.variants.map(refusalOf));
+    if (this.#hearsEach && verdict.kind === 'refused') settleAll(variant.accepted, this.#traced(verdict.reply));
+    const standing = standingOf(this.variants);
+    const refusal = standing === 'refused' ? commonRefusal(this.variants.map(refusalOf)) : undefined;
     if (refusal !== undefined) this.#refuse(this.#traced(refusal));
-    else if (this.#finalTicket >= 0 && this.variants.every((one) => one.verdict !== undefined)) this.#handOver();
     // The client may be held for this variant, which takes no more.
-    else this.onProgress();
+    else if (standing === 'open' || this.#finalTicket < 0) this.onProgress();
+    else if (standing === 'passed' && this.#isInline) this.#relay();
+    else this.#handOver();
   }
 
-  /** Whether one transaction with one next hop can serve it, as far as is known. */
+  /**
+   * Whether transactions with next hops can serve it, as far as is known: one, which has one answer, or one for each leg
+   * where every recipient has its own.
+   */
   get #isInline(): boolean {
     const { spool } = this.world;
     const leg = this.onlyLeg;
-    if (leg === undefined || spool === undefined) return leg !== undefined;
-    return spool.mode !== 'spool' && !this.#wantsSuccess && leg.hasOneAnswer;
+    if (spool === undefined) return leg !== undefined || this.#hearsEach;
+    if (spool.mode === 'spool' || this.#wantsSuccess) return false;
+    return this.#hearsEach || leg?.hasOneAnswer === true;
   }
 
   // --- the next hop -------------------------------------------------------------------------------------------------
 
-  #relay(leg: Leg, content: Content): void {
-    this.#released = content;
+  #relay(): void {
     this.#state = 'relaying';
     this.#relayStartedMs = this.world.clock();
-    leg.send(content);
+    for (const variant of this.variants) {
+      if (variant.verdict?.kind !== 'release') continue;
+      const content = variant.release(variant.verdict.base);
+      this.#released ??= content;
+      for (const leg of variant.legs) {
+        if (leg.lost !== undefined) settleAll(leg.accepted, leg.lost);
+        else {
+          this.#underWay++;
+          leg.send(content);
+        }
+      }
+    }
+    // Then everybody was refused, or has a hop that is lost.
+    if (this.#underWay === 0) this.#finish(gatewayReplies.tooSlow);
   }
 
   onLegLost(leg: Leg, answer: Reply, why: string): void {
     this.world.log.warn('relay.lost', { mail: this.id, nextHop: showNextHop(leg.route.nextHop), why });
-    const isOnly = this.#isInline && this.onlyLeg === leg;
-    if (isOnly && (this.#state === 'content' || this.#state === 'adapting')) this.#refuse(answer);
+    if (this.#state !== 'content' && this.#state !== 'adapting') return;
+    if (this.#isInline && lostHops(this.variants) !== undefined) this.#refuse(answer);
   }
 
-  onRelayed(answer: Reply): void {
-    this.#finish(answer);
+  onRelayed(leg: Leg, answer: Reply, each?: readonly (Reply | undefined)[]): void {
+    if (this.#hearsEach) settleLeg(leg, answer, each);
+    this.#underWay--;
+    if (this.#underWay === 0) this.#finish(answer);
   }
 
   onStoreFailed(error: Error): void {
@@ -380,7 +403,9 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   #handOver(): void {
     const { spool } = this.world;
     const isSenderKnown = this.session.facts.session.authenticated;
-    const decision = decideHandOver(this.variants, this.#stores.base, isSenderKnown);
+    // Who was refused hears it; nobody else need be told.
+    const taken = this.#hearsEach ? this.variants.filter((one) => refusalOf(one) === undefined) : this.variants;
+    const decision = decideHandOver(taken, this.#stores.base, isSenderKnown);
     if (decision.kind === 'refuse' || spool === undefined) {
       this.#refuse(decision.kind === 'refuse' ? this.#traced(decision.reply) : gatewayReplies.storageFull);
       return;
@@ -398,7 +423,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
         dispose: () => stores.dispose(),
       },
       (error) => {
-        if (error === undefined) this.#finish(this.#storedReply(decision.variants));
+        if (error === undefined) this.#onStored(decision.variants);
         else {
           this.storeFailed(error);
           stores.dispose();
@@ -407,10 +432,13 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     );
   }
 
-  #storedReply(variants: readonly SpoolVariant[]): Reply {
+  /** Where nobody is told of what is held, whoever sent it is: for all recipients, or where each has a reply, for those held. */
+  #onStored(variants: readonly SpoolVariant[]): void {
+    const accepted = reply(250, '2.0.0', `OK, message accepted as ${this.id}`);
+    const kept = this.world.spool?.hasNotice === false ? this.#traced(gatewayReplies.keptAside) : accepted;
+    if (this.#hearsEach) for (const one of this.variants) settleAll(one.accepted, isHeld(one) ? kept : accepted);
     const isAllHeld = variants.every(({ recipients }) => recipients.every(({ fate }) => fate.kind === 'hold'));
-    if (isAllHeld && this.world.spool?.hasNotice === false) return this.#traced(gatewayReplies.keptAside);
-    return reply(250, '2.0.0', `OK, message accepted as ${this.id}`);
+    this.#finish(isAllHeld ? kept : accepted);
   }
 
   // --- the end ------------------------------------------------------------------------------------------------------
@@ -420,8 +448,13 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   }
 
   #finish(answer: Reply): void {
+    if (this.#state === 'over') return;
+    const each = this.#hearsEach ? closeEach(this.variants, answer) : undefined;
+    const common = each === undefined ? answer : overallReply(each);
     const taken: MailOutcome = this.#state === 'storing' ? 'stored' : 'relayed';
-    this.#answerFinal(this.#finalTicket, answer, isPositive(answer) ? taken : outcomeOf(answer));
+    this.#over(isPositive(common) ? taken : outcomeOf(common), common);
+    if (each === undefined) this.#peer.answer(this.#finalTicket, common);
+    else this.#peer.answerEach(this.#finalTicket, each);
   }
 
   #answerFinal(ticket: number, answer: Reply, outcome: MailOutcome): void {
@@ -453,18 +486,10 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   }
 }
 
-function wantsSuccess({ params }: RcptCommand): boolean {
-  return params.has('NOTIFY') && parseDsnRcpt(params)?.notify?.includes('SUCCESS') === true;
-}
-
 const NOTHING: readonly ViaEntry[] = [];
 
 /** Each variant is a chain of callouts over the whole mail: what one client may make us do has a bound. */
 const MAX_VARIANTS = 16;
-
-function refusalOf({ verdict }: Variant): Reply | undefined {
-  return verdict?.kind === 'refused' ? verdict.reply : undefined;
-}
 
 function outcomeOf(answer: Reply): MailOutcome {
   return answer.code >= 500 ? 'refused' : 'tempfailed';

@@ -34,11 +34,12 @@ export class Sender {
     return this.#path;
   }
 
-  /** What the mail asks of the next hop. SIZE is not passed on: services change it (D12). */
+  /** What the mail asks of the next hop. SIZE is not passed on, for services change it (D12), nor PRDR, which is between the client and us. */
   get hopParameters(): Parameters {
-    if (!this.#params.has('SIZE')) return this.#params;
+    if (!this.#params.has('SIZE') && !this.#params.has('PRDR')) return this.#params;
     const kept = new Map(this.#params);
     kept.delete('SIZE');
+    kept.delete('PRDR');
     return kept;
   }
 

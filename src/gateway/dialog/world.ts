@@ -39,6 +39,8 @@ export interface MailWorld {
 /** The SMTP side of a mail: where its replies go, and the tap of its content. */
 export interface MailPeer {
   answer(ticket: number, reply: Reply): void;
+  /** The end of the data, for each accepted recipient in the order of their tickets. */
+  answerEach(ticket: number, each: readonly Reply[]): void;
   go(ticket: number): void;
   pauseContent(): void;
   resumeContent(): void;

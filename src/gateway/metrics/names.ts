@@ -35,7 +35,7 @@ export const METRICS: Readonly<Record<string, MetricDefinition>> = {
   opes_mails_total: counter('Mails that ended, by how', 'outcome'),
   opes_mail_seconds: seconds('From MAIL to the reply to the content', MAIL_SECONDS, 'outcome'),
   opes_mail_octets_total: counter('Octets of content, as received and as relayed', 'direction'),
-  opes_recipients_total: counter('Recipients, by the first digit of their reply', 'class'),
+  opes_recipients_total: counter('Recipients, by the first digit of their last reply', 'class'),
   opes_callouts_total: counter('Services at mails, by what they did', 'service', 'verdict'),
   opes_callout_seconds: seconds('While a service owed an answer, for each mail', CALL_SECONDS, 'service'),
   opes_callout_failures_total: counter(

@@ -14,7 +14,15 @@ export type ReceivedProtocol =
   | 'UTF8SMTP'
   | 'UTF8SMTPA'
   | 'UTF8SMTPS'
-  | 'UTF8SMTPSA';
+  | 'UTF8SMTPSA'
+  | 'LMTP'
+  | 'LMTPA'
+  | 'LMTPS'
+  | 'LMTPSA'
+  | 'UTF8LMTP'
+  | 'UTF8LMTPA'
+  | 'UTF8LMTPS'
+  | 'UTF8LMTPSA';
 
 export interface Reception {
   readonly hostname: string;

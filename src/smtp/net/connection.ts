@@ -129,6 +129,11 @@ export class SmtpConnection implements ServerOut, Deadline {
     this.#afterWord();
   }
 
+  answerEach(ticket: Ticket, each: readonly Reply[]): void {
+    this.session.answerEach(ticket, each);
+    this.#afterWord();
+  }
+
   answerAuth(ticket: Ticket, answer: AuthAnswer): void {
     this.session.answerAuth(ticket, answer);
     this.#afterWord();
@@ -307,7 +312,7 @@ export class SmtpConnection implements ServerOut, Deadline {
 
   #listen(socket: Socket): void {
     socket.on('drain', () => this.#resume(BY_OUTPUT));
-    socket.on('end', () => this.#guard(() => this.session.ended()));
+    socket.on('end', () => this.#guard(() => this.#onHalfClosed()));
     socket.on('error', ignore);
     socket.on('close', () => this.#onClose());
   }
@@ -352,6 +357,10 @@ export class SmtpConnection implements ServerOut, Deadline {
     const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
     this.#owner.log.error('smtp.handler-failed', { client: this.remoteAddress, error: detail });
     this.destroy();
+  }
+
+  #onHalfClosed(): void {
+    if (!this.session.halfClosed()) this.close();
   }
 
   #onClose(): void {

@@ -390,6 +390,26 @@ test('a client that goes away takes its mail with it', async () => {
   await waitFor(() => listener.connections === 0);
 });
 
+test('a client that closes its side behind QUIT hears all its replies; without QUIT it has gone', async () => {
+  const { client, handlers, listener } = await setup();
+  const [one, two] = [await client(), await client()];
+  let answer = (): void => undefined;
+  for (const handler of handlers.slice(0, 2))
+    handler.onEnd = (ticket) => (answer = () => handler.connection.answer(ticket, replies.accepted));
+  const mail = `HELO a\r\n${ENVELOPE}BDAT 3 LAST\r\nx\r\n`;
+  one.socket.end(`${mail}QUIT\r\n`);
+  await one.until(() => one.heard.endsWith('2.1.5 OK\r\n'), 'the reply to RCPT');
+  await new Promise(setImmediate);
+  answer();
+  await one.closed();
+  assert.match(one.heard, /OK, message accepted\r\n221 2\.0\.0 Goodbye\r\n$/);
+  assert.deepEqual(handlers[0]?.resets, []);
+  two.socket.end(mail);
+  await two.closed();
+  assert.deepEqual(handlers[1]?.resets, ['LOST']);
+  await waitFor(() => listener.connections === 0);
+});
+
 test('a handler that throws loses its own connection only', async () => {
   const { client, logged, handlers } = await setup();
   const [one, two] = [await client(), await client()];

@@ -22,6 +22,8 @@ export interface SmtpListenerOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly log: Log;
+  /** LMTP is SMTP with few differences (RFC 2033). */
+  readonly protocol?: ServerOptions['protocol'];
   /** PEM; where it is given, STARTTLS is announced, or TLS comes before the greeting. */
   readonly tls: { readonly cert: Buffer; readonly key: Buffer; readonly implicit?: boolean } | undefined;
   readonly maxSizeOctets: number;
@@ -40,7 +42,7 @@ export interface SmtpListenerOptions {
   readonly xclientFrom?: readonly string[];
   readonly xforwardFrom?: readonly string[];
   /** What else the session shall announce or not. */
-  readonly extensions?: Partial<Pick<ServerOptions, 'eightBitMime' | 'smtpUtf8' | 'chunking' | 'dsn'>>;
+  readonly extensions?: Partial<Pick<ServerOptions, 'eightBitMime' | 'smtpUtf8' | 'chunking' | 'dsn' | 'prdr'>>;
   /** The handler calls `connection.greet()` when it knows enough of the peer; else the greeting is sent at once. */
   readonly isGreetingHeld?: boolean;
   /** Ticked by the caller; else the listener has its own timer. */
@@ -257,6 +259,7 @@ function sessionOptions(settings: SmtpListenerOptions): ServerOptions {
   const { tls, requireTls = false } = settings;
   return makeServerOptions({
     ...settings.extensions,
+    protocol: settings.protocol ?? 'smtp',
     hostname: settings.hostname,
     maxSize: settings.maxSizeOctets,
     tls: tls === undefined ? 'none' : tls.implicit === true ? 'implicit' : requireTls ? 'required' : 'offered',

@@ -31,6 +31,7 @@ export class ProxiedSocket implements Deadline {
     deadlines.arm(this.#armed, connectionLimits.proxyMs);
     this.socket = readShared(accepted, readMemory, (octets) => this.#onOctets(octets));
     this.socket.on('error', ignore);
+    this.socket.once('end', () => this.#fail('gone'));
     this.socket.once('close', () => this.#fail('gone'));
   }
 

@@ -26,7 +26,10 @@ test('who connects before anybody serves waits, and what it sent is not lost', a
   early.write('EHLO early\r\n');
   const served = new Promise<string>((resolve) => {
     socket.serve(
-      (one) => one.once('data', (octets: Buffer) => resolve(octets.toString())).resume(),
+      (one) => {
+        one.once('data', (octets: Buffer) => resolve(octets.toString())).resume();
+        one.once('end', () => one.end());
+      },
       () => undefined,
     );
   });

@@ -2,6 +2,8 @@
  * A place that is listened on, apart from who serves it: so that ports can be taken before privileges are given up, a socket
  * can come from systemd, and a reload can open what is new before it touches what is there. Who connects before somebody
  * serves waits, unread.
+ *
+ * A client that closes its side may still listen: whoever serves it ends the other side (`SmtpConnection`).
  */
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 
@@ -20,7 +22,7 @@ export class ServerSocket {
   #onError: ((error: Error) => void) | undefined;
 
   private constructor() {
-    this.#server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => {
+    this.#server = createServer({ noDelay: true, pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
       if (this.#onSocket !== undefined) this.#onSocket(socket);
       else if (this.#waiting.length < MAX_WAITING) this.#waiting.push(socket.on('error', ignore));
       else socket.destroy();

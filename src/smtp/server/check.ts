@@ -4,7 +4,7 @@ import type { Parameters } from '../argument.ts';
 import { replies } from '../replies.ts';
 import type { Reply } from '../reply.ts';
 import { type CommandLine, isHttp } from './command-line.ts';
-import { type Command, commands, orderRefusal } from './commands.ts';
+import { type Command, commands, isSpoken, orderRefusal } from './commands.ts';
 import { isAuthServed } from './extensions.ts';
 import type { ServerOptions } from './options.ts';
 import type { Stage, Transaction } from './state.ts';
@@ -30,14 +30,14 @@ export interface Circumstances {
 export function checkCommand({ verb, argument }: CommandLine, now: Circumstances): Checked {
   const { options } = now;
   if (isHttp(verb)) return { kind: 'hang-up', reply: replies.notSmtp };
-  const row = commands.get(verb);
+  const row = isSpoken(verb, options) ? commands.get(verb) : undefined;
   if (row === undefined) return { kind: 'refuse', reply: replies.unknownCommand };
   if (row.pipelining === 'alone' && now.isFollowed) {
     return { kind: 'hang-up', reply: verb === 'DATA' ? replies.dataTooSoon : replies.tlsTooSoon };
   }
   const stage: Stage = now.isGreeted ? now.transaction.at : 'start';
   const isLegal = row.legal === 'any' || row.legal.includes(stage);
-  let refusal = isLegal ? undefined : orderRefusal(verb, stage);
+  let refusal = isLegal ? undefined : orderRefusal(verb, stage, options);
   if (options.tls === 'required' && !now.isSecure && !row.isPlain) refusal = replies.needTls;
   // The octets of an illegal BDAT must be counted off, so that it is read even so.
   if (refusal !== undefined && verb !== 'BDAT') return { kind: 'refuse', reply: refusal };
@@ -61,7 +61,7 @@ function checkCircumstances(
     if (isAuthenticated) return { kind: 'refuse', reply: replies.authTwice };
   }
   if (tx.at !== 'opening' && tx.at !== 'open') return undefined;
-  if (command.verb === 'DATA' && tx.envelope.accepted === 0) return { kind: 'refuse', reply: replies.noRecipients };
+  if (command.verb === 'DATA' && tx.envelope.accepted === 0) return { kind: 'refuse', reply: noRecipients(options) };
   if (command.verb !== 'RCPT') return undefined;
   // RFC 6531, 3.4: the parameter of MAIL speaks for the whole envelope.
   if (!tx.envelope.smtpUtf8 && (needsSmtpUtf8(command.rcpt.forwardPath) || hasUtf8Orcpt(command.rcpt.params))) {
@@ -87,12 +87,17 @@ function checkBdat(
   const { size, isLast } = command;
   const before = tx.at === 'receiving' ? tx.intake.octets : 0;
   let reply = illegal;
-  if (reply === undefined && tx.at === 'open' && tx.envelope.accepted === 0) reply = replies.noRecipients;
+  if (reply === undefined && tx.at === 'open' && tx.envelope.accepted === 0) reply = noRecipients(options);
   if (reply === undefined && before + size > options.maxSize) reply = replies.tooBig;
   if (reply === undefined) return { kind: 'proceed', command };
   // Only to keep us busy does one announce much more than a server takes that told its limit.
   const isTooMuch = size > options.maxSize * options.limits.droppedContentFactor;
   return isTooMuch ? { kind: 'hang-up', reply } : { kind: 'drop', reply, size, isLast };
+}
+
+/** RFC 2033, 4.2 wants 503 in LMTP. */
+function noRecipients({ protocol }: ServerOptions): Reply {
+  return protocol === 'lmtp' ? replies.noRecipientsYet : replies.noRecipients;
 }
 
 /**
@@ -106,6 +111,7 @@ export function isInnocent(refusal: Reply): boolean {
 const INNOCENT: ReadonlySet<Reply> = new Set([
   replies.needMail,
   replies.noRecipients,
+  replies.noRecipientsYet,
   replies.tooManyRecipients,
   replies.tooBig,
 ]);

@@ -55,6 +55,11 @@ export const commands: ReadonlyMap<string, CommandRow> = new Map<string, Command
     'HELO',
     { pipelining: 'holds', legal: 'any', isJunk: true, isPlain: true, parse: (name) => parseHello('HELO', name) },
   ],
+  // RFC 2033, 4.1: the same as EHLO, and in its place.
+  [
+    'LHLO',
+    { pipelining: 'holds', legal: 'any', isJunk: true, isPlain: true, parse: (name) => parseHello('EHLO', name) },
+  ],
   ['MAIL', { pipelining: 'waits', legal: ['none'], isJunk: false, isPlain: false, parse: parseMail }],
   ['RCPT', { pipelining: 'free', legal: ['opening', 'open'], isJunk: false, isPlain: false, parse: parseRcpt }],
   ['DATA', { pipelining: 'alone', legal: ['open'], isJunk: false, isPlain: false, parse: bare('DATA') }],
@@ -78,9 +83,14 @@ export const commands: ReadonlyMap<string, CommandRow> = new Map<string, Command
   ['STARTTLS', { pipelining: 'alone', legal: ['none'], isJunk: false, isPlain: true, parse: bare('STARTTLS') }],
 ]);
 
+/** Whether there is such a command: a client that says EHLO to LMTP, or LHLO to SMTP, hears 500 (RFC 2033, 4.1). */
+export function isSpoken(verb: string, { protocol }: ServerOptions): boolean {
+  return protocol === 'lmtp' ? verb !== 'EHLO' && verb !== 'HELO' : verb !== 'LHLO';
+}
+
 /** What a command gets that came at the wrong time. */
-export function orderRefusal(verb: string, stage: Stage): Reply {
-  if (stage === 'start') return replies.needHello;
+export function orderRefusal(verb: string, stage: Stage, { protocol }: ServerOptions): Reply {
+  if (stage === 'start') return protocol === 'lmtp' ? replies.needLhlo : replies.needHello;
   if (verb === 'MAIL') return replies.nestedMail;
   return stage === 'none' && verb !== 'STARTTLS' ? replies.needMail : replies.badSequence;
 }

@@ -7,34 +7,36 @@
 import { greeting, replies } from '../replies.ts';
 import { isPermanent, isPositive, type Reply, withEnhanced, writeReply } from '../reply.ts';
 import type { AuthAnswer } from '../sasl/mechanism.ts';
-import { AuthExchange, type AuthOutcome } from './auth-exchange.ts';
-import { checkCommand, isInnocent } from './check.ts';
+import { checkCommand } from './check.ts';
 import type { CommandLine } from './command-line.ts';
 import { type Command, commands } from './commands.ts';
 import { Conduct } from './conduct.ts';
 import { DataReader } from './data-reader.ts';
 import { writeHello } from './extensions.ts';
+import { finalsOf } from './finals.ts';
 import type { MailCommand, RcptCommand, ResetCause, ServerHandler, ServerOut, Ticket } from './handler.ts';
 import { Identity } from './identity.ts';
 import { flawReply, Intake } from './intake.ts';
+import { Login, type LoginHost } from './login.ts';
 import type { ServerOptions } from './options.ts';
-import { type Place, ReplyQueue } from './reply-queue.ts';
+import { type DeskHost, ReplyDesk } from './reply-desk.ts';
+import type { Place } from './reply-queue.ts';
 import * as state from './state.ts';
 
-export class Dialog {
+export class Dialog implements LoginHost, DeskHost {
   readonly identity = new Identity();
   readonly #options: ServerOptions;
   readonly #handler: ServerHandler;
   readonly #out: ServerOut;
   readonly #conduct: Conduct;
-  readonly #replies = new ReplyQueue();
+  readonly #replies: ReplyDesk;
   #input: state.Input = state.GREETING;
   #transaction: state.Transaction = state.NONE;
   /** The last EHLO or HELO asked, and whether one was accepted. */
   #verb: 'EHLO' | 'HELO' = 'EHLO';
   #isGreeted = false;
   #isSecure = false;
-  #exchange: AuthExchange | undefined;
+  #login: Login | undefined;
   #steps = 0;
   #farewell: Reply | undefined;
 
@@ -43,6 +45,7 @@ export class Dialog {
     this.#handler = handler;
     this.#out = out;
     this.#conduct = new Conduct(options.limits);
+    this.#replies = new ReplyDesk(this, out, this.#conduct);
     if (options.tls === 'implicit') this.#input = state.TLS;
   }
 
@@ -74,7 +77,7 @@ export class Dialog {
     if (refusal !== undefined) {
       this.hangUp(refusal);
     } else {
-      this.#out.write(writeReply(greeting(this.#options.hostname)));
+      this.#out.write(writeReply(greeting(this.#options)));
       this.#rest();
     }
   }
@@ -112,7 +115,7 @@ export class Dialog {
         this.#proceed(checked.command);
         break;
       case 'refuse':
-        this.#refuse(checked.reply);
+        this.#replies.refuse(checked.reply);
         break;
       case 'drop':
         this.#drop(checked.reply, checked.size, checked.isLast);
@@ -147,13 +150,13 @@ export class Dialog {
       case 'RSET':
         this.#reset('RSET');
         this.identity.forgetForwarded();
-        this.#say(replies.ok);
+        this.#replies.say(replies.ok);
         break;
       case 'NOOP':
-        this.#say(replies.ok);
+        this.#replies.say(replies.ok);
         break;
       case 'HELP':
-        this.#say(replies.help);
+        this.#replies.say(replies.help);
         break;
       case 'QUIT':
         this.#reset('QUIT');
@@ -171,14 +174,14 @@ export class Dialog {
         // The session starts anew, as another's; TLS stays, for it is the proxy's (XCLIENT_README).
         this.identity.onXclient(command.attributes);
         this.#isGreeted = false;
-        this.#say(greeting(this.#options.hostname));
+        this.#replies.say(greeting(this.#options));
         break;
       case 'XFORWARD':
         this.identity.onXforward(command.attributes);
-        this.#say(replies.ok);
+        this.#replies.say(replies.ok);
         break;
       case 'STARTTLS':
-        this.#say(replies.startTls);
+        this.#replies.say(replies.startTls);
         this.#input = state.TLS;
         this.#out.startTls();
         break;
@@ -186,7 +189,8 @@ export class Dialog {
   }
 
   #onMail(mail: MailCommand): void {
-    const envelope: state.Envelope = { smtpUtf8: mail.params.has('SMTPUTF8'), asked: 0, accepted: 0 };
+    const { params } = mail;
+    const envelope = { smtpUtf8: params.has('SMTPUTF8'), prdr: params.has('PRDR'), asked: 0, accepted: 0 };
     this.#transaction = { at: 'opening', envelope };
     this.#handler.onMail(mail, this.#replies.take('mail').ticket);
     this.identity.forgetForwarded();
@@ -211,11 +215,16 @@ export class Dialog {
   }
 
   #drop(refusal: Reply, size: number, isLast: boolean): void {
+    const tx = this.#transaction;
+    if (tx.at !== 'receiving')
+      this.#replies.finals = tx.at === 'open' ? finalsOf(this.#options, tx.envelope) : undefined;
     if (refusal === replies.tooBig) this.#reset('TOO_BIG');
-    this.#startChunk({ left: size, isLast, place: this.#replies.take('ours'), fate: this.#counted(refusal) });
+    this.#startChunk({ left: size, isLast, place: this.#replies.take('ours'), fate: this.#replies.counted(refusal) });
   }
 
   #ask(place: Place): void {
+    const tx = this.#transaction;
+    this.#replies.finals = tx.at === 'open' ? finalsOf(this.#options, tx.envelope) : undefined;
     this.#transaction = state.ASKED;
     this.#handler.onData(place.ticket);
   }
@@ -223,52 +232,42 @@ export class Dialog {
   // Who the client is
 
   #onAuth(mechanism: string, initial: Buffer | undefined): void {
-    this.#exchange = AuthExchange.of(mechanism);
-    this.#takeOutcome(this.#exchange.start(initial), this.#replies.take('ours'));
+    this.#login = new Login(mechanism, this, this.#handler, this.#conduct);
+    this.#login.start(initial, this.#replies.take('ours'));
   }
 
   /** The client's line behind a challenge. */
   takeResponse(line: string): void {
     this.#steps++;
-    const outcome = this.#exchange?.respond(line);
-    if (outcome !== undefined) this.#takeOutcome(outcome, this.#replies.take('ours'));
+    this.#login?.respond(line, this.#replies.take('ours'));
   }
 
   answerAuth(ticket: Ticket, answer: AuthAnswer): void {
     const place = this.#replies.find(ticket);
-    if (place?.asked !== 'auth' || this.#exchange === undefined) return;
+    if (place?.asked !== 'auth') return;
     this.#steps++;
-    this.#takeOutcome(this.#exchange.answered(answer), place);
+    this.#login?.answered(answer, place);
   }
 
-  #takeOutcome(outcome: AuthOutcome, place: Place): void {
-    switch (outcome.kind) {
-      case 'challenge':
-        place.asked = 'ours';
-        this.#input = state.RESPONSE;
-        this.#settleText(place, `334 ${outcome.text}\r\n`);
-        break;
-      case 'ask':
-        place.asked = 'auth';
-        this.#input = state.WAITING;
-        if (this.#handler.onAuth === undefined) this.answer(place.ticket, replies.authUnavailable);
-        else this.#handler.onAuth(outcome.question, place.ticket);
-        break;
-      case 'authenticated':
-        this.identity.user = outcome.user;
-        this.#endExchange(place, replies.authOk);
-        break;
-      case 'failed':
-        if (outcome.by === 'form') this.#endExchange(place, this.#counted(outcome.reply));
-        else this.#endExchange(place, this.#conduct.onAuthFailure() ? outcome.reply : replies.authTooOften);
-        break;
-    }
+  challenge(text: string, place: Place): void {
+    place.asked = 'ours';
+    this.#input = state.RESPONSE;
+    this.#replies.settleText(place, `334 ${text}\r\n`);
   }
 
-  #endExchange(place: Place, outcome: Reply): void {
-    this.#exchange = undefined;
+  awaitAuth(place: Place): void {
+    place.asked = 'auth';
+    this.#input = state.WAITING;
+  }
+
+  endAuth(outcome: Reply, place: Place): void {
+    this.#login = undefined;
     this.#input = state.COMMANDS;
-    this.#settle(place, outcome);
+    this.#replies.settle(place, outcome);
+  }
+
+  endAuthUnread(refusal: Reply, place: Place): void {
+    this.endAuth(this.#replies.counted(refusal), place);
   }
 
   // Answers
@@ -279,14 +278,23 @@ export class Dialog {
     this.#steps++;
     const isAboutAddress = place.asked === 'mail' || place.asked === 'rcpt' || place.asked === 'verify';
     const isTooMany = isAboutAddress && isPermanent(r) && !this.#conduct.onRefusal();
-    if (place.asked === 'auth' && this.#exchange !== undefined) {
-      this.#takeOutcome(this.#exchange.refused(r), place);
+    if (place.asked === 'auth') {
+      this.#login?.refused(r, place);
       return;
     }
     const answer = isTooMany ? replies.tooManyErrors : withEnhanced(r);
     const chunk = this.#onAnswer(place, isPositive(answer));
-    if (chunk === undefined) this.#settle(place, answer);
-    else this.#startChunk({ ...chunk, fate: answer });
+    if (chunk !== undefined) this.#startChunk({ ...chunk, fate: answer });
+    else if (place.asked === 'end') this.#replies.settleEnd(place, answer, true);
+    else this.#replies.settle(place, answer);
+  }
+
+  answerEach(ticket: Ticket, each: readonly Reply[]): void {
+    const place = this.#replies.find(ticket);
+    if (place?.asked !== 'end') return;
+    this.#steps++;
+    this.#onAnswer(place, each.some(isPositive));
+    this.#replies.settleEach(place, each);
   }
 
   /** Returns the chunk of a BDAT, whose octets are still to come and to be dropped. */
@@ -314,9 +322,9 @@ export class Dialog {
         return undefined;
       case 'hello':
       case 'verify':
-      case 'auth':
         this.#input = state.COMMANDS;
         return undefined;
+      case 'auth':
       case 'ours':
         return undefined;
     }
@@ -336,7 +344,7 @@ export class Dialog {
     this.identity.forgetForwarded();
     this.#isGreeted = true;
     this.#input = state.COMMANDS;
-    this.#settleText(place, writeHello(this.#verb, this.#options, this.#isSecure));
+    this.#replies.settleText(place, writeHello(this.#verb, this.#options, this.#isSecure));
   }
 
   go(ticket: Ticket): void {
@@ -350,7 +358,7 @@ export class Dialog {
       this.#startChunk({ ...behind, fate: intake });
     } else {
       this.#input = { at: 'content', reader: new DataReader(intake), intake };
-      this.#settle(place, replies.goAhead);
+      this.#replies.settle(place, replies.goAhead);
     }
   }
 
@@ -367,7 +375,8 @@ export class Dialog {
     intake.end();
     const refusal = this.#resetIfFlawed(intake);
     this.#input = state.COMMANDS;
-    if (refusal !== undefined) this.#refuse(refusal);
+    if (refusal !== undefined)
+      this.#replies.settleEnd(this.#replies.take('ours'), this.#replies.counted(refusal), false);
     else this.#askForEnd(this.#replies.take('end'), isDotFree);
   }
 
@@ -391,14 +400,16 @@ export class Dialog {
     this.#input = state.COMMANDS;
     if (isLast && !('code' in fate)) fate.end();
     const refusal = 'code' in fate ? fate : this.#resetIfFlawed(fate);
-    if (refusal !== undefined) this.#settle(place, refusal);
+    if (refusal !== undefined && isLast) this.#replies.settleEnd(place, refusal, false);
+    else if (refusal !== undefined) this.#replies.settle(place, refusal);
     else if (isLast) this.#askForEnd(place, false);
-    else this.#settle(place, replies.chunkOk);
+    else this.#replies.settle(place, replies.chunkOk);
   }
 
   #askForEnd(place: Place, isDotFree: boolean): void {
     this.#steps++;
     place.asked = 'end';
+    this.#replies.beginEnd();
     this.#transaction = state.ENDED;
     this.#input = state.WAITING;
     this.#handler.onContentEnd(place.ticket, isDotFree);
@@ -421,7 +432,7 @@ export class Dialog {
   cut(farewell: Reply): void {
     if (this.#input.at === 'closed') return;
     this.#replies.clear();
-    if (this.#input.at === 'tls') this.#close();
+    if (this.#input.at === 'tls') this.onLastWord();
     else this.hangUp(farewell);
   }
 
@@ -447,9 +458,21 @@ export class Dialog {
 
   /** Says so, behind what else is owed, and ends the session. What still comes is dropped. */
   hangUp(farewell: Reply): void {
-    const place = this.#replies.take('ours');
-    place.isFinal = true;
-    this.#settle(place, farewell);
+    this.#replies.hangUp(farewell);
+  }
+
+  onFarewell(): void {
+    this.#input = state.CLOSING;
+  }
+
+  onLastWord(): void {
+    this.#forget();
+    this.#out.close();
+    this.#handler.onClosed();
+  }
+
+  onSaid(): void {
+    this.#rest();
   }
 
   /** A moment of rest is where an announced shutdown takes place. */
@@ -457,12 +480,6 @@ export class Dialog {
     const isIdle = this.#input.at === 'commands' || this.#input.at === 'greeting';
     if (this.#farewell === undefined || !isIdle || this.owed > 0 || this.#transaction.at !== 'none') return;
     this.hangUp(this.#farewell);
-  }
-
-  #close(): void {
-    this.#forget();
-    this.#out.close();
-    this.#handler.onClosed();
   }
 
   #forget(): void {
@@ -476,39 +493,5 @@ export class Dialog {
     if (this.#transaction.at === 'none') return;
     this.#transaction = state.NONE;
     this.#handler.onReset(cause);
-  }
-
-  // Replies
-
-  #say(r: Reply): void {
-    this.#settle(this.#replies.take('ours'), r);
-  }
-
-  #refuse(refusal: Reply): void {
-    this.#say(this.#counted(refusal));
-  }
-
-  /** The refusal, unless there were too many. */
-  #counted(refusal: Reply): Reply {
-    return isInnocent(refusal) || this.#conduct.onError() ? refusal : replies.tooManyErrors;
-  }
-
-  #settle(place: Place, r: Reply): void {
-    if (r.code === 421) place.isFinal = true; // RFC 5321, 3.8: who says 421 closes
-    if (place.isFinal) this.#input = state.CLOSING;
-    this.#settleText(place, writeReply(r));
-  }
-
-  /** Writes what is settled at the front of the queue. */
-  #settleText(settled: Place, text: string): void {
-    settled.text = text;
-    for (let place = this.#replies.shift(); place !== undefined; place = this.#replies.shift()) {
-      this.#out.write(place.text ?? '');
-      if (place.isFinal) {
-        this.#close();
-        return;
-      }
-    }
-    this.#rest();
   }
 }

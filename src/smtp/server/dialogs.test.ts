@@ -11,7 +11,7 @@ const folder = new URL('../../../test/dialogs/', import.meta.url);
 /**
  * `O: maxSize 100`, `O: limits.errors 3`, `O: tls required`; `O: cuts no` where what the server says is meant to depend
  * on what came together. `H: hold rcpt` and `H: answer rcpt [reply]`; `H: say data 451 4.3.0 No`; `H: greet`, `H: tls`,
- * `H: shutdown`, `H: cut`, `H: gone`.
+ * `H: shutdown`, `H: cut`, `H: gone`, `H: half-closes`.
  */
 class SessionPeer implements DialogPeer {
   readonly rig: SessionRig;
@@ -37,6 +37,7 @@ class SessionPeer implements DialogPeer {
     else if (what === 'shutdown') rig.session.shutdown(replies.shuttingDown);
     else if (what === 'cut') rig.session.cut(replies.timeout);
     else if (what === 'gone') rig.session.ended();
+    else if (what === 'half-closes') rig.session.halfClosed();
     else if (what === 'hold') rig.holding.add(question as Question);
     else if (what === 'answer') rig.answer(question as Question, said);
     else if (what === 'say' && said !== undefined) rig.answers.set(question as Question, said);

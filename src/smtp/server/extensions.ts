@@ -20,6 +20,7 @@ export const extensions: readonly ExtensionRow[] = [
   { line: () => 'DSN', isAnnounced: (options) => options.dsn }, // RFC 3461
   { line: () => 'ENHANCEDSTATUSCODES', isAnnounced: always }, // RFC 2034
   { line: () => 'CHUNKING', isAnnounced: (options) => options.chunking }, // RFC 3030
+  { line: () => 'PRDR', isAnnounced: isPrdrServed }, // draft-hall-prdr
   // RFC 3207, 4.2: not announced again once TLS is up.
   { line: () => 'STARTTLS', isAnnounced: (options, isSecure) => options.tls !== 'none' && !isSecure },
   { line: () => `AUTH ${MECHANISMS.join(' ')}`, isAnnounced: isAuthServed }, // RFC 4954
@@ -30,6 +31,11 @@ export const extensions: readonly ExtensionRow[] = [
 /** RFC 4954, 4: no mechanism is announced that would not be served now. */
 export function isAuthServed({ auth }: ServerOptions, isSecure: boolean): boolean {
   return auth === 'always' || (auth === 'over-tls' && isSecure);
+}
+
+/** In LMTP every recipient has its reply. */
+export function isPrdrServed({ prdr, protocol }: ServerOptions): boolean {
+  return prdr && protocol === 'smtp';
 }
 
 function helloReply(verb: 'EHLO' | 'HELO', options: ServerOptions, isSecure: boolean): Reply {

@@ -7,7 +7,7 @@ import type { Address } from '../address.ts';
 import type { Parameters } from '../argument.ts';
 import type { AuthQuestion } from '../sasl/mechanism.ts';
 
-/** One for each command that owes a reply. A ticket that is no longer owed (the session ended, MAIL was refused) may be answered in vain. */
+/** One for each command that owes a reply; they grow in the order of the commands. A ticket that is no longer owed (the session ended, MAIL was refused) may be answered in vain. */
 export type Ticket = number;
 
 export interface MailCommand {
@@ -30,7 +30,7 @@ export interface RcptCommand {
 export type ResetCause = 'RSET' | 'HELLO' | 'QUIT' | 'LOST' | 'BAD_CONTENT' | 'TOO_BIG';
 
 export interface ServerHandler {
-  /** The usual answer is `session.answerHello(ticket)`; a refusal leaves everything as it was. */
+  /** The usual answer is `session.answerHello(ticket)`; a refusal leaves everything as it was. LHLO of LMTP is EHLO here. */
   onHello(verb: 'EHLO' | 'HELO', name: string, ticket: Ticket): void;
   /** A refusal ends the transaction that began here; RCPTs asked meanwhile get 503 whatever is answered to them. */
   onMail(mail: MailCommand, ticket: Ticket): void;
@@ -42,7 +42,8 @@ export interface ServerHandler {
    */
   onContent(octets: Buffer): void;
   /**
-   * All content came and is clean. The answer ends the transaction, whatever it is. (One BDAT LAST alone has the ticket it
+   * All content came and is clean. The answer ends the transaction, whatever it is: one for the mail, or
+   * `session.answerEach` where the recipients fared differently. (One BDAT LAST alone has the ticket it
    * had in `onData`.) `isDotFree`: it is known that no line begins with a dot.
    */
   onContentEnd(ticket: Ticket, isDotFree: boolean): void;

@@ -2,6 +2,8 @@
 import { type ServerLimits, serverLimits } from '../limits.ts';
 
 export interface ServerOptions {
+  /** LMTP (RFC 2033): LHLO in place of EHLO and HELO, and a reply for each recipient at the end of the data. */
+  readonly protocol: 'smtp' | 'lmtp';
   /** Our name in the greeting and the answers to EHLO and HELO. */
   readonly hostname: string;
   /** Octets of content a mail may have; announced with SIZE. */
@@ -12,6 +14,8 @@ export interface ServerOptions {
   readonly chunking: boolean;
   /** RFC 3461: only where somebody makes the reports that are asked for, or passes the wish on. */
   readonly dsn: boolean;
+  /** draft-hall-prdr: clients may ask for a reply for each recipient. Not for LMTP, which has them unasked. */
+  readonly prdr: boolean;
   /** `required`: nothing but EHLO, NOOP, STARTTLS and QUIT before TLS (RFC 3207, 4). `implicit`: TLS before the greeting (RFC 8314, 3). */
   readonly tls: 'none' | 'offered' | 'required' | 'implicit';
   /** Whether AUTH is served (RFC 4954); `always` sends passwords in the clear. */
@@ -24,11 +28,13 @@ export interface ServerOptions {
 
 export function makeServerOptions(options: Pick<ServerOptions, 'hostname'> & Partial<ServerOptions>): ServerOptions {
   return Object.freeze({
+    protocol: 'smtp',
     maxSize: 50 * 1024 * 1024, // what large providers take; base64 makes it about 36 MB of attachments
     eightBitMime: true,
     smtpUtf8: true,
     chunking: true,
     dsn: false,
+    prdr: false,
     tls: 'none',
     auth: 'none',
     xclient: false,

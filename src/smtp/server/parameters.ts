@@ -8,6 +8,7 @@ import { parseEnvid, parseNotify, parseOrcpt, parseRet } from '../dsn.ts';
 import { replies } from '../replies.ts';
 import type { Reply } from '../reply.ts';
 import { decodeXtext } from './client-attributes.ts';
+import { isPrdrServed } from './extensions.ts';
 import type { ServerOptions } from './options.ts';
 
 interface ParameterRow {
@@ -22,6 +23,7 @@ export const mailParameters: ParameterTable = new Map<string, ParameterRow>([
   ['SIZE', { isAnnounced: () => true, check: checkSize }], // RFC 1870
   ['BODY', { isAnnounced: (options) => options.eightBitMime, check: checkBody }], // RFC 6152
   ['SMTPUTF8', { isAnnounced: (options) => options.smtpUtf8, check: checkBare }], // RFC 6531
+  ['PRDR', { isAnnounced: isPrdrServed, check: checkBare }], // draft-hall-prdr
   ['RET', dsn(parseRet)],
   ['ENVID', dsn(parseEnvid)],
   ['AUTH', { isAnnounced: (options) => options.auth !== 'none', check: checkAuth }], // RFC 4954, 5

@@ -35,6 +35,8 @@ const WAITS_FOR: Readonly<Record<Input['at'], WaitsFor>> = {
   closed: 'nothing',
 };
 
+const QUIT_OCTETS = 'QUIT\r\n'.length;
+
 export class ServerSession {
   readonly #options: ServerOptions;
   readonly #out: ServerOut;
@@ -48,6 +50,7 @@ export class ServerSession {
   #chunk: Buffer = EMPTY;
   #isReading = false;
   #isPaused = false;
+  #isHalfClosed = false;
 
   constructor(options: ServerOptions, handler: ServerHandler, out: ServerOut) {
     this.#options = options;
@@ -111,6 +114,15 @@ export class ServerSession {
     this.#read();
   }
 
+  /**
+   * The answer to `onContentEnd` for each accepted recipient, in the order of the RCPTs; none of them is 421. A client that
+   * hears one reply for the mail is given `overallReply` of them. An `answer` is the same word on everybody.
+   */
+  answerEach(ticket: Ticket, each: readonly Reply[]): void {
+    this.#dialog.answerEach(ticket, each);
+    this.#read();
+  }
+
   /** The usual answer to `onHello`. */
   answerHello(ticket: Ticket): void {
     this.#dialog.answerHello(ticket);
@@ -147,6 +159,21 @@ export class ServerSession {
     this.#read();
   }
 
+  /**
+   * The client sends no more, and can still hear. One that said QUIT behind all it wanted waits for its replies: Exim closes
+   * its side behind BDAT LAST and QUIT, before it hears of its MAIL. Any other has gone. Returns whether the session goes on.
+   */
+  halfClosed(): boolean {
+    const rest = this.#buf.length - this.#at;
+    this.#isHalfClosed = rest >= QUIT_OCTETS && /(?:^|\r\n)QUIT *\r\n$/i.test(this.#end(rest));
+    if (!this.#isHalfClosed) this.ended();
+    return this.#isHalfClosed;
+  }
+
+  #end(rest: number): string {
+    return this.#buf.toString('latin1', this.#buf.length - Math.min(rest, 2 * QUIT_OCTETS));
+  }
+
   /** TLS is up: nothing said before counts any more (RFC 3207, 4.2). Where TLS comes first, `greet` is next. */
   secured(): void {
     this.#buf = EMPTY;
@@ -161,6 +188,19 @@ export class ServerSession {
     while (this.#at < this.#buf.length && this.#readNext()) {}
     this.#isReading = false;
     this.#keepRest();
+    if (this.#isHalfClosed && this.#isDry) this.#giveUp();
+  }
+
+  /** Whether it can only go on with octets that are not there. */
+  get #isDry(): boolean {
+    return this.waitsFor === 'command' || this.waitsFor === 'content';
+  }
+
+  /** What looked like a QUIT at the end was not. */
+  #giveUp(): void {
+    this.#isHalfClosed = false;
+    this.#dialog.ended();
+    this.#out.close();
   }
 
   /** False: what is left cannot be read now. */

@@ -78,6 +78,8 @@ export type Transaction =
 
 export interface Envelope {
   readonly smtpUtf8: boolean;
+  /** The client asked for a reply for each recipient. */
+  readonly prdr: boolean;
   /** RCPTs asked, and of these accepted. */
   asked: number;
   accepted: number;
