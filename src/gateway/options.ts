@@ -365,6 +365,9 @@ export type CallVerdict =
   | 'unchanged'
   | 'changed'
   | 'refused'
+  /** Had the mail kept aside, or shown to it again later. */
+  | 'quarantined'
+  | 'delayed'
   /** Failed, and its input went on: always marked in the trace. */
   | 'skipped'
   /** Failed, and the mail with it. */
@@ -406,6 +409,8 @@ export interface CheckReport {
     readonly nextHop: string | undefined;
     readonly reply: ReplyRecord | undefined;
   }[];
+  /** Where the mail would be taken and not passed on at once: what becomes of each recipient, in words. */
+  readonly kept: readonly { readonly recipient: string; readonly what: string }[];
   /** Everything else, as the console shows it; `reply` is what the client would be told if the next hop took the mail. */
   readonly mail: MailRecord;
 }

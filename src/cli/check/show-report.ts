@@ -3,7 +3,7 @@ import { printable } from '../../base/index.ts';
 import type { CheckReport, ReplyRecord } from '../../gateway/options.ts';
 import { shownMs, shownOctets, table } from './table.ts';
 
-export function showReport({ decision, routes, mail }: CheckReport): string {
+export function showReport({ decision, routes, kept, mail }: CheckReport): string {
   const to = mail.recipients.map((one) => `<${one.address}>`).join(', ');
   const size = mail.sizeBefore > 0 ? `, ${shownOctets(mail.sizeBefore)}` : '';
   return [
@@ -36,12 +36,20 @@ export function showReport({ decision, routes, mail }: CheckReport): string {
       'way',
       routes.map((one) => [one.recipient, '->', one.nextHop ?? 'nowhere', reply(one.reply)]),
     ),
+    kept.length === 0 ? '' : keptHere(kept),
     section(
       'trace',
       mail.trace.map((field) => [printable(field, 1000)]),
     ),
     section('answer to the client, if the next hop takes it', [[reply(mail.reply)]]),
   ].join('');
+}
+
+function keptHere(kept: CheckReport['kept']): string {
+  return section(
+    'taken, and kept here',
+    kept.map((one) => [one.recipient, printable(one.what)]),
+  );
 }
 
 export function section(name: string, rows: readonly (readonly string[])[]): string {

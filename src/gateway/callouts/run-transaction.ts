@@ -18,6 +18,9 @@ import { DumReader } from './dum-reader.ts';
 import type { PartPlan, PartPlans } from './part-plan.ts';
 import type { ServiceRun } from './service-run.ts';
 
+/** There is no mail yet that could be kept or put off (decision 0041). */
+const ADVICE_ON_COMMAND = 'advice-on-command';
+
 export class RunTransaction implements ProcessorTransactionEvents {
   readonly #run: ServiceRun;
   readonly #channel: CalloutChannel;
@@ -244,6 +247,10 @@ export class RunTransaction implements ProcessorTransactionEvents {
       return;
     }
     const { commands, may } = this.#run;
+    if (answer.advice !== undefined) {
+      this.#broken(ADVICE_ON_COMMAND);
+      return;
+    }
     if (answer.addHeaders.length > 0) this.#run.warn('callout.add-header', { part: answer.part });
     const { oldest } = commands;
     if (oldest === undefined) return;
@@ -257,6 +264,7 @@ export class RunTransaction implements ProcessorTransactionEvents {
     const { commands } = this.#run;
     const { oldest } = commands;
     if ('error' in answer) this.#broken(answer.error);
+    else if (answer.advice !== undefined && oldest !== undefined) this.#broken(ADVICE_ON_COMMAND);
     else if (commands.isReplayRange(orgOffset, size)) return;
     else if (oldest !== undefined) {
       if (orgOffset === oldest.offset && size === oldest.text.length) this.#answered(oldest, UNCHANGED);
@@ -310,7 +318,7 @@ export class RunTransaction implements ProcessorTransactionEvents {
   #follow(step: DataStep): void {
     if (step === 'go-on') return;
     if ('broken' in step) this.#broken(step.broken);
-    else this.#conclude({ kind: 'refused', reply: step.refused });
+    else this.#conclude(step.concluded);
   }
 
   /** The server ended its answer, or the transaction, with 200: everything it was asked must have its answer by then. */
@@ -326,8 +334,8 @@ export class RunTransaction implements ProcessorTransactionEvents {
   }
 
   #conclude(outcome: DataOutcome): void {
-    // Behind a refusal nothing of the answer is wanted; behind any other the server may still say its TE.
-    if (outcome.kind === 'refused') this.close({ code: 200, reason: '' });
+    // Behind a refusal or advice nothing of the answer is wanted; behind any other the server may still say its TE.
+    if (outcome.kind === 'refused' || outcome.kind === 'advised') this.close({ code: 200, reason: '' });
     else this.#isOver = true;
     this.#run.conclude(outcome);
   }

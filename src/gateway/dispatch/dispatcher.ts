@@ -26,6 +26,8 @@ export interface PlannedCall {
   readonly isOpen: boolean;
   /** Who has it left out, in words for an operator: it is not invoked, and the trace says so (D8). */
   readonly bypassedBy?: string;
+  /** An operator let out what this service had kept aside: it keeps the mail no second time. */
+  readonly mayNotHold?: boolean;
 }
 
 export interface Plan {

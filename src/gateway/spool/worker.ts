@@ -13,10 +13,11 @@ import { Destinations } from './destinations.ts';
 import { contentInMemory, writeAhead } from './intake.ts';
 import { logDeliveries } from './log.ts';
 import type { Reports } from './port.ts';
+import { type PutOff, storeProgress } from './put-off.ts';
 import { spoolReplies } from './replies.ts';
 import { deliveryAsSent, mailAsSent, notesOf, type QueuedDelivery, storedDeliveries, storedMail } from './rows.ts';
 import { type Settlement, settle } from './settle.ts';
-import { groupBy, Lease, type Outcome, type Task } from './task.ts';
+import { type Blocker, groupBy, Lease, type Outcome, type Task } from './task.ts';
 import { Transaction, type TransactionResult } from './transaction.ts';
 import type { AdaptResult, Refusal, SpoolWorld } from './world.ts';
 
@@ -171,6 +172,7 @@ export class Worker {
         if (!this.#isGivenUp) this.#adapted(about, result, own);
         else {
           if (result.kind === 'release') result.dispose();
+          if (result.kind === 'delay') result.progress.dispose();
           own.give();
         }
         this.#jobDone();
@@ -197,6 +199,9 @@ export class Worker {
           deliveries.map((): Outcome => ({ kind: 'later', reply: result.reply, ...(result.by && { by: result.by }) })),
           lease,
         );
+        return;
+      case 'delay':
+        this.#putOff(about, result, lease);
         return;
       case 'hold':
         this.#holdAll(about, result.service, result.reason, lease);
@@ -235,6 +240,31 @@ export class Worker {
   #hold({ mail, n }: QueuedDelivery, service: string, reason: string): Change {
     const heldMs = this.#world.wallClock();
     return { kind: 'hold', mail, n, hold: { service, reason, heldMs }, expiresMs: heldMs + this.#options.keepMs };
+  }
+
+  /** Tried again from there; that it took place is stored with it. */
+  #putOff(about: Case, { atMs, progress }: Extract<AdaptResult, { kind: 'delay' }>, lease: Lease): void {
+    const { mail, deliveries } = about;
+    const { store, wallClock, log } = this.#world;
+    const both = new Lease(() => {
+      progress.dispose();
+      lease.give();
+    });
+    const by: Blocker = { service: progress.service, because: 'delay', isOnContent: false };
+    this.#jobs++;
+    storeProgress(store, mail, deliveries, progress, `${mail.id}/a${deliveries[0]?.n}.${wallClock()}`).then(
+      (putOff) => {
+        const outcomes = deliveries.map((): Outcome => ({ kind: 'later', reply: spoolReplies.delayed, atMs, by }));
+        this.#end(about, outcomes, both, putOff);
+        this.#jobDone();
+      },
+      (error: Error) => {
+        log.error('spool.store-failed', { mail: mail.id, error: error.message });
+        const outcomes = deliveries.map((): Outcome => ({ kind: 'later', reply: spoolReplies.unreadable, atMs }));
+        this.#end(about, outcomes, both);
+        this.#jobDone();
+      },
+    );
   }
 
   /** The result is stored before it goes on: a crash must not run services with side effects again. */
@@ -290,8 +320,9 @@ export class Worker {
       contents: [{ mail: mail.id, content: stored }],
       changes: deliveries.map((one): Change => {
         const made = rewritten?.get(one.n);
-        const notes =
-          made === undefined ? undefined : { notes: { ...notesOf(one), rewritten: made } as unknown as Json };
+        const before = notesOf(one);
+        const all = made && { ...before, rewritten: { ...before.rewritten, ...made } };
+        const notes = all && { notes: all as unknown as Json };
         return { kind: 'queue', mail: mail.id, n: one.n, nextMs, lane: 'relay', content: id, ...notes };
       }),
     });
@@ -308,18 +339,20 @@ export class Worker {
 
   // --- ends ---------------------------------------------------------------------------------------------------------
 
-  #end(about: Case, outcomes: readonly Outcome[], lease: Lease): void {
+  #end(about: Case, outcomes: readonly Outcome[], lease: Lease, putOff?: PutOff): void {
     const { wallClock, random, log } = this.#world;
     const settlement = settle(about.mail, about.deliveries, outcomes, wallClock(), this.#options, random);
     logDeliveries(log, about, settlement, wallClock());
     for (const outcome of ['delivered', 'failed', 'later'] as const)
       if (settlement[outcome].length > 0) this.#counts[outcome].add(settlement[outcome].length);
+    const { retries } = settlement;
     const changes = [
       ...settlement.delivered.map(({ delivery }) => ending(delivery, 'delivered')),
-      ...settlement.retries,
+      ...(putOff === undefined ? retries : retries.flatMap((retry) => putOff.goingOn(retry))),
     ];
+    const contents = putOff === undefined || retries.length === 0 ? [] : putOff.contents;
     if (!wantsReport(settlement)) {
-      this.#commit({ changes }, () => lease.give());
+      this.#commit({ contents, changes }, () => lease.give());
       return;
     }
     this.#jobs++;
@@ -328,7 +361,7 @@ export class Worker {
         if (held.has(delivery.n)) changes.push(this.#hold(delivery, by?.service ?? '', 'refused'));
         else changes.push(ending(delivery, excepted.has(delivery.n) ? 'excepted' : 'reported'));
       }
-      this.#commit({ mails, changes }, (isStored) => {
+      this.#commit({ mails, contents, changes }, (isStored) => {
         lease.give();
         if (isStored && !this.#isGivenUp) this.takeNew(mails);
       });
