@@ -119,9 +119,9 @@ export class Call {
     this.#mail.log.warn('trace.repaired', { mail: this.#mail.id, service: this.name, missing, foreign });
   }
 
-  /** A service whose rule waited for the message hears of the envelope only now. */
+  /** A service whose rule waited for the message hears of the envelope only now, and so does one behind a split. */
   replayCommands(): void {
-    if (this.planned.isOpen && !this.run.hasMail) this.run.replay(this.#mail.envelope);
+    if (!this.run.hasMail) this.run.replay(this.#mail.envelope);
   }
 
   count(): void {

@@ -48,7 +48,10 @@ export interface ChainMail extends RunMail {
   traceBlock(via: readonly ViaEntry[]): Buffer;
   /** The protected fields the message came with. */
   readonly olderTrace: Buffer;
-  /** Whether a call that waited for the message is made; asked when the message is whole. */
+  /**
+   * Whether a call that waited for the message is made; asked when the message is whole. Recipients it is not the same for
+   * may go on as a mail of their own, by `fork`.
+   */
   isCalledFor(call: PlannedCall): boolean;
   onData(verdict: DataVerdict): void;
 }
@@ -120,6 +123,21 @@ export class Chain implements DataWaiter {
     this.#startNext();
   }
 
+  /** The same chain from where it is, for `mail`: what services did so far is not done again, and counts for both. */
+  fork(mail: ChainMail): Chain {
+    const left = this.#calls.slice(this.#at).map(({ planned }) => planned);
+    const fork = new Chain(mail, left);
+    fork.#base = this.#base;
+    return fork;
+  }
+
+  /** Of a fork: the message is whole, and goes on its way. */
+  goOn(): void {
+    this.#at = 0;
+    this.#baseEnded = true;
+    this.#startNext();
+  }
+
   /** `base` got longer by `size` octets. */
   grew(size: number): void {
     const input = this.#input;
@@ -186,6 +204,11 @@ export class Chain implements DataWaiter {
     return via;
   }
 
+  /** The same of those that have ended: a later one may have failed already, at its commands. */
+  viaSoFar(): ViaEntry[] {
+    return this.#calls.slice(0, this.#at).flatMap((call) => call.viaEntry() ?? []);
+  }
+
   /** The service that refused the message. */
   get refusedBy(): string | undefined {
     return this.#calls.find((call) => call.finalVerdict === 'refused')?.name;
@@ -218,7 +241,10 @@ export class Chain implements DataWaiter {
       }
       if (call.planned.isOpen) {
         if (!this.#baseEnded) return;
-        if (!this.#mail.isCalledFor(call.planned)) {
+        const isCalled = this.#mail.isCalledFor(call.planned);
+        // A fork that could not be stored has ended the mail.
+        if (this.#released) return;
+        if (!isCalled) {
           call.notCalled();
           this.#at++;
           continue;

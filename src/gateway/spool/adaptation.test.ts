@@ -42,7 +42,12 @@ interface Service {
 const ROUTES = [plainRoute('new.example', 'new', 25), plainRoute('*', 'hop', 25)];
 
 /** What comes of a stored mail at services `s1`, `s2`, ... */
-async function adapt(services: readonly Service[], notes: DeliveryNotes, facts: Partial<MailNotes> = {}) {
+async function adapt(
+  services: readonly Service[],
+  notes: DeliveryNotes,
+  facts: Partial<MailNotes> = {},
+  to: readonly string[] = ['b@dst.example'],
+) {
   const stored = { ...STORED, facts: { ...(STORED.facts as object), ...facts } as StoredMail['facts'] };
   const callouts = new MemoryCallouts();
   const pipeline = services.map(({ bypassable, script, ...more }, i) => {
@@ -54,28 +59,30 @@ async function adapt(services: readonly Service[], notes: DeliveryNotes, facts: 
   });
   const rig = new MailRig(callouts, pipeline, ROUTES);
   const lane = new QueueAdaptation(rig.world, [LISTENER]);
-  const delivery: QueuedDelivery = {
-    mail: 'session.1',
-    n: 0,
-    content: 'session.1/0',
-    forwardPath: 'b@dst.example',
-    params: {},
-    destination: 'dst.example',
-    lane: 'adapt',
-    hold: undefined,
-    attempts: 0,
-    nextMs: 0,
-    expiresMs: 0,
-    lastReply: undefined,
-    isWarned: false,
-    notes: notes as never,
-  };
+  const deliveries = to.map(
+    (forwardPath, n): QueuedDelivery => ({
+      mail: 'session.1',
+      n,
+      content: 'session.1/0',
+      forwardPath,
+      params: {},
+      destination: 'dst.example',
+      lane: 'adapt',
+      hold: undefined,
+      attempts: 0,
+      nextMs: 0,
+      expiresMs: 0,
+      lastReply: undefined,
+      isWarned: false,
+      notes: notes as never,
+    }),
+  );
   const content = new Content();
   content.append(new FixedOctets(Buffer.from(MAIL)), 0, MAIL.length);
   const result = await new Promise<AdaptResult>((resolve) => {
-    lane.run({ mail: stored, deliveries: [delivery], content }, resolve);
+    lane.run({ mail: stored, deliveries, content }, resolve);
   });
-  return { result, rig, calls: callouts.seen.length, keys: lane.keyOf(stored, delivery) };
+  return { result, rig, calls: callouts.seen.length, keys: lane.keyOf(stored, deliveries[0] as QueuedDelivery) };
 }
 
 /** The same of one that goes on: which services saw it, and what it then was. */
@@ -212,6 +219,23 @@ test('what services of an earlier run made of the envelope is what the next ones
   const byRecipient: Service = { bypassable: 'never', when: "recipient.domain == 'dst.example'", script };
   await run([byRecipient], { service: 's1', rewritten });
   assert.deepEqual(seen, ['<z@src.example>', '<new@new.example>']);
+});
+
+test('recipients that a rule on the message tells apart are taken apart before any service runs', async () => {
+  const byBoth: Service = {
+    bypassable: 'never',
+    when: "recipient.local == 'vip' && message.headers['subject'] == 'test'",
+  };
+  const to = ['vip@a.example', 'x@b.example', 'vip@c.example'];
+  const { result, calls } = await adapt([never, byBoth], {}, {}, to);
+  assert.ok(result.kind === 'split');
+  assert.deepEqual(
+    result.groups.map((group) => group.map(({ n }) => n)),
+    [[0, 2], [1]],
+  );
+  assert.equal(calls, 0);
+  const { result: together } = await adapt([never, byBoth], {}, {}, ['vip@a.example', 'vip@c.example']);
+  assert.equal(together.kind, 'release');
 });
 
 test('what a service makes of the envelope now is kept with the result', async () => {

@@ -19,6 +19,7 @@ import { type Content, OctetStore } from '../content/index.ts';
 import { Envelope, type MailRecipient } from '../dialog/envelope.ts';
 import { addressFacts, mailFacts, messageFacts } from '../dialog/mail-facts.ts';
 import { MailHeader } from '../dialog/mail-header.ts';
+import { Sender } from '../dialog/sender.ts';
 import { makeSessionView, type SessionView } from '../dialog/session-view.ts';
 import { Variant, type VariantMail } from '../dialog/variant.ts';
 import type { MailWorld } from '../dialog/world.ts';
@@ -41,7 +42,7 @@ import {
   recipientArgument,
   withoutBrackets,
 } from './rows.ts';
-import type { Blocker } from './task.ts';
+import { type Blocker, groupBy } from './task.ts';
 import type { AdaptJob, AdaptLane, AdaptResult, Progress, Refusal } from './world.ts';
 
 export class QueueAdaptation implements AdaptLane {
@@ -81,6 +82,8 @@ class AdaptRun implements VariantMail {
   readonly envelope: Envelope;
   readonly earlierVia: readonly ViaEntry[];
   readonly mayChangeRoute = true;
+  /** It is split before its services run, into runs. */
+  readonly maySplit = false;
   readonly #job: AdaptJob;
   readonly #notes: DeliveryNotes;
   readonly #done: (result: AdaptResult) => void;
@@ -109,7 +112,7 @@ class AdaptRun implements VariantMail {
     this.#notes = first === undefined ? {} : notesOf(first);
     this.earlierVia = this.#notes.via ?? [];
     this.#done = done;
-    this.#variant = new Variant(this, command, [], undefined);
+    this.#variant = new Variant(this, new Sender(command), [], undefined);
   }
 
   start(): void {
@@ -124,8 +127,27 @@ class AdaptRun implements VariantMail {
       const only = deliveries.length === 1 ? deliveries[0]?.forwardPath : undefined;
       const isUtf8 = mail.params['SMTPUTF8'] !== undefined;
       this.header.receive(this.session, this.id, isUtf8, only, mail.acceptedMs);
-      this.#askRecipients();
+      const groups = this.#groups();
+      if (groups.length > 1) this.#end({ kind: 'split', groups });
+      else this.#askRecipients();
     });
+  }
+
+  /** Deliveries that meet the same services, by the rules that read recipient and message (decision 0043). */
+  #groups(): readonly (readonly QueuedDelivery[])[] {
+    const { deliveries } = this.#job;
+    if (deliveries.length < 2) return [deliveries];
+    const { dispatcher } = this.world;
+    const message = this.messageFacts();
+    const keyOf = (delivery: QueuedDelivery): string => {
+      const recipient = addressFacts(namedRecipient(delivery));
+      const calls = dispatcher.atRecipient(this.facts, recipient)?.calls ?? [];
+      return calls
+        .filter(({ step, isOpen }) => isOpen && step.rule?.reads.has('recipient'))
+        .map(({ step }) => (dispatcher.atData(step, this.facts, recipient, message) ? '+' : '-'))
+        .join('');
+    };
+    return [...groupBy(deliveries, keyOf).values()];
   }
 
   #askRecipients(): void {
@@ -295,6 +317,7 @@ class AdaptRun implements VariantMail {
 
   // Nobody waits for progress, and there is no next hop yet.
   onProgress(): void {}
+  onSplit(): void {}
   onLegLost(): void {}
   onRelayed(): void {}
   onStoreFailed(): void {}

@@ -163,21 +163,22 @@ export class Worker {
   // --- through the services -----------------------------------------------------------------------------------------
 
   #adapt(mail: StoredMail, deliveries: readonly QueuedDelivery[], content: Content, lease: Lease): void {
-    for (const group of groupBy(deliveries, (one) => this.#world.adapt.keyOf(mail, one)).values()) {
-      const about: Case = { mail, deliveries: group, content, nextHop: undefined };
-      const own = lease.take();
-      this.#jobs++;
-      this.#world.adapt.run(about, (result) => {
-        // Services that lose their connections because we end say nothing of the mail: the next start runs them again.
-        if (!this.#isGivenUp) this.#adapted(about, result, own);
-        else {
-          if (result.kind === 'release') result.dispose();
-          if (result.kind === 'delay') result.progress.dispose();
-          own.give();
-        }
-        this.#jobDone();
-      });
-    }
+    for (const group of groupBy(deliveries, (one) => this.#world.adapt.keyOf(mail, one)).values())
+      this.#adaptTogether({ mail, deliveries: group, content, nextHop: undefined }, lease.take());
+  }
+
+  #adaptTogether(about: Case, lease: Lease): void {
+    this.#jobs++;
+    this.#world.adapt.run(about, (result) => {
+      // Services that lose their connections because we end say nothing of the mail: the next start runs them again.
+      if (!this.#isGivenUp) this.#adapted(about, result, lease);
+      else {
+        if (result.kind === 'release') result.dispose();
+        if (result.kind === 'delay') result.progress.dispose();
+        lease.give();
+      }
+      this.#jobDone();
+    });
   }
 
   #adapted(about: Case, result: AdaptResult, lease: Lease): void {
@@ -199,6 +200,10 @@ export class Worker {
           deliveries.map((): Outcome => ({ kind: 'later', reply: result.reply, ...(result.by && { by: result.by }) })),
           lease,
         );
+        return;
+      case 'split':
+        for (const group of result.groups) this.#adaptTogether({ ...about, deliveries: group }, lease.take());
+        lease.give();
         return;
       case 'delay':
         this.#putOff(about, result, lease);
