@@ -327,7 +327,15 @@ test('client parts: an address literal and the name as sent', () => {
 test('every trace field we write keeps the grammar of section 10.1, whatever the URIs hold', () => {
   const uri = "[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9._~:/?#[\\]@!$&'()*+=-]|%[0-9A-Fa-f]{2})+";
   const system = `${uri}[?&]id=(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2}){1,64}`;
-  const outcomes = ['pending', 'unchanged', 'edited', 'header-added', 'envelope-edited', 'bypassed'] as const;
+  const outcomes = [
+    'pending',
+    'unchanged',
+    'edited',
+    'header-added',
+    'envelope-edited',
+    'delayed',
+    'bypassed',
+  ] as const;
   const reasons = ['timeout', 'unreachable', 'crash', 'invalid', 'overload'] as const;
   const entry = `${uri};outcome=(?:${outcomes.join('|')}|skipped)(?:;reason=(?:${reasons.join('|')}))?`;
   const block = new RegExp(

@@ -13,8 +13,9 @@ import { type Config, config, Gateway, OPES, serve, type TestService, withoutTra
 import { NextHop } from '../support/next-hop.ts';
 import { SmtpTalk, verdict } from '../support/smtp-talk.ts';
 
-const mailOf = (subject: string): Buffer =>
-  Buffer.from(`From: <a@src.test>\r\nTo: <b@dst.test>\r\nSubject: ${subject}\r\n\r\nHi there.\r\n.dot\r\n`);
+const textOf = (subject: string): string =>
+  `From: <a@src.test>\r\nTo: <b@dst.test>\r\nSubject: ${subject}\r\n\r\nHi there.\r\n.dot\r\n`;
+const mailOf = (subject: string): Buffer => Buffer.from(textOf(subject));
 
 const open: { stop?: () => Promise<unknown>; close?: () => Promise<unknown> }[] = [];
 let hop: NextHop;
@@ -112,7 +113,7 @@ test('put off: shown to its service again and delivered, not before its time', a
   await hop.waitForMails(1);
   assert.ok(Date.now() >= until);
   const { rest, trace } = withoutTrace(hop.mails[0]?.content ?? Buffer.alloc(0));
-  assert.equal(rest.toString(), `X-Verdict: passed\r\n${mailOf(`until ${until}`)}`);
+  assert.equal(rest.toString(), `X-Verdict: passed\r\n${textOf(`until ${until}`)}`);
   assert.match(trace.join('\n').replace(/\r\n\t/g, ''), /verdicts;outcome=delayed, ?\S+verdicts;outcome=header-added/);
   await counters(gateway, { accepted: 1, delivered: 1 });
 });
@@ -174,7 +175,7 @@ test('a rule on recipient and message.encrypted takes recipients apart, both del
   assert.deepEqual([vip?.rcpts.length, plain?.rcpts.length], [1, 1]);
   assert.equal(
     withoutTrace(vip?.content ?? Buffer.alloc(0)).rest.toString(),
-    `X-Verdict: passed\r\n${mailOf('hello')}`,
+    `X-Verdict: passed\r\n${textOf('hello')}`,
   );
   assert.deepEqual(withoutTrace(plain?.content ?? Buffer.alloc(0)).rest, mailOf('hello'));
   assert.ok(!plain?.content.includes('vip') && !vip?.content.includes('plain'), 'no recipient is told to another');

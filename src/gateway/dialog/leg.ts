@@ -69,7 +69,8 @@ export class Leg implements MailRelayEvents {
 
   get accepted(): readonly MailRecipient[] {
     const apart = this.#apart;
-    return this.recipients.filter((one) => isAccepted(one) && apart?.has(one) !== true);
+    if (apart === undefined) return this.recipients.filter(isAccepted);
+    return this.recipients.filter((one) => isAccepted(one) && !apart.has(one));
   }
 
   /**

@@ -15,7 +15,7 @@ function adds(field: string, saw: string[] = []): Script {
     ...keepAll(['RCPT', 'RAWDATA']),
     onOriginalEnd(tx, all) {
       const rcpts = all.filter(({ part }) => part === 'RCPT');
-      saw.push(rcpts.map(({ octets, replayed }) => `${octets}${replayed ? ' replayed' : ''}`).join(', '));
+      saw.push(rcpts.map(({ octets, replayed }) => `${octets.toString()}${replayed ? ' replayed' : ''}`).join(', '));
       keepData(tx, all, answerBlock(undefined, { addHeaders: [field] }));
       finish(tx);
     },
@@ -34,6 +34,8 @@ const outcomes = (octets: Buffer | undefined): string =>
   [...(octets?.toString() ?? '').matchAll(/svc\.example\/(s\d);outcome=([a-z-]+)/g)]
     .map((m) => `${m[1]} ${m[2]}`)
     .join(', ');
+
+const byText = (a: string, b: string): number => (a < b ? -1 : 1);
 
 test('the service is called for those its rule is true for, and the others get what the ones before it made', async () => {
   const first: string[] = [];
@@ -111,15 +113,12 @@ test('two such rules take recipients apart twice', async () => {
   const b = "recipient.local.endsWith('b') && message.size > 0";
   const { rig } = rigWith([adds('X-A: 1'), adds('X-B: 1')], { each: [{ when: a }, { when: b }], spool });
   await rig.send(MAIL, ['ab@x.example', 'ax@x.example', 'xb@x.example', 'x@x.example', 'azb@y.example']);
-  assert.deepEqual(
-    spool.taken.map(({ to, octets }) => [to.join(), outcomes(octets)]).toSorted(),
-    [
-      ['<ab@x.example>,<azb@y.example>', 's1 header-added, s2 header-added'],
-      ['<ax@x.example>', 's1 header-added'],
-      ['<x@x.example>', ''],
-      ['<xb@x.example>', 's2 header-added'],
-    ].toSorted(),
-  );
+  assert.deepEqual(spool.taken.map(({ to, octets }) => `${to.join()}: ${outcomes(octets)}`).toSorted(byText), [
+    '<ab@x.example>,<azb@y.example>: s1 header-added, s2 header-added',
+    '<ax@x.example>: s1 header-added',
+    '<x@x.example>: ',
+    '<xb@x.example>: s2 header-added',
+  ]);
 });
 
 test('refused for some: each group has its own result', async () => {

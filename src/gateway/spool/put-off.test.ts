@@ -119,11 +119,11 @@ test('put off again: what other services made meanwhile is kept, and they do not
   assert.deepEqual(second && [notesOf(second).service, notesOf(second).via], ['s3', [VIA, s2, s3]]);
   await counts({ delivered: 2 });
   assert.deepEqual(
-    rig.sent.map(({ octets, rcpts }) => [rcpts, octets]).toSorted(),
-    [
-      [['<b@one.example>'], `X: 2\r\n${MAIL}`],
-      [['<new@two.example> ORCPT=rfc822;c@one.example'], `X: 2\r\n${MAIL}`],
-    ],
+    new Map(rig.sent.map(({ octets, rcpts }) => [rcpts.join(), octets])),
+    new Map([
+      ['<b@one.example>', `X: 2\r\n${MAIL}`],
+      ['<new@two.example> ORCPT=rfc822;c@one.example', `X: 2\r\n${MAIL}`],
+    ]),
     'what services made of a recipient before it was put off stands',
   );
 });
