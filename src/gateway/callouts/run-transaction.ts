@@ -14,12 +14,9 @@ import { type Answer, readAnswer } from '../../profile/index.ts';
 import type { CalloutChannel } from './callout-service.ts';
 import { type CommandAnswer, type CommandPart, UNCHANGED } from './command-parts.ts';
 import { DataExchange, type DataOutcome, type DataStep } from './data-exchange.ts';
-import { DumReader } from './dum-reader.ts';
+import { ADVICE_ON_COMMAND, DumReader } from './dum-reader.ts';
 import type { PartPlan, PartPlans } from './part-plan.ts';
 import type { ServiceRun } from './service-run.ts';
-
-/** There is no mail yet that could be kept or put off (decision 0041). */
-const ADVICE_ON_COMMAND = 'advice-on-command';
 
 export class RunTransaction implements ProcessorTransactionEvents {
   readonly #run: ServiceRun;
@@ -264,8 +261,9 @@ export class RunTransaction implements ProcessorTransactionEvents {
     const { commands } = this.#run;
     const { oldest } = commands;
     if ('error' in answer) this.#broken(answer.error);
-    else if (answer.advice !== undefined && oldest !== undefined) this.#broken(ADVICE_ON_COMMAND);
-    else if (commands.isReplayRange(orgOffset, size)) return;
+    else if (commands.isReplayRange(orgOffset, size)) {
+      if (answer.advice !== undefined) this.#broken(ADVICE_ON_COMMAND);
+    } else if (oldest !== undefined && answer.advice !== undefined) this.#broken(ADVICE_ON_COMMAND);
     else if (oldest !== undefined) {
       if (orgOffset === oldest.offset && size === oldest.text.length) this.#answered(oldest, UNCHANGED);
       else this.#broken('duy-not-the-part');

@@ -196,6 +196,24 @@ test('at RCPT there is no mail yet to be kept: advice there is a failure', async
   }
 });
 
+test('advice on a command that is told as a replay is no advice on the mail, and not passed over', async () => {
+  for (const isByReference of [true, false]) {
+    const script: Script = {
+      ...keepAll(['RCPT', 'RAWDATA']),
+      onPart(tx, part, all) {
+        if (all.length === 1) tx.startMessage();
+        if (part.part !== 'RCPT') return;
+        // It does not know the mark, and answers all the same.
+        if (isByReference) tx.useYours(part.offset, part.octets.length, 'Advice: Quarantine\r\n');
+        else tx.sendData('AM-Part: RCPT\r\nAdvice: Quarantine\r\n', [part.octets], part.octets.length);
+      },
+    };
+    const { rig } = rigWith([script], { may: MAY, when: 'message.size > 0', spool: new RecordingSpool() });
+    assert.equal((await rig.send(MAIL)).final?.code, 451);
+    assert.equal(rig.records[0]?.calls[0]?.detail, 'invalid: advice-on-command');
+  }
+});
+
 test('a service that may do nothing but quarantine is offered the content to answer, and may not change it', async () => {
   const { rig } = rigWith([adds], { may: ['quarantine'], spool: new RecordingSpool() });
   assert.equal((await rig.send(MAIL)).final?.code, 451);
