@@ -262,7 +262,7 @@ class AdaptRun implements VariantMail {
       rewritten: this.#rewritten(),
       dispose: () => inserted?.dispose(),
     };
-    this.#end({ kind: 'delay', atMs, progress });
+    this.#end({ kind: 'delay', atMs, refused: this.#refused, progress });
   }
 
   /** What the services of this run made of the envelope. */

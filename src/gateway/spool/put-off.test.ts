@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'vitest';
 import { contentOf, SpoolRig } from '../../../test/support/spool-rig.ts';
+import { reply } from '../../smtp/index.ts';
 import type { ViaEntry } from '../trace/index.ts';
 import type { SpoolVariant } from './port.ts';
 import { notesOf } from './rows.ts';
@@ -31,6 +32,7 @@ function progress(more: Partial<Progress> = {}): Progress {
 const again = (forMs: number, more?: Partial<Progress>): AdaptResult => ({
   kind: 'delay',
   atMs: rig.nowMs + forMs,
+  refused: new Map(),
   progress: progress(more),
 });
 
@@ -126,6 +128,25 @@ test('put off again: what other services made meanwhile is kept, and they do not
     ]),
     'what services made of a recipient before it was put off stands',
   );
+});
+
+test('a recipient that another service refused does not wait: who refused it is not asked again', async () => {
+  const nowMs = await started();
+  await rig.accept('s.1', [], putOff(MINUTE));
+  await waiting(nowMs + MINUTE);
+  const by = { service: 's2', because: 'verdict', isOnContent: false } as const;
+  const refused = new Map([[1, { reply: reply(550, '5.7.1', 'no'), by }]]);
+  rig.adapt = () => ({ kind: 'delay', atMs: rig.nowMs + MINUTE, refused, progress: progress({ service: 's3' }) });
+  rig.tick(MINUTE);
+  await counts({ excepted: 1, queued: 1 });
+  assert.deepEqual(
+    rig.events[0]?.failed.map((one) => [one.delivery.forwardPath, one.by]),
+    [['c@one.example', by]],
+  );
+  rig.adapt = ({ content }) => ({ kind: 'release', content, refused: new Map(), dispose: () => undefined });
+  rig.tick(MINUTE);
+  await counts({ delivered: 1, excepted: 1, queued: 0 });
+  assert.deepEqual(rig.sent[0]?.rcpts, ['<b@one.example>']);
 });
 
 test('put off over and over: given up when its time is over, and the service is named', async () => {

@@ -248,13 +248,15 @@ export class Worker {
   }
 
   /** Tried again from there; that it took place is stored with it. */
-  #putOff(about: Case, { atMs, progress }: Extract<AdaptResult, { kind: 'delay' }>, lease: Lease): void {
-    const { mail, deliveries } = about;
+  #putOff(all: Case, { atMs, refused, progress }: Extract<AdaptResult, { kind: 'delay' }>, lease: Lease): void {
     const { store, wallClock, log } = this.#world;
     const both = new Lease(() => {
       progress.dispose();
       lease.give();
     });
+    // The services that refused some will not be asked about them again.
+    const about: Case = { ...all, deliveries: this.#endRefused(all, refused, both) };
+    const { mail, deliveries } = about;
     const by: Blocker = { service: progress.service, because: 'delay', isOnContent: false };
     this.#jobs++;
     storeProgress(store, mail, deliveries, progress, `${mail.id}/a${deliveries[0]?.n}.${wallClock()}`).then(
@@ -278,16 +280,7 @@ export class Worker {
       result.dispose();
       lease.give();
     });
-    const isRefused = ({ n }: QueuedDelivery): boolean => result.refused.has(n);
-    const refused = about.deliveries.filter(isRefused);
-    if (refused.length > 0) {
-      const outcomes = refused.map(({ n }): Outcome => {
-        const { reply, by } = result.refused.get(n) as Refusal;
-        return { kind: 'failed', reply, ...(by && { by }) };
-      });
-      this.#end({ ...about, deliveries: refused }, outcomes, both.take());
-    }
-    const rest = about.deliveries.filter((one) => !isRefused(one));
+    const rest = this.#endRefused(about, result.refused, both);
     if (rest.length === 0) {
       both.give();
       return;
@@ -307,6 +300,19 @@ export class Worker {
         this.#jobDone();
       },
     );
+  }
+
+  /** Recipients that services refused one by one come to their ends; returns the others. */
+  #endRefused(about: Case, by: ReadonlyMap<number, Refusal>, lease: Lease): readonly QueuedDelivery[] {
+    if (by.size === 0) return about.deliveries;
+    const isRefused = ({ n }: QueuedDelivery): boolean => by.has(n);
+    const refused = about.deliveries.filter(isRefused);
+    const outcomes = refused.map(({ n }): Outcome => {
+      const refusal = by.get(n) as Refusal;
+      return { kind: 'failed', reply: refusal.reply, ...(refusal.by && { by: refusal.by }) };
+    });
+    if (refused.length > 0) this.#end({ ...about, deliveries: refused }, outcomes, lease.take());
+    return about.deliveries.filter((one) => !isRefused(one));
   }
 
   /** They are unclaimed then: whoever claims them relays them, and nobody else does. */

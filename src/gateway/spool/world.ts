@@ -69,6 +69,8 @@ export type AdaptResult =
   | {
       readonly kind: 'delay';
       readonly atMs: number;
+      /** By services that will not be asked again, by delivery number: these do not wait. */
+      readonly refused: ReadonlyMap<number, Refusal>;
       readonly progress: Progress;
     }
   /** `reason`: in words for an operator. */
