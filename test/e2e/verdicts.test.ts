@@ -192,6 +192,13 @@ test('check says what would be kept here, and what the client would be told', as
   assert.match(held, /verdicts +quarantined .*test of x/);
   assert.match(held, /<b@dst\.test> +held in quarantine by verdicts \(verdict: test of x\)/);
   assert.match(held, /554/);
+  const byBoth = "recipient.local == 'vip' && message.headers['subject'] == 'hello'";
+  const split = await start(strict({ when: byBoth }));
+  writeFileSync(join(split.folder, 'mail.eml'), mailOf('hello'));
+  const to = ['--to', 'vip@dst.test', '--to', 'b@dst.test'];
+  const said = await opes(split, 'check', '--client', '192.0.2.1', ...to, join(split.folder, 'mail.eml'));
+  assert.match(said, /data +verdicts +vip@dst\.test +called: +rule true/);
+  assert.match(said, /data +verdicts +b@dst\.test +not called: +rule false/);
   const later = await ask('always 60000');
   assert.match(later, /verdicts +delayed .*for 60 s: never ready/);
   assert.match(later, /<b@dst\.test> +shown to verdicts again in 60 s/);

@@ -4,6 +4,7 @@
  */
 import { isPositive, parseMailArgument, parseRcptArgument, type Reply, replies, reply } from '../../smtp/index.ts';
 import { submissionRefusal } from '../auth/submission.ts';
+import { isAccepted } from '../dialog/envelope.ts';
 import { Mail } from '../dialog/mail.ts';
 import { addressFacts, mailFacts } from '../dialog/mail-facts.ts';
 import { makeSessionView } from '../dialog/session-view.ts';
@@ -138,16 +139,26 @@ export async function checkMail(
     routes.push({ recipient: to, nextHop: hop === undefined ? undefined : showNextHop(hop), reply: answer });
   }
   const { content } = request;
+  let atData: DecisionRecord[] = [];
   if (content !== undefined && routes.some((route) => route.reply !== undefined && isPositive(asReply(route.reply)))) {
     const go = await peer.ask((ticket) => mail.data(ticket));
     if (go.code === 354) {
       mail.content(Buffer.from(content.buffer, content.byteOffset, content.byteLength));
       await peer.ask((ticket) => mail.contentEnd(ticket, false));
+      const { facts, envelope } = mail;
+      const message = mail.messageFacts();
+      const accepted = envelope.recipients.filter(isAccepted);
+      atData = accepted.flatMap(({ command }) =>
+        world.dispatcher.decideAtData(facts, addressFacts(command.forwardPath), message),
+      );
     }
   }
   mail.reset('checked');
   if (record === undefined) throw new Error('the mail ended without a record');
-  return { decision, routes, kept: spool.kept, mail: record };
+  // With the message at hand there is an answer to what was left open at the recipients.
+  const isJudged = ({ stage }: DecisionRecord): boolean => atData.length > 0 && stage === 'data';
+  const all = [...decision.filter((one) => !isJudged(one)), ...atData];
+  return { decision: all, routes, kept: spool.kept, mail: record };
 }
 
 function asReply(from: {

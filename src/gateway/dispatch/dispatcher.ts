@@ -93,6 +93,16 @@ export class Dispatcher {
     return this.#judge(step, facts, recipient, message);
   }
 
+  /** What was left open at the recipient: a line for each step that waited for the message. */
+  decideAtData(facts: MailFacts, recipient: RecipientFacts, message: MessageFacts): DecisionRecord[] {
+    return this.#steps.flatMap((step) => {
+      if (step.rule?.reads.has('message') !== true) return [];
+      const called = this.#judge(step, facts, recipient, message);
+      const { name: service } = step.service;
+      return { service, stage: 'data', recipient: recipient.address, called, because: because(step.rule, called) };
+    });
+  }
+
   #planOf(key: string, route: RouteOptions, services: string): Plan {
     const known = this.#plans.get(key);
     if (known !== undefined) return known;

@@ -44,7 +44,10 @@ export type Fate =
   /** By OPES processing. */
   | {
       readonly kind: 'blocked';
-      /** `verdict`: the service said so; `failure`: it did not work, and its failure policy says so; `delay`: it had the mail wait until its time was over. */
+      /**
+       * `verdict`: the service said so; `failure`: it did not work, and its failure policy says so; `delay`: it had the mail
+       * wait until its time was over.
+       */
       readonly by: 'verdict' | 'failure' | 'delay';
       readonly service: { readonly uri: string; readonly isBypassable: boolean };
       /** Reason of the failure policy. */

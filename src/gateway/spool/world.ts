@@ -63,7 +63,7 @@ export type AdaptResult =
   | { readonly kind: 'refused'; readonly reply: Reply; readonly by: Blocker }
   /** `by`: the service that did not work. */
   | { readonly kind: 'later'; readonly reply: Reply; readonly by?: Blocker }
-  /** They do not meet the same services after all, now that the message is read: no service ran, and each group is a job of its own. */
+  /** Now that the message is read they do not meet the same services: none ran, and each group is a job of its own. */
   | { readonly kind: 'split'; readonly groups: readonly (readonly QueuedDelivery[])[] }
   /** A service wants to see it again, not before `atMs`. */
   | {
