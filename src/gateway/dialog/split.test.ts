@@ -121,6 +121,25 @@ test('two such rules take recipients apart twice', async () => {
   ]);
 });
 
+test('beyond the variants a mail may have, a service is called for more than its own, and never for fewer', async () => {
+  const spool = new RecordingSpool();
+  const bits = ['a', 'b', 'c', 'd', 'e'];
+  const each = bits.map((bit) => ({ when: `recipient.local.contains('${bit}') && message.size > 0` }));
+  const { rig } = rigWith(
+    bits.map((bit) => adds(`X-${bit}: 1`)),
+    { each, spool },
+  );
+  const to = Array.from({ length: 32 }, (_, n) => `x${bits.filter((_, i) => (n >> i) % 2 === 1).join('')}@dst.example`);
+  await rig.send(MAIL, to);
+  assert.equal(spool.taken.length, 16);
+  assert.deepEqual(spool.taken.flatMap((one) => one.to).toSorted(byText), to.map((one) => `<${one}>`).toSorted(byText));
+  for (const one of spool.taken)
+    for (const argument of one.to)
+      for (const bit of bits)
+        if (argument.slice(0, argument.indexOf('@')).includes(bit))
+          assert.ok(one.octets.includes(`X-${bit}: 1`), `${argument} ${bit}`);
+});
+
 test('refused for some: each group has its own result', async () => {
   const spool = new RecordingSpool();
   const { rig } = rigWith([adds('X-1: 1'), refuses], { each: [{}, { when: VIP }], spool });
