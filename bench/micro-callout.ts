@@ -72,7 +72,12 @@ class Sender {
       this.#say(transaction, 'MAIL', Buffer.from('<a@src.test>'));
       const rcpt = Buffer.from(`<user${i % 10}@dst.test>`);
       const kept = { offset: transaction.orgOffset, size: rcpt.length };
-      transaction.sendData(dataBlock('RCPT', { smtpError: true, addHeader: false }), [rcpt], rcpt.length, kept);
+      transaction.sendData(
+        dataBlock('RCPT', { smtpError: true, addHeader: false, advice: false }),
+        [rcpt],
+        rcpt.length,
+        kept,
+      );
     }
   }
 
@@ -88,7 +93,12 @@ class Sender {
     const transaction = this.#transactions[i] as ProcessorTransaction;
     const keptFrom = '[127.0.0.1]load.test<a@src.test>'.length;
     const kept = { offset: keptFrom, size: transaction.orgOffset - keptFrom + contentSize };
-    transaction.sendData(dataBlock('RAWDATA', { smtpError: true, addHeader: true }), content, contentSize, kept);
+    transaction.sendData(
+      dataBlock('RAWDATA', { smtpError: true, addHeader: true, advice: false }),
+      content,
+      contentSize,
+      kept,
+    );
     transaction.endMessage();
   }
 }

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { test } from 'vitest';
 import { noMetrics, silentLog } from '../src/base/index.ts';
-import { defineService, edit, keep, refuse, rewrite, type Service } from '../src/callout/index.ts';
+import { defineService, delay, edit, keep, refuse, rewrite, type Service } from '../src/callout/index.ts';
 import { ServiceSet } from '../src/callout/server.ts';
 import { type CalloutWorld, offeredParts } from '../src/gateway/callouts/callout-service.ts';
 import { clientParts } from '../src/gateway/dialog/session-view.ts';
@@ -20,6 +20,7 @@ import { answerBlock } from '../src/profile/index.ts';
 import { writeReply } from '../src/smtp/index.ts';
 import { MailRig } from './support/mail-rig.ts';
 import { MemoryCallouts, serviceOptions } from './support/memory-callout.ts';
+import { RecordingSpool } from './support/recording-spool.ts';
 import { octets, parse } from './vectors/ocp/vectors.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -166,10 +167,12 @@ class TwoAgents extends MemoryCallouts {
 const URI = 'http://callout.example.net/opes/spam';
 const MESSAGE = 'From: steve@example.org\r\nTo: sandra@example.com\r\nSubject: Test\r\n\r\nHi, this is a test!\r\n';
 
-function pair(service: Service) {
+const MAY: readonly Permission[] = ['refuse', 'add-header', 'rewrite-recipient'];
+
+function pair(service: Service, may = MAY, spool?: RecordingSpool) {
   const agents = new TwoAgents(service);
-  const may: ReadonlySet<Permission> = new Set<Permission>(['refuse', 'add-header', 'rewrite-recipient']);
-  return { agents, rig: new MailRig(agents, [{ options: { ...serviceOptions('spam', may, [1]), uri: URI } }]) };
+  const options = { ...serviceOptions('spam', new Set(may), [1]), uri: URI };
+  return { agents, rig: new MailRig(agents, [{ options }], undefined, spool) };
 }
 
 /** What P and S say in the nth example. */
@@ -242,6 +245,22 @@ test('flow B of the specification is what our agents say, octet by octet', async
   assert.ok(SPEC.includes(shown(writeReply(final))), writeReply(final));
 });
 
+test('flow C of the specification is what our agents say, octet by octet', async () => {
+  const service = defineService({
+    uri: URI,
+    wants: { whole: { maxOctets: 1000 } },
+    message: () => delay({ forMs: 600_000, reason: 'outbreak' }),
+  });
+  const spool = new RecordingSpool();
+  const { agents, rig } = pair(service, ['delay'], spool);
+  const { mail } = await rig.begin('steve@example.org');
+  await mail.rcpt('paul@example.com');
+  const final = await mail.content(MESSAGE);
+  assertSaid(2, agents);
+  assert.ok(SPEC.includes(shown(writeReply(final))), writeReply(final));
+  assert.deepEqual(spool.taken[0]?.recipients[0]?.fate, { kind: 'delay', forMs: 600_000 });
+});
+
 // --- paragraphs of it that no other test proves ---------------------------------------------------------------------
 
 test('RSET ends the transaction with TE 400', async () => {
@@ -305,6 +324,8 @@ test('the offer follows the permissions', () => {
     [['rewrite-sender'], 'MAIL'],
     [['rewrite-recipient'], 'RCPT'],
     [['add-header'], 'RAWDATA'],
+    [['quarantine'], 'RAWDATA'],
+    [['delay'], 'RAWDATA'],
     [['edit-header'], 'RAWDATA'],
     [['edit-content'], 'RAWDATA'],
   ];
@@ -327,7 +348,15 @@ test('client parts: an address literal and the name as sent', () => {
 test('every trace field we write keeps the grammar of section 10.1, whatever the URIs hold', () => {
   const uri = "[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9._~:/?#[\\]@!$&'()*+=-]|%[0-9A-Fa-f]{2})+";
   const system = `${uri}[?&]id=(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2}){1,64}`;
-  const outcomes = ['pending', 'unchanged', 'edited', 'header-added', 'envelope-edited', 'bypassed'] as const;
+  const outcomes = [
+    'pending',
+    'unchanged',
+    'edited',
+    'header-added',
+    'envelope-edited',
+    'delayed',
+    'bypassed',
+  ] as const;
   const reasons = ['timeout', 'unreachable', 'crash', 'invalid', 'overload'] as const;
   const entry = `${uri};outcome=(?:${outcomes.join('|')}|skipped)(?:;reason=(?:${reasons.join('|')}))?`;
   const block = new RegExp(

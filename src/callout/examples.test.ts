@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'vitest';
 import addHeader from '../../examples/add-header.ts';
+import quarantineAndDelay, { closingTime } from '../../examples/quarantine-and-delay.ts';
 import refuseRecipient from '../../examples/refuse-recipient.ts';
 import rewriteSubject from '../../examples/rewrite-subject.ts';
 import { run } from './testing.ts';
@@ -30,6 +31,16 @@ test('refuse-recipient: one is refused, the other gets the mail', async () => {
     { to: 'bob@example.com', path: '<bob@example.com>', reply: undefined },
   ]);
   assert.equal(outcome, 'kept');
+});
+
+test('quarantine-and-delay: a person decides on one, the evening on the other', async () => {
+  const suspect = await run(quarantineAndDelay, { mail: 'Reply-To: x@y.example\nSubject: Your invoice\n\nPay!\n' });
+  assert.deepEqual(suspect.advice, { kind: 'quarantine', reason: 'a payment, and answers go elsewhere' });
+  const list = await run(quarantineAndDelay, { mail: 'List-Id: <l.example>\nSubject: News\n\nHi!\n' });
+  assert.ok(list.outcome === 'kept' || list.advice?.kind === 'delay');
+  assert.equal((await run(quarantineAndDelay, { mail: 'Subject: Your invoice\n\nPay!\n' })).outcome, 'kept');
+  const at = (hour: number) => closingTime(new Date(2026, 10, 22, hour, 30))?.getHours();
+  assert.deepEqual([at(7), at(8), at(17), at(18)], [undefined, 18, 18, undefined]);
 });
 
 test('rewrite-subject: the subject alone is sent, and once', async () => {

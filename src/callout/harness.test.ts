@@ -1,7 +1,18 @@
 /** Services as their authors test them. */
 import assert from 'node:assert/strict';
 import { test } from 'vitest';
-import { defineService, edit, keep, refuse, replace, rewrite, tempfail } from './index.ts';
+import {
+  type DelayWish,
+  defineService,
+  delay,
+  edit,
+  keep,
+  quarantine,
+  refuse,
+  replace,
+  rewrite,
+  tempfail,
+} from './index.ts';
 import { run } from './testing.ts';
 
 const URI = 'https://opes.example/test';
@@ -140,6 +151,48 @@ test('a message is refused with the words of the service', async () => {
   });
   const result = await run(service);
   assert.deepEqual([result.outcome, result.reply], ['refused', '550-5.7.1 Content refused\r\n550 5.7.1 Policy P-12']);
+});
+
+test('a message is kept aside, with the reason for the operator', async () => {
+  const service = defineService({
+    uri: URI,
+    wants: { headers: true },
+    message: async () => quarantine({ reason: 'score 12\r\nX: caf\u{e9}' }),
+  });
+  for (const kept of ['structure', 'off'] as const) {
+    const { outcome, advice, message, sentBack } = await run(service, { kept });
+    assert.deepEqual([outcome, message.length, sentBack], ['quarantined', 0, 0]);
+    assert.deepEqual(advice, { kind: 'quarantine', reason: 'score 12??X: caf?' });
+  }
+});
+
+test('a message is put off, for a while or until a time', async () => {
+  const waits = (wish: DelayWish) => defineService({ uri: URI, message: () => delay(wish) });
+  const reason = 'outbreak';
+  const short = await run(waits({ forMs: 1500, reason }));
+  assert.deepEqual([short.outcome, short.advice], ['delayed', { kind: 'delay', seconds: 2, reason }]);
+  const past = await run(waits({ until: new Date(0), reason }));
+  assert.deepEqual(past.advice, { kind: 'delay', seconds: 1, reason });
+  const far = await run(waits({ until: new Date(8.64e15), reason }));
+  assert.equal(far.advice?.kind === 'delay' ? far.advice.seconds : 0, 31_536_000);
+  for (const forMs of [0, -1, Number.NaN]) {
+    const none = await run(waits({ forMs, reason }));
+    assert.deepEqual([none.outcome, none.failure], ['failed', 'service-failed']);
+  }
+});
+
+test('where the processor would not follow the advice, the mail fails rather than pass', async () => {
+  for (const message of [() => quarantine({ reason: 'x' }), () => delay({ forMs: 1, reason: 'x' })]) {
+    const { outcome, failure } = await run(defineService({ uri: URI, message }), { allow: { advice: false } });
+    assert.deepEqual([outcome, failure], ['failed', 'advice-not-allowed']);
+  }
+});
+
+test('of two services the first one has a message kept aside, and the second has no say', async () => {
+  const first = defineService({ uri: URI, message: () => quarantine({ reason: 'first' }) });
+  const second = defineService({ uri: `${URI}/2`, message: () => keep() });
+  const { outcome, advice } = await run([first, second]);
+  assert.deepEqual([outcome, advice?.reason], ['quarantined', 'first']);
 });
 
 test('a message is replaced while it is read', async () => {

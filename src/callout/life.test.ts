@@ -21,7 +21,7 @@ function connect(
     {
       offered: { adaptive: ['RCPT', 'RAWDATA'], informative: ['IP', 'EHLO', 'MAIL'] },
       kept,
-      allow: { smtpError: true, addHeader: true },
+      allow: { smtpError: true, addHeader: true, advice: false },
       cut: () => 64 * 1024,
     },
   );

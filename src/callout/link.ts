@@ -2,6 +2,7 @@
  * Between two services of one group: what the first makes of its message is what the second gets. Remembers of which
  * pieces that is made, so that what nobody changed is still named by its place in the original at the end.
  */
+import type { Advice } from '../profile/index.ts';
 import type { Held, HeldBudget } from './held.ts';
 import type { Outlet, Source } from './outlet.ts';
 
@@ -21,13 +22,13 @@ export class Link implements Outlet, Source {
   readonly #source: Source;
   readonly #held: Held;
   readonly #budget: HeldBudget;
-  readonly #wire: Pick<Outlet, 'refuse' | 'fail'>;
+  readonly #wire: Pick<Outlet, 'refuse' | 'advise' | 'fail'>;
   readonly #pieces: Piece[] = [];
   #next: NextStage | undefined;
   #size = 0;
   #dataOctets = 0;
 
-  constructor(source: Source, held: Held, budget: HeldBudget, wire: Pick<Outlet, 'refuse' | 'fail'>) {
+  constructor(source: Source, held: Held, budget: HeldBudget, wire: Pick<Outlet, 'refuse' | 'advise' | 'fail'>) {
     this.#source = source;
     this.#held = held;
     this.#budget = budget;
@@ -99,6 +100,10 @@ export class Link implements Outlet, Source {
 
   refuse(reply: string): void {
     this.#wire.refuse(reply);
+  }
+
+  advise(advice: Advice): void {
+    this.#wire.advise(advice);
   }
 
   fail(reason: string): void {

@@ -1,3 +1,5 @@
+import type { Advice } from '../profile/index.ts';
+
 /** Where a service's answer to the message goes: to the wire, or into the next service. */
 export interface Outlet {
   /** Fields the processor shall add; before the first piece. */
@@ -16,6 +18,8 @@ export interface Outlet {
   finish(): void;
   /** The message is refused; nothing was said before, nothing is said after. */
   refuse(reply: string): void;
+  /** The message is taken, and not passed on now; nothing was said before, nothing is said after. */
+  advise(advice: Advice): void;
   /** No answer can be given. The reason is for the processor: general, nothing of ours in it. */
   fail(reason: string): void;
 }

@@ -4,7 +4,7 @@
  *
  *     gathering -- wishes met --> asked -- verdict --> splicing -- message whole --> over
  *                                   |                  replacing -- content made --/
- *                                   '-- refused, failed, mail over --------------> over
+ *                                   '-- refused, advised, failed, mail over -----> over
  */
 import type { Deadlines, Log } from '../base/index.ts';
 import { copyOctets } from '../ocp/index.ts';
@@ -35,7 +35,7 @@ export interface StageHost {
 /** What a reader of the message gets where it reads on after the end; one for all, for nobody needs its stack. */
 const MAIL_OVER = new Error('the mail is over');
 
-const VERDICTS: readonly MessageVerdict['kind'][] = ['keep', 'refuse', 'edit', 'replace'];
+const VERDICTS: readonly MessageVerdict['kind'][] = ['keep', 'refuse', 'edit', 'replace', 'quarantine', 'delay'];
 
 export class Stage implements StreamOwner {
   readonly #service: Service;
@@ -214,6 +214,9 @@ export class Stage implements StreamOwner {
     if (verdict.kind === 'refuse') {
       this.#state = 'over';
       this.#outlet.refuse(verdict.reply);
+    } else if (verdict.kind === 'quarantine' || verdict.kind === 'delay') {
+      this.#state = 'over';
+      this.#outlet.advise(verdict);
     } else if (verdict.kind === 'edit') {
       this.#state = 'planning';
       this.#edit = verdict;

@@ -172,7 +172,11 @@ export class TestMail implements ProcessorTransactionEvents {
     if (!selection.sees(part) || this.isEnded) return undefined;
     const isAdaptive = selection.adaptive.has(part) && flags?.replayed !== true;
     const octets = Buffer.from(text);
-    const block = dataBlock(part, isAdaptive ? { ...options.allow, addHeader: false } : ALLOW_NOTHING, flags);
+    const block = dataBlock(
+      part,
+      isAdaptive ? { ...options.allow, addHeader: false, advice: false } : ALLOW_NOTHING,
+      flags,
+    );
     this.#send(block, octets, isAdaptive);
     if (!isAdaptive) return undefined;
     return new Promise((resolve) => this.#waiting.push(resolve));
@@ -260,10 +264,11 @@ export class TestMail implements ProcessorTransactionEvents {
   }
 
   #take(piece: Piece): void {
-    const { smtpError, flaw, addHeaders } = piece.answer;
+    const { smtpError, flaw, addHeaders, advice } = piece.answer;
     if (flaw !== undefined) this.#break(flaw);
     if (smtpError !== undefined && piece.kind === 'data' && piece.octets.length > 0) this.#break('refusal-with-data');
     if (addHeaders.length > 0 && !this.#processor.options.allow.addHeader) this.#break('add-header-not-allowed');
+    if (advice !== undefined && !this.#processor.options.allow.advice) this.#break('advice-not-allowed');
     const waiting = this.#waiting.shift();
     if (waiting === undefined) this.pieces.push(piece);
     else waiting(piece);

@@ -4,7 +4,7 @@
  */
 import type { Log, LogFields } from '../base/index.ts';
 import type { KeptForm } from '../ocp/index.ts';
-import type { Allow, Offered } from '../profile/index.ts';
+import type { Advice, Allow, Offered } from '../profile/index.ts';
 import { HeaderCollector } from './header-collector.ts';
 import { startClock } from './net/clock.ts';
 import { belowTrace } from './plan.ts';
@@ -35,9 +35,11 @@ export interface RunOptions {
 }
 
 export interface RunResult {
-  readonly outcome: 'kept' | 'changed' | 'refused' | 'failed';
+  readonly outcome: 'kept' | 'changed' | 'refused' | 'quarantined' | 'delayed' | 'failed';
   /** The reply that refused the sender or the message. */
   readonly reply: string | undefined;
+  /** What was said with `quarantine` or `delay`: the reason, and of a delay its seconds. */
+  readonly advice: Advice | undefined;
   /** Why the transaction failed, as the processor is told; the cause is in `log`. */
   readonly failure: string | undefined;
   /** The sender as it goes on. */
@@ -105,7 +107,7 @@ async function runAt(
     {
       offered: options.offered ?? OFFERED,
       kept: options.kept ?? 'structure',
-      allow: { smtpError: true, addHeader: true, ...options.allow },
+      allow: { smtpError: true, addHeader: true, advice: true, ...options.allow },
       cut: typeof cut === 'number' ? () => cut : cut,
     },
   );
@@ -140,6 +142,11 @@ async function runAt(
   if (result.code !== 200) return { ...NOTHING, ...all, recipients, outcome: 'failed', failure: result.reason };
   const refusal = mail.pieces.find(({ answer }) => answer.smtpError !== undefined)?.answer.smtpError;
   if (refusal !== undefined) return { ...NOTHING, ...all, recipients, outcome: 'refused', reply: refusal };
+  const advice = mail.pieces.find((piece) => piece.answer.advice !== undefined)?.answer.advice;
+  if (advice !== undefined) {
+    const outcome = advice.kind === 'delay' ? 'delayed' : 'quarantined';
+    return { ...NOTHING, ...all, recipients, outcome, advice };
+  }
   return { ...NOTHING, ...all, recipients, ...assemble(mail, original) };
 }
 
@@ -166,6 +173,7 @@ async function giveRecipients(
 const NOTHING: RunResult = {
   outcome: 'kept',
   reply: undefined,
+  advice: undefined,
   failure: undefined,
   sender: '',
   recipients: [],
@@ -181,7 +189,7 @@ const NOTHING: RunResult = {
 function assemble(
   mail: TestMail,
   original: Buffer,
-): Omit<RunResult, 'reply' | 'failure' | 'sender' | 'recipients' | 'log'> {
+): Omit<RunResult, 'reply' | 'advice' | 'failure' | 'sender' | 'recipients' | 'log'> {
   const { pieces } = mail;
   const added = pieces.flatMap(({ answer }) => answer.addHeaders);
   // A service that may not change the message says nothing to it.

@@ -13,6 +13,7 @@ import {
   type Result,
 } from '../ocp/index.ts';
 import {
+  type Advice,
   canFollow,
   MAX_ARGUMENT_OCTETS,
   type Part,
@@ -246,6 +247,7 @@ export class ServiceTransaction implements CalloutTransactionEvents {
   #makeLinks(): void {
     const fails = {
       refuse: (reply: string) => this.#outlet?.refuse(reply),
+      advise: (advice: Advice) => this.#outlet?.advise(advice),
       fail: (reason: string) => this.#outlet?.fail(reason),
     };
     const links: Link[] = [];

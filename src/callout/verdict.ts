@@ -3,6 +3,7 @@
  * cannot forget to. To fail is not among them: a handler that throws fails its own mail, and the operator's policy for
  * failures decides what becomes of it.
  */
+import { isDelay, MAX_DELAY_SECONDS, shortReason } from '../profile/index.ts';
 import { type Changes, checkChanges } from './changes.ts';
 
 export interface Keep {
@@ -30,13 +31,25 @@ export interface Rewrite {
   readonly path: string;
 }
 
+export interface Quarantine {
+  readonly kind: 'quarantine';
+  readonly reason: string;
+}
+
+export interface Delay {
+  readonly kind: 'delay';
+  /** From when the verdict is given. */
+  readonly seconds: number;
+  readonly reason: string;
+}
+
 /** Octets in pieces, made as they are asked for. */
 export type Content = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /** What may be said to a sender or a recipient. */
 export type AddressVerdict = Keep | Refuse | Rewrite;
 /** What may be said to a message. */
-export type MessageVerdict = Keep | Refuse | Edit | Replace;
+export type MessageVerdict = Keep | Refuse | Edit | Replace | Quarantine | Delay;
 
 const KEEP: Keep = { kind: 'keep' };
 
@@ -80,6 +93,37 @@ export function edit(changes: Changes): Edit {
 export function replace(content: Content): Replace {
   return { kind: 'replace', content };
 }
+
+/**
+ * Have the mail taken and kept aside, unchanged, until a person lets it go. Its recipients are told of it where the operator
+ * wants that; else the client hears a refusal, and the copy is kept all the same. The service needs `may: [quarantine]`.
+ * `reason` is for the operator: printable ASCII, of which 200 characters are shown.
+ * @example
+ * quarantine({ reason: 'looks like phishing, score 12.4' });
+ */
+export function quarantine({ reason }: { readonly reason: string }): Quarantine {
+  return { kind: 'quarantine', reason: shortReason(reason) };
+}
+
+/**
+ * Have the mail taken and shown to this service again, and to those behind it, not before a time: `forMs` milliseconds from
+ * now, or `until` a time. Nothing of it is passed on before. Seconds are what is counted in, at least one; the operator's
+ * `queue.lifetime` ends the longest delay, and its sender then gets a report that names this service. The service needs
+ * `may: [delay]`. Throws where there is no such time.
+ * @example
+ * delay({ forMs: 10 * 60_000, reason: 'outbreak: waiting for signatures' });
+ */
+export function delay(wish: DelayWish): Delay {
+  const ms = wish.until === undefined ? wish.forMs : Math.max(1, wish.until.getTime() - Date.now());
+  const seconds = Math.min(Math.ceil(ms / 1000), MAX_DELAY_SECONDS);
+  if (!isDelay(seconds)) throw new TypeError(`not a time to wait: ${ms} ms`);
+  return { kind: 'delay', seconds, reason: shortReason(wish.reason) };
+}
+
+export type DelayWish = { readonly reason: string } & (
+  | { readonly forMs: number; readonly until?: undefined }
+  | { readonly until: Date; readonly forMs?: undefined }
+);
 
 /**
  * Put another path in place of this one; parameters of the command stay.

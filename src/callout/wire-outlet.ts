@@ -3,7 +3,7 @@
  * to add on the first of them. Where the processor keeps no copy, the octets we held are sent back instead.
  */
 import { type CalloutTransaction, failure } from '../ocp/index.ts';
-import { answerBlock } from '../profile/index.ts';
+import { type Advice, type Allow, answerBlock } from '../profile/index.ts';
 import type { Held } from './held.ts';
 import { ORIGINAL, type Outlet, type Source } from './outlet.ts';
 import { append, dropFirst } from './short-lists.ts';
@@ -13,7 +13,7 @@ export interface MessagePart {
   /** Offset of the message in the original flow, behind the commands. */
   readonly base: number;
   readonly isAdaptive: boolean;
-  readonly allow: { readonly smtpError: boolean; readonly addHeader: boolean };
+  readonly allow: Allow;
 }
 
 /** What the outlet needs of its transaction. */
@@ -116,11 +116,23 @@ export class WireOutlet implements Outlet {
   refuse(reply: string): void {
     if (!this.#part.isAdaptive) this.fail('part-not-adaptive');
     if (!this.#part.allow.smtpError) this.fail('refusal-not-allowed');
+    this.#conclude(answerBlock('RAWDATA', { smtpError: reply }));
+  }
+
+  /** As with a refusal: where the processor would not follow it, the mail must not pass, so it fails. */
+  advise(advice: Advice): void {
+    if (!this.#part.isAdaptive) this.fail('part-not-adaptive');
+    if (!this.#part.allow.advice) this.fail('advice-not-allowed');
+    this.#conclude(answerBlock('RAWDATA', { advice }));
+  }
+
+  /** Says this one thing and nothing else. */
+  #conclude(block: string): void {
     if (this.#state !== 'open') return;
     this.#state = 'over';
     const { transaction } = this.#wire;
     this.#wire.startMessage();
-    transaction.sendData(answerBlock('RAWDATA', { smtpError: reply }), [], 0);
+    transaction.sendData(block, [], 0);
     transaction.endMessage();
     transaction.end();
   }

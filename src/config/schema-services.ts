@@ -74,7 +74,9 @@ export const entry = map(
     service: name().describe('One of `services`.'),
     when: word('a rule', 'write a rule in quotes, such as "listener.side == \'recipient\'"', /\S/)
       .optional()
-      .describe('A rule (CEL) over client, session, listener, sender, recipient and message. Default: always.'),
+      .describe(
+        'A rule (CEL) over client, session, listener, sender, recipient and message; judged for each recipient, and with `message` when the message is there. Default: always.',
+      ),
     requires: list(choice('a part', PARTS), 'a list', false)
       .prefault([])
       .describe('Parts the service must accept to see; a server that leaves one out counts as failed.'),

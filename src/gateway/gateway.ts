@@ -146,7 +146,7 @@ export class Gateway {
 
   /** Runs a mail through dispatcher and services as a client's would be, and sends nothing on. */
   check(request: CheckRequest): Promise<CheckReport> {
-    return checkMail(this.#current.world, this.#current.options.listeners, request);
+    return checkMail(this.#current.world, this.#current.options, request);
   }
 
   /**

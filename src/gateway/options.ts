@@ -367,6 +367,9 @@ export type CallVerdict =
   | 'unchanged'
   | 'changed'
   | 'refused'
+  /** Had the mail kept aside, or shown to it again later. */
+  | 'quarantined'
+  | 'delayed'
   /** Failed, and its input went on: always marked in the trace. */
   | 'skipped'
   /** Failed, and the mail with it. */
@@ -410,6 +413,8 @@ export interface CheckReport {
   }[];
   /** What a client of an LMTP listener would be told of each accepted recipient; undefined on others, and before the content. */
   readonly each: readonly { readonly recipient: string; readonly reply: ReplyRecord }[] | undefined;
+  /** Where the mail would be taken and not passed on at once: what becomes of each recipient, in words. */
+  readonly kept: readonly { readonly recipient: string; readonly what: string }[];
   /** Everything else, as the console shows it; `reply` is what the client would be told if the next hop took the mail. */
   readonly mail: MailRecord;
 }

@@ -1,7 +1,8 @@
-/** What a callout server says beside the octets it answers (draft section 3.3): a refusal, or fields to add. */
+/** What a callout server says beside the octets it answers (draft section 3.3): a refusal, advice, or fields to add. */
 import { atomText, isList, type Named, quoted, type Value } from '../ocp/index.ts';
 import { parseReplyText, type Reply } from '../smtp/index.ts';
 import { checkAddedField, MAX_ADDED_FIELDS } from './added-field.ts';
+import { type Advice, adviceLine, readAdvice } from './advice.ts';
 import type { Part } from './parts.ts';
 
 export interface Answer {
@@ -11,10 +12,12 @@ export interface Answer {
   readonly smtpError: string | undefined;
   /** The same as a value. */
   readonly refusal: Reply | undefined;
+  /** What is to become of the mail, in place of passing it on. */
+  readonly advice: Advice | undefined;
   /** Whole fields without their last CRLF, each fit to stand in a header. */
   readonly addHeaders: readonly string[];
-  /** The reply sent was none we may pass on; `smtpError` is ours in its place. To be logged. */
-  readonly flaw: 'reply-form' | 'reply-code' | undefined;
+  /** To be logged: the reply sent was none we may pass on, and `smtpError` is ours in its place; or some advice is not known. */
+  readonly flaw: 'reply-form' | 'reply-code' | 'advice-unknown' | undefined;
 }
 
 /** In place of a refusal that makes no sense: the mail is not accepted, and may be sent again (profile notes, question 11). */
@@ -23,10 +26,11 @@ export const BROKEN_REFUSAL = '451 4.3.0 Requested action aborted: error in proc
 /** The named lines of an answer; `part` is `undefined` for a DUY. Throws on a field that may not be added. */
 export function answerBlock(
   part: Part | undefined,
-  answer: { readonly smtpError?: string; readonly addHeaders?: readonly string[] },
+  answer: { readonly smtpError?: string; readonly advice?: Advice; readonly addHeaders?: readonly string[] },
 ): string {
   let block = part === undefined ? '' : (PART_LINES[part] as string);
   if (answer.smtpError !== undefined) block += `SMTP-Error: ${quoted(answer.smtpError)}\r\n`;
+  if (answer.advice !== undefined) block += adviceLine(answer.advice);
   const fields = answer.addHeaders;
   if (fields === undefined || fields.length === 0) return block;
   const broken = judgeFields(fields);
@@ -54,13 +58,21 @@ export function readAnswer(named: Named, on?: 'DUM' | 'DUY'): Answer | { readonl
   if (addHeaders === undefined) return { error: 'add-header-type' };
   const broken = judgeFields(addHeaders);
   if (broken !== undefined) return { error: broken };
+  const read = readAdvice(named.get('Advice'));
+  if ('error' in read) return read;
+  const { advice } = read;
   const part = atomText(name);
   const smtpError = atomText(error);
-  if (smtpError === undefined) return { part, smtpError, refusal: undefined, addHeaders, flaw: undefined };
+  if (smtpError === undefined) {
+    const flaw = read.hasUnknown ? 'advice-unknown' : undefined;
+    return { part, smtpError, refusal: undefined, advice, addHeaders, flaw };
+  }
+  // Refused and taken at once is no answer.
+  if (advice !== undefined) return { error: 'advice-with-smtp-error' };
   const refusal = parseReplyText(smtpError);
-  if (refusal === undefined) return { part, ...BROKEN, addHeaders, flaw: 'reply-form' };
-  if (refusal.code < 400) return { part, ...BROKEN, addHeaders, flaw: 'reply-code' };
-  return { part, smtpError, refusal, addHeaders, flaw: undefined };
+  if (refusal === undefined) return { part, ...BROKEN, advice, addHeaders, flaw: 'reply-form' };
+  if (refusal.code < 400) return { part, ...BROKEN, advice, addHeaders, flaw: 'reply-code' };
+  return { part, smtpError, refusal, advice, addHeaders, flaw: undefined };
 }
 
 const BROKEN = { smtpError: BROKEN_REFUSAL, refusal: parseReplyText(BROKEN_REFUSAL) };
@@ -69,6 +81,7 @@ const NO_ANSWER: Answer = {
   part: undefined,
   smtpError: undefined,
   refusal: undefined,
+  advice: undefined,
   addHeaders: NO_FIELDS,
   flaw: undefined,
 };

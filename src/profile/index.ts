@@ -5,6 +5,7 @@ export {
   MAX_ADDED_FIELD_OCTETS,
   MAX_ADDED_FIELDS,
 } from './added-field.ts';
+export { type Advice, isDelay, MAX_DELAY_SECONDS, MAX_REASON_OCTETS, shortReason } from './advice.ts';
 export { type Answer, answerBlock, BROKEN_REFUSAL, readAnswer } from './answer.ts';
 export { MAX_ARGUMENT_OCTETS, readArgument, readArgumentText, rewriteArgument } from './argument.ts';
 export { ALLOW_NOTHING, type Allow, dataBlock, type PartData, readData } from './data.ts';

@@ -133,8 +133,8 @@ test('whatever is offered and wished, the answer passes the judgement of the one
 
 test('every block reads back as what it was made of, and both are made once', () => {
   for (const part of PARTS) {
-    for (const bits of [0, 1, 2, 3, 4, 5, 6, 7]) {
-      const allow = { smtpError: (bits & 1) > 0, addHeader: (bits & 2) > 0 };
+    for (let bits = 0; bits < 16; bits++) {
+      const allow = { smtpError: (bits & 1) > 0, addHeader: (bits & 2) > 0, advice: (bits & 8) > 0 };
       const replayed = (bits & 4) > 0;
       const block = dataBlock(part, allow, { replayed });
       const parameters = block
@@ -152,8 +152,12 @@ test('every block reads back as what it was made of, and both are made once', ()
 });
 
 test('data of unknown parts and with unknown permissions is no error', () => {
-  const data = readData(named(['AM-Part', 'VIPNAME'], ['Allow', ['Advice', 'SMTP-Error']], ['Kept', feature()]));
-  assert.deepEqual(data, { part: undefined, allow: { smtpError: true, addHeader: false }, replayed: false });
+  const data = readData(named(['AM-Part', 'VIPNAME'], ['Allow', ['X-Other', 'SMTP-Error']], ['Kept', feature()]));
+  assert.deepEqual(data, {
+    part: undefined,
+    allow: { smtpError: true, addHeader: false, advice: false },
+    replayed: false,
+  });
 });
 
 test('data parameters of the wrong kind or from the wrong side make the message invalid', () => {
@@ -164,6 +168,7 @@ test('data parameters of the wrong kind or from the wrong side make the message 
     [named(['AM-Part', 'RCPT'], ['Replayed', ['true']]), 'replayed-type'],
     [named(['AM-Part', 'RCPT'], ['SMTP-Error', '550 no']), 'reply-from-processor'],
     [named(['AM-Part', 'RCPT'], ['Add-Header', 'X: y']), 'reply-from-processor'],
+    [named(['AM-Part', 'RAWDATA'], ['Advice', 'quarantine']), 'reply-from-processor'],
   ];
   for (const [parameters, error] of cases) assert.deepEqual(readData(parameters), { error });
 });
@@ -220,6 +225,7 @@ test('answers of the wrong kind make the message invalid', () => {
     part: undefined,
     smtpError: undefined,
     refusal: undefined,
+    advice: undefined,
     addHeaders: [],
     flaw: undefined,
   });

@@ -84,8 +84,8 @@ function dum(xid: number, offset: number, kept: string, block: string, payload: 
   );
 }
 
-const REFUSE: Allow = { smtpError: true, addHeader: false };
-const ALL: Allow = { smtpError: true, addHeader: true };
+const REFUSE: Allow = { smtpError: true, addHeader: false, advice: false };
+const ALL: Allow = { smtpError: true, addHeader: true, advice: false };
 
 const RECEIVER = '"38:http://iana.org/opes/ocp/SMTP/receiver"';
 
@@ -243,6 +243,7 @@ test('a refused recipient, and one rewritten with a field to add', () => {
     part: 'RCPT',
     smtpError: '550 No such user here',
     refusal: reply(550, undefined, 'No such user here'),
+    advice: undefined,
     addHeaders: [],
     flaw: undefined,
   });
@@ -274,6 +275,7 @@ test('a refused recipient, and one rewritten with a field to add', () => {
     part: 'RCPT',
     smtpError: undefined,
     refusal: undefined,
+    advice: undefined,
     addHeaders: ['X-Original-User: paul@example.com'],
     flaw: undefined,
   });
@@ -366,6 +368,7 @@ test('flow A: the parts and their answers', () => {
     part: undefined,
     smtpError: undefined,
     refusal: undefined,
+    advice: undefined,
     addHeaders: ['X-Spam-Score: 1.2'],
     flaw: undefined,
   });
@@ -394,6 +397,7 @@ test('flow B: a refusal of the content in two lines', () => {
     part: 'RAWDATA',
     smtpError,
     refusal: reply(550, '5.7.1', 'Content refused', 'Policy P-12'),
+    advice: undefined,
     addHeaders: [],
     flaw: undefined,
   });

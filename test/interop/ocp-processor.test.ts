@@ -19,7 +19,7 @@ import { Draft00, type Draft00Script } from '../support/draft00.ts';
 
 const OFFERED = { adaptive: ['RCPT', 'RAWDATA'], informative: ['IP', 'HELO', 'MAIL'] } as const;
 const CONTENT = Buffer.from('Subject: x\r\n\r\nthe quick brown fox\r\n');
-const BOTH = { smtpError: true, addHeader: true };
+const BOTH = { smtpError: true, addHeader: true, advice: false };
 
 let server: Draft00;
 beforeAll(async () => {
@@ -64,7 +64,7 @@ class Mail implements ProcessorTransactionEvents {
     if (tx === undefined || tx.isEnded) return;
     const from = 11 + 12; // what stands before RCPT is not kept
     const size = tx.orgOffset + text.length - from;
-    const block = dataBlock(part, kept ? BOTH : { smtpError: false, addHeader: false });
+    const block = dataBlock(part, kept ? BOTH : { smtpError: false, addHeader: false, advice: false });
     tx.sendData(block, [Buffer.from(text)], text.length, kept ? { offset: from, size } : undefined);
   }
 

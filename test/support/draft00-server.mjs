@@ -11,7 +11,8 @@
 // The script: { feature, adaptive, informative, alias: send `-Commands`, yours: answer by DUY where P keeps, modp: false for
 // none, addHeaderForm: 'atom' | 'list', chunk: OCTETS of new content in a DUM,
 //   overstep: take no notice of Allow,
-//   rules: [{ part, match: REGEXP, error: REPLY | rewrite: TEXT | upper: true | replace: [A, B] | content: TEXT, addHeader: [LINE] }],
+//   rules: [{ part, match: REGEXP, error: REPLY | rewrite: TEXT | upper: true | replace: [A, B] | content: TEXT | advice: ATOM,
+//            addHeader: [LINE] }],
 //   fault: { times, lie: NAME } or { times, kind: 'die' | 'reset' | 'exit' | 'mute' | 'slow' | 'garbage' | 'end',
 //            on: MESSAGE-or-PART, nth | sent: OCTETS | received: OCTETS, since: 'connection' } }
 

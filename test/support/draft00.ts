@@ -12,6 +12,8 @@ export interface Draft00Rule {
   readonly replace?: readonly [string, string];
   readonly content?: string;
   readonly addHeader?: readonly string[];
+  /** In the draft's own words: an atom. */
+  readonly advice?: string;
 }
 
 export type WireFault = 'die' | 'reset' | 'exit' | 'mute' | 'slow' | 'garbage' | 'end';

@@ -72,7 +72,7 @@ const RECIPIENT: Table = [
   ['Diagnostic-Code', /^smtp; [2-5]\d\d(?: [\x20-\x7e]*)?$/, 'optional'],
   ['Last-Attempt-Date', DATE, 'optional'],
   ['Will-Retry-Until', DATE, 'optional'],
-  ['OPES-Cause', new RegExp(`^(?:refused|failed); ${URI}(?:;reason=[a-z-]*)?$`), 'optional'],
+  ['OPES-Cause', new RegExp(`^(?:refused|failed|delayed); ${URI}(?:;reason=[a-z-]*)?$`), 'optional'],
 ];
 
 export function readReport(octets: Buffer): ReadReport {

@@ -45,10 +45,15 @@ function ask(endpoint: Endpoint, uri: string): Promise<string> {
           });
           const octets = Buffer.from('A: b\r\n\r\n');
           transaction?.startMessage();
-          transaction?.sendData(dataBlock('RAWDATA', { smtpError: true, addHeader: true }), [octets], 8, {
-            offset: 0,
-            size: 8,
-          });
+          transaction?.sendData(
+            dataBlock('RAWDATA', { smtpError: true, addHeader: true, advice: false }),
+            [octets],
+            8,
+            {
+              offset: 0,
+              size: 8,
+            },
+          );
           transaction?.endMessage();
         },
       },

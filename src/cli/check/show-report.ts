@@ -3,7 +3,7 @@ import { printable } from '../../base/index.ts';
 import type { CheckReport, ReplyRecord } from '../../gateway/options.ts';
 import { shownMs, shownOctets, table } from './table.ts';
 
-export function showReport({ decision, routes, each, mail }: CheckReport): string {
+export function showReport({ decision, routes, each, kept, mail }: CheckReport): string {
   const to = mail.recipients.map((one) => `<${one.address}>`).join(', ');
   const size = mail.sizeBefore > 0 ? `, ${shownOctets(mail.sizeBefore)}` : '';
   return [
@@ -36,6 +36,7 @@ export function showReport({ decision, routes, each, mail }: CheckReport): strin
       'way',
       routes.map((one) => [one.recipient, '->', one.nextHop ?? 'nowhere', reply(one.reply)]),
     ),
+    kept.length === 0 ? '' : keptHere(kept),
     section(
       'trace',
       mail.trace.map((field) => [printable(field, 1000)]),
@@ -45,6 +46,13 @@ export function showReport({ decision, routes, each, mail }: CheckReport): strin
       each === undefined ? [[reply(mail.reply)]] : each.map((one) => [one.recipient, reply(one.reply)]),
     ),
   ].join('');
+}
+
+function keptHere(kept: CheckReport['kept']): string {
+  return section(
+    'taken, and kept here',
+    kept.map((one) => [one.recipient, printable(one.what)]),
+  );
 }
 
 export function section(name: string, rows: readonly (readonly string[])[]): string {

@@ -17,6 +17,8 @@ const VERDICTS: Readonly<Record<CallVerdict, readonly [string, string]>> = {
   unchanged: ['unchanged', 'good'],
   changed: ['changed', 'edit'],
   refused: ['refused', 'bad'],
+  quarantined: ['kept aside', 'warn'],
+  delayed: ['put off', 'warn'],
   skipped: ['skipped', 'warn'],
   failed: ['failed', 'bad'],
   bypassed: ['bypassed', 'warn'],

@@ -1,6 +1,6 @@
 /** What each act of an operator needs and does: pure steps from a delivery to a change. */
 import type { Change, StoredDelivery } from '../../store/index.ts';
-import { notesOf } from '../spool/rows.ts';
+import { type DeliveryNotes, isVerdict, notesOf } from '../spool/rows.ts';
 import type { QueueAct, Refusal } from './port.ts';
 
 /** Who held it, and why, where it was an operator. */
@@ -45,15 +45,22 @@ export function changeOf(act: QueueAct, delivery: StoredDelivery, times: ActTime
 }
 
 /**
- * Its time in the queue begins anew. What a service held is let past the services that may be bypassed; what an operator
- * held goes on as if nothing had been.
+ * Its time in the queue begins anew. What a service held is let past the services that may be bypassed, and that service
+ * does not hold it again; what an operator held goes on as if nothing had been.
  */
 function released(delivery: StoredDelivery, nextMs: number, expiresMs: number): Change {
   const { mail, n, hold } = delivery;
   const change = { kind: 'queue', mail, n, nextMs, expiresMs } as const;
   if (hold?.service === BY_OPERATOR.service && hold.reason === BY_OPERATOR.reason) return change;
-  return {
-    ...change,
-    notes: { ...notesOf(delivery), isReleased: true } as unknown as NonNullable<StoredDelivery['notes']>,
-  };
+  return { ...change, notes: releasedNotes(delivery) as unknown as NonNullable<StoredDelivery['notes']> };
+}
+
+function releasedNotes(delivery: StoredDelivery): DeliveryNotes {
+  const { hold } = delivery;
+  const before = notesOf(delivery);
+  const notes: DeliveryNotes = { ...before, isReleased: true };
+  // Failures and refusals may come again; a verdict that an operator looks at it has had its effect.
+  if (hold === undefined || !isVerdict(hold.reason)) return notes;
+  const { releasedFrom = [] } = before;
+  return releasedFrom.includes(hold.service) ? notes : { ...notes, releasedFrom: [...releasedFrom, hold.service] };
 }

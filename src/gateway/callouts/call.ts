@@ -1,4 +1,5 @@
 /** One planned service at one mail, with what became of it: for the trace, the log line and the console. */
+import type { Advice } from '../../profile/index.ts';
 import type { Reply } from '../../smtp/index.ts';
 import type { PlannedCall } from '../dispatch/dispatcher.ts';
 import type { CallRecord, CallVerdict, EditRecord, FailureAction, PartName } from '../options.ts';
@@ -14,6 +15,7 @@ export class Call {
   #outcome: ViaOutcome | undefined;
   #verdict: CallVerdict = 'not-called';
   #detail = '';
+  #advice: Advice | undefined;
 
   constructor(planned: PlannedCall, mail: RunMail) {
     this.planned = planned;
@@ -34,6 +36,11 @@ export class Call {
   get failureAction(): FailureAction | undefined {
     const failure = this.run.failure;
     return failure === undefined ? undefined : this.planned.step.entry.onFailure[failure.reason];
+  }
+
+  /** What the service wants done with the mail in place of passing it on. */
+  get advice(): Advice | undefined {
+    return this.#advice;
   }
 
   called(): void {
@@ -75,6 +82,31 @@ export class Call {
     this.#detail = `${reply.code} ${reply.enhanced ?? ''} ${reply.text.join(' / ')}`;
   }
 
+  /** An operator has decided already on what this service keeps aside: its advice is heard, and overruled. */
+  overruled(advice: Advice): void {
+    this.took('unchanged');
+    this.#detail = `quarantine overruled by an operator: ${advice.reason}`;
+    this.#mail.log.info('callout.overruled', { mail: this.#mail.id, service: this.name, reason: advice.reason });
+  }
+
+  advised(advice: Advice): void {
+    const isDelay = advice.kind === 'delay';
+    const forSeconds = isDelay ? advice.seconds : undefined;
+    const { reason } = advice;
+    this.#advice = advice;
+    this.#verdict = isDelay ? 'delayed' : 'quarantined';
+    // What is kept aside is the mail as it came, and has no trace yet; what is put off goes on from here.
+    if (isDelay) this.#outcome = 'delayed';
+    this.#detail = isDelay ? `for ${advice.seconds} s: ${reason}` : reason;
+    this.#mail.log.info('callout.advised', {
+      mail: this.#mail.id,
+      service: this.name,
+      advice: advice.kind,
+      reason,
+      forSeconds,
+    });
+  }
+
   /** Never in silence: trace, metric and log (design D6). */
   skipped(): void {
     if (this.#verdict === 'skipped') return;
@@ -87,9 +119,9 @@ export class Call {
     this.#mail.log.warn('trace.repaired', { mail: this.#mail.id, service: this.name, missing, foreign });
   }
 
-  /** A service whose rule waited for the message hears of the envelope only now. */
+  /** A service whose rule waited for the message hears of the envelope only now, and so does one behind a split. */
   replayCommands(): void {
-    if (this.planned.isOpen && !this.run.hasMail) this.run.replay(this.#mail.envelope);
+    if (!this.run.hasMail) this.run.replay(this.#mail.envelope);
   }
 
   count(): void {

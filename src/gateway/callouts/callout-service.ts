@@ -342,7 +342,9 @@ export function offeredParts(may: ReadonlySet<Permission>): OfferedParts {
   };
   offer('MAIL', refuses || may.has('rewrite-sender'));
   offer('RCPT', refuses || may.has('rewrite-recipient'));
-  offer('RAWDATA', refuses || may.has('add-header') || may.has('edit-header') || may.has('edit-content'));
+  const advises = may.has('quarantine') || may.has('delay');
+  const edits = may.has('add-header') || may.has('edit-header') || may.has('edit-content');
+  offer('RAWDATA', refuses || advises || edits);
   return { adaptive, informative };
 }
 

@@ -8,17 +8,18 @@
  */
 import { EMPTY } from '../../base/index.ts';
 import type { Result } from '../../ocp/index.ts';
+import type { Advice } from '../../profile/index.ts';
 import type { Reply } from '../../smtp/index.ts';
 import { compareContents, loadHeader } from '../content/compare.ts';
 import { Content, FixedOctets } from '../content/index.ts';
 import { hasBareNewline } from '../content/line-check.ts';
 import type { PlannedCall } from '../dispatch/dispatcher.ts';
-import type { CallRecord, EditRecord, FailureReason } from '../options.ts';
+import type { CallRecord, EditRecord } from '../options.ts';
 import { type ViaEntry, verifyTrace } from '../trace/index.ts';
 import { Call } from './call.ts';
 import { type CommandVerdict, CommandWalk } from './command-walk.ts';
 import type { DataOutcome } from './data-exchange.ts';
-import { type AsideAction, failureReply, isAside } from './failure.ts';
+import { type AsideAction, type AsideCause, failureReply, isAside } from './failure.ts';
 import { missingForChanges } from './permissions.ts';
 import type { RunMail } from './run-mail.ts';
 import type { DataWaiter, ServiceRun } from './service-run.ts';
@@ -29,14 +30,14 @@ export type DataVerdict =
   /** `base` is the message without our trace block. */
   | { readonly kind: 'release'; readonly base: Content }
   | { readonly kind: 'refused'; readonly reply: Reply }
-  /** `service` failed, and the mail is to be stored: `base` is that service's own input without our block. */
+  /** `service` failed or advised it, and the mail is to be stored: `base` is that service's own input without our block. */
   | {
       readonly kind: 'aside';
       readonly action: AsideAction;
       readonly service: string;
-      readonly reason: FailureReason;
+      readonly cause: AsideCause;
       readonly base: Content;
-      /** What the services before it did. */
+      /** What the services before it did; with itself where it had the mail wait. */
       readonly via: readonly ViaEntry[];
     };
 
@@ -47,7 +48,10 @@ export interface ChainMail extends RunMail {
   traceBlock(via: readonly ViaEntry[]): Buffer;
   /** The protected fields the message came with. */
   readonly olderTrace: Buffer;
-  /** Whether a call that waited for the message is made; asked when the message is whole. */
+  /**
+   * Whether a call that waited for the message is made; asked when the message is whole. Recipients it is not the same for
+   * may go on as a mail of their own, by `fork`.
+   */
   isCalledFor(call: PlannedCall): boolean;
   onData(verdict: DataVerdict): void;
 }
@@ -119,6 +123,21 @@ export class Chain implements DataWaiter {
     this.#startNext();
   }
 
+  /** The same chain from where it is, for `mail`: what services did so far is not done again, and counts for both. */
+  fork(mail: ChainMail): Chain {
+    const left = this.#calls.slice(this.#at).map(({ planned }) => planned);
+    const fork = new Chain(mail, left);
+    fork.#base = this.#base;
+    return fork;
+  }
+
+  /** Of a fork: the message is whole, and goes on its way. */
+  goOn(): void {
+    this.#at = 0;
+    this.#baseEnded = true;
+    this.#startNext();
+  }
+
   /** `base` got longer by `size` octets. */
   grew(size: number): void {
     const input = this.#input;
@@ -154,6 +173,9 @@ export class Chain implements DataWaiter {
         call.refused(outcome.reply);
         this.#finish({ kind: 'refused', reply: outcome.reply });
         return;
+      case 'advised':
+        this.#advised(call, outcome.advice);
+        return;
       case 'failed':
         this.#afterFailure(call);
         return;
@@ -180,6 +202,11 @@ export class Chain implements DataWaiter {
       if (entry !== undefined) via.push(entry);
     }
     return via;
+  }
+
+  /** The same of those that have ended: a later one may have failed already, at its commands. */
+  viaSoFar(): ViaEntry[] {
+    return this.#calls.slice(0, this.#at).flatMap((call) => call.viaEntry() ?? []);
   }
 
   /** The service that refused the message. */
@@ -214,7 +241,10 @@ export class Chain implements DataWaiter {
       }
       if (call.planned.isOpen) {
         if (!this.#baseEnded) return;
-        if (!this.#mail.isCalledFor(call.planned)) {
+        const isCalled = this.#mail.isCalledFor(call.planned);
+        // A fork that could not be stored has ended the mail.
+        if (this.#released) return;
+        if (!isCalled) {
           call.notCalled();
           this.#at++;
           continue;
@@ -224,6 +254,10 @@ export class Chain implements DataWaiter {
         call.bypassed();
         this.#at++;
         continue;
+      }
+      if (call.advice !== undefined) {
+        this.#putAside(call, actionOf(call.advice));
+        return;
       }
       if (call.run.failure !== undefined) {
         if (call.failureAction !== 'skip') {
@@ -250,6 +284,16 @@ export class Chain implements DataWaiter {
     call.run.data(input, this.#baseEnded, this);
   }
 
+  #advised(call: Call, advice: Advice): void {
+    if (advice.kind === 'quarantine' && call.planned.mayNotHold === true) {
+      call.overruled(advice);
+      this.#goOn(this.#base);
+      return;
+    }
+    call.advised(advice);
+    this.#putAside(call, actionOf(advice));
+  }
+
   #afterFailure(call: Call): void {
     const action = call.failureAction;
     if (action === undefined || action === 'skip') {
@@ -267,9 +311,10 @@ export class Chain implements DataWaiter {
       this.#mail.onProgress();
       return;
     }
-    const reason = call.run.failure?.reason ?? 'crash';
-    const via = this.#calls.slice(0, this.#at).flatMap((before) => before.viaEntry() ?? []);
-    this.#finish({ kind: 'aside', action, service: call.name, reason, base: this.#base, via });
+    const cause = call.advice ?? { kind: 'failure', reason: call.run.failure?.reason ?? 'crash' };
+    const upTo = cause.kind === 'delay' ? this.#at + 1 : this.#at;
+    const via = this.#calls.slice(0, upTo).flatMap((before) => before.viaEntry() ?? []);
+    this.#finish({ kind: 'aside', action, service: call.name, cause, base: this.#base, via });
   }
 
   #goOn(base: Content): void {
@@ -351,6 +396,10 @@ export class Chain implements DataWaiter {
     this.#released = true;
     this.#mail.onData(verdict);
   }
+}
+
+function actionOf(advice: Advice): AsideAction {
+  return advice.kind === 'delay' ? 'spool' : 'quarantine';
 }
 
 /** As `toFixed(1)` has it, by whole numbers: a digit after the point of a fraction is searched for at length. */

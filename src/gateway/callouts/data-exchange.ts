@@ -2,12 +2,12 @@
  * The mail data of one run in one transaction: what of the input was sent, and what came back. A second transaction gets
  * a new exchange over the same input.
  */
-import { type Answer, MAX_ADDED_FIELDS } from '../../profile/index.ts';
+import { type Advice, type Answer, MAX_ADDED_FIELDS } from '../../profile/index.ts';
 import type { Reply } from '../../smtp/index.ts';
 import { type Content, ContentReader, type OctetStore, type Portion } from '../content/index.ts';
 import type { Permission } from '../options.ts';
 import { AdaptedData } from './adapted-data.ts';
-import { missingForAddedHeaders, missingForRefusal } from './permissions.ts';
+import { missingForAddedHeaders, missingForAdvice, missingForRefusal } from './permissions.ts';
 import { refusalReply } from './refusal.ts';
 
 export type DataOutcome =
@@ -16,11 +16,13 @@ export type DataOutcome =
   | { readonly kind: 'header-added'; readonly addHeaders: readonly string[] }
   | { readonly kind: 'adapted'; readonly output: Content; readonly addHeaders: readonly string[] }
   | { readonly kind: 'refused'; readonly reply: Reply }
+  /** Taken, and not passed on now; nothing else of the answer counts. */
+  | { readonly kind: 'advised'; readonly advice: Advice }
   /** The run failed; `run.failure` says how. */
   | { readonly kind: 'failed' };
 
 /** What the run is to do with a piece of an answer. */
-export type DataStep = 'go-on' | { readonly refused: Reply } | { readonly broken: string };
+export type DataStep = 'go-on' | { readonly concluded: DataOutcome } | { readonly broken: string };
 
 /** What one DUM carries at the most (design, section 2: taken in turn with other mails). */
 const PORTION = 64 * 1024;
@@ -82,7 +84,16 @@ export class DataExchange {
     if (answer.refusal !== undefined) {
       const reply = refusalReply(answer.refusal);
       const missing = missingForRefusal(may, reply.code);
-      return missing === undefined ? { refused: reply } : { broken: `no permission: ${missing}` };
+      return missing === undefined
+        ? { concluded: { kind: 'refused', reply } }
+        : { broken: `no permission: ${missing}` };
+    }
+    if (answer.advice !== undefined) {
+      const { advice } = answer;
+      const missing = missingForAdvice(may, advice);
+      return missing === undefined
+        ? { concluded: { kind: 'advised', advice } }
+        : { broken: `no permission: ${missing}` };
     }
     this.#isAnswered = true;
     if (answer.addHeaders.length === 0) return 'go-on';

@@ -9,6 +9,9 @@ import type { DataExchange } from './data-exchange.ts';
 /** A rewritten argument longer than a command line may be is no argument (RFC 5321 section 4.5.3.1.4, with extensions). */
 const MAX_ARGUMENT = 2048;
 
+/** There is no mail yet that could be kept or put off (decision 0041). */
+export const ADVICE_ON_COMMAND = 'advice-on-command';
+
 export class DumReader {
   readonly #commands: CommandParts;
   #answer: Answer | undefined;
@@ -32,6 +35,7 @@ export class DumReader {
     if (oldest === undefined && this.#commands.isReplay(answer.part)) {
       // What was said the first time stands; a refusal now would come too late to be given to the client.
       if (answer.refusal !== undefined) return 'replayed-part-refused';
+      if (answer.advice !== undefined) return ADVICE_ON_COMMAND;
       this.#answer = undefined;
       return undefined;
     }

@@ -2,6 +2,7 @@
  * How a callout can fail, and what the operator said shall follow (design D6). A failure never lets a mail through
  * unscanned in silence: `skip` is marked in the trace, counted and logged.
  */
+import type { Advice } from '../../profile/index.ts';
 import type { Reply } from '../../smtp/index.ts';
 import { reply } from '../../smtp/index.ts';
 import type { FailureAction, FailureReason } from '../options.ts';
@@ -14,6 +15,9 @@ export interface Failure {
 
 /** Actions by which the gateway takes the mail although a service failed: it goes to the store, unscanned, and not on. */
 export type AsideAction = Extract<FailureAction, 'quarantine' | 'spool'>;
+
+/** Why a mail is put aside: its service failed, or advised it. */
+export type AsideCause = { readonly kind: 'failure'; readonly reason: FailureReason } | Advice;
 
 export function isAside(action: FailureAction): action is AsideAction {
   return action === 'quarantine' || action === 'spool';

@@ -18,8 +18,12 @@ export interface PartPlan {
 export type PartPlans = Readonly<Record<Part, PartPlan>>;
 
 export function planParts(selection: Selection, may: ReadonlySet<Permission>): PartPlans {
-  const onCommand: Allow = { smtpError: may.has('refuse') || may.has('tempfail'), addHeader: false };
-  const onData: Allow = { ...onCommand, addHeader: may.has('add-header') || may.has('edit-header') };
+  const onCommand: Allow = { smtpError: may.has('refuse') || may.has('tempfail'), addHeader: false, advice: false };
+  const onData: Allow = {
+    ...onCommand,
+    addHeader: may.has('add-header') || may.has('edit-header'),
+    advice: may.has('quarantine') || may.has('delay'),
+  };
   const plan = (part: Part, allow: Allow): PartPlan => {
     const isAdaptive = selection.adaptive.has(part);
     return {

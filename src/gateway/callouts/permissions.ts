@@ -2,6 +2,7 @@
  * What an answer did, held against what the operator lets the service do (`may:`, design D7). An answer that goes
  * further is not trimmed but refused whole: half an edit is nobody's intention.
  */
+import type { Advice } from '../../profile/index.ts';
 import type { Changes } from '../content/compare.ts';
 import type { Permission } from '../options.ts';
 
@@ -17,6 +18,10 @@ export function missingForRefusal(may: May, code: number): Permission | undefine
 export function missingForRewrite(may: May, part: 'MAIL' | 'RCPT'): Permission | undefined {
   const needed: Permission = part === 'MAIL' ? 'rewrite-sender' : 'rewrite-recipient';
   return may.has(needed) ? undefined : needed;
+}
+
+export function missingForAdvice(may: May, advice: Advice): Permission | undefined {
+  return may.has(advice.kind) ? undefined : advice.kind;
 }
 
 export function missingForAddedHeaders(may: May, fields: readonly string[]): Permission | undefined {

@@ -14,7 +14,7 @@ import { type Answer, readAnswer } from '../../profile/index.ts';
 import type { CalloutChannel } from './callout-service.ts';
 import { type CommandAnswer, type CommandPart, UNCHANGED } from './command-parts.ts';
 import { DataExchange, type DataOutcome, type DataStep } from './data-exchange.ts';
-import { DumReader } from './dum-reader.ts';
+import { ADVICE_ON_COMMAND, DumReader } from './dum-reader.ts';
 import type { PartPlan, PartPlans } from './part-plan.ts';
 import type { ServiceRun } from './service-run.ts';
 
@@ -244,6 +244,10 @@ export class RunTransaction implements ProcessorTransactionEvents {
       return;
     }
     const { commands, may } = this.#run;
+    if (answer.advice !== undefined) {
+      this.#broken(ADVICE_ON_COMMAND);
+      return;
+    }
     if (answer.addHeaders.length > 0) this.#run.warn('callout.add-header', { part: answer.part });
     const { oldest } = commands;
     if (oldest === undefined) return;
@@ -257,7 +261,9 @@ export class RunTransaction implements ProcessorTransactionEvents {
     const { commands } = this.#run;
     const { oldest } = commands;
     if ('error' in answer) this.#broken(answer.error);
-    else if (commands.isReplayRange(orgOffset, size)) return;
+    else if (commands.isReplayRange(orgOffset, size)) {
+      if (answer.advice !== undefined) this.#broken(ADVICE_ON_COMMAND);
+    } else if (oldest !== undefined && answer.advice !== undefined) this.#broken(ADVICE_ON_COMMAND);
     else if (oldest !== undefined) {
       if (orgOffset === oldest.offset && size === oldest.text.length) this.#answered(oldest, UNCHANGED);
       else this.#broken('duy-not-the-part');
@@ -310,7 +316,7 @@ export class RunTransaction implements ProcessorTransactionEvents {
   #follow(step: DataStep): void {
     if (step === 'go-on') return;
     if ('broken' in step) this.#broken(step.broken);
-    else this.#conclude({ kind: 'refused', reply: step.refused });
+    else this.#conclude(step.concluded);
   }
 
   /** The server ended its answer, or the transaction, with 200: everything it was asked must have its answer by then. */
@@ -326,8 +332,8 @@ export class RunTransaction implements ProcessorTransactionEvents {
   }
 
   #conclude(outcome: DataOutcome): void {
-    // Behind a refusal nothing of the answer is wanted; behind any other the server may still say its TE.
-    if (outcome.kind === 'refused') this.close({ code: 200, reason: '' });
+    // Behind a refusal or advice nothing of the answer is wanted; behind any other the server may still say its TE.
+    if (outcome.kind === 'refused' || outcome.kind === 'advised') this.close({ code: 200, reason: '' });
     else this.#isOver = true;
     this.#run.conclude(outcome);
   }

@@ -12,6 +12,7 @@ import {
   reply,
 } from '../../smtp/index.ts';
 import { submissionRefusal } from '../auth/submission.ts';
+import { isAccepted } from '../dialog/envelope.ts';
 import { Mail } from '../dialog/mail.ts';
 import { addressFacts, mailFacts } from '../dialog/mail-facts.ts';
 import { makeSessionView } from '../dialog/session-view.ts';
@@ -20,11 +21,12 @@ import {
   type CheckReport,
   type CheckRequest,
   type DecisionRecord,
-  type ListenerOptions,
+  type GatewayOptions,
   type MailRecord,
   showNextHop,
 } from '../options.ts';
-import type { SpoolPort } from '../spool/port.ts';
+import type { Acceptance, SpoolPort, SpoolRecipient, SpoolVariant } from '../spool/port.ts';
+import { holdReason } from '../spool/rows.ts';
 import { AcceptingRelay } from './accepting-relay.ts';
 
 /** Answers by ticket, and whoever waits for one. */
@@ -61,22 +63,44 @@ class Replies implements MailPeer {
   resumeContent(): void {}
 }
 
-/** A spool that takes every mail and does nothing with it. */
-const takesAll: SpoolPort = {
-  mode: 'inline',
-  hasNotice: true,
-  isFull: false,
-  accept(acceptance, done) {
+/** A spool that takes every mail and does nothing with it but to say what it would have done. */
+class TakesAll implements SpoolPort {
+  readonly mode = 'inline';
+  readonly isFull = false;
+  readonly hasNotice: boolean;
+  readonly kept: CheckReport['kept'][number][] = [];
+
+  constructor(hasNotice: boolean) {
+    this.hasNotice = hasNotice;
+  }
+
+  accept(acceptance: Acceptance, done: (error: Error | undefined) => void): void {
+    for (const variant of acceptance.variants)
+      for (const recipient of variant.recipients)
+        this.kept.push({ recipient: recipient.argument, what: becomes(recipient, variant) });
     queueMicrotask(() => {
       done(undefined);
       acceptance.dispose();
     });
-  },
-};
+  }
+}
+
+function becomes({ fate }: SpoolRecipient, { resume, lane }: SpoolVariant): string {
+  switch (fate.kind) {
+    case 'hold':
+      return `held in quarantine by ${fate.service} (${holdReason(fate.reason, fate.words)})`;
+    case 'delay':
+      return `shown to ${resume?.service} again in ${fate.forMs / 1000} s, and passed on when that says so`;
+    case 'refused':
+      return `reported to the sender: ${fate.service} refused it`;
+    case 'deliver':
+      return lane === 'adapt' ? `tried again with ${resume?.service}, which failed` : 'delivered from the queue';
+  }
+}
 
 export async function checkMail(
   world: MailWorld,
-  listeners: readonly ListenerOptions[],
+  { listeners, queue }: Pick<GatewayOptions, 'listeners' | 'queue'>,
   request: CheckRequest,
 ): Promise<CheckReport> {
   const listener =
@@ -92,10 +116,11 @@ export async function checkMail(
     user: request.user ?? '',
   });
   let record: MailRecord | undefined;
+  const spool = new TakesAll(queue.notice);
   const checked: MailWorld = {
     ...world,
     relay: new AcceptingRelay(),
-    spool: takesAll,
+    spool,
     keep: (kept) => (record = kept),
   };
   const decision: DecisionRecord[] = [];
@@ -128,16 +153,26 @@ export async function checkMail(
     routes.push({ recipient: to, nextHop: hop === undefined ? undefined : showNextHop(hop), reply: answer });
   }
   const { content } = request;
+  let atData: DecisionRecord[] = [];
   if (content !== undefined && routes.some((route) => route.reply !== undefined && isPositive(asReply(route.reply)))) {
     const go = await peer.ask((ticket) => mail.data(ticket));
     if (go.code === 354) {
       mail.content(Buffer.from(content.buffer, content.byteOffset, content.byteLength));
       await peer.ask((ticket) => mail.contentEnd(ticket, false));
+      const { facts, envelope } = mail;
+      const message = mail.messageFacts();
+      const accepted = envelope.recipients.filter(isAccepted);
+      atData = accepted.flatMap(({ command }) =>
+        world.dispatcher.decideAtData(facts, addressFacts(command.forwardPath), message),
+      );
     }
   }
   mail.reset('checked');
   if (record === undefined) throw new Error('the mail ended without a record');
-  return { decision, routes, each: byRecipient(routes, peer.each), mail: record };
+  // With the message at hand there is an answer to what was left open at the recipients.
+  const isJudged = ({ stage }: DecisionRecord): boolean => atData.length > 0 && stage === 'data';
+  const all = [...decision.filter((one) => !isJudged(one)), ...atData];
+  return { decision: all, routes, each: byRecipient(routes, peer.each), kept: spool.kept, mail: record };
 }
 
 /** The last word on each recipient that was accepted, in their order. */

@@ -6,6 +6,7 @@ import type { Script } from '../../../test/support/memory-callout.ts';
 import { RecordingSpool } from '../../../test/support/recording-spool.ts';
 import { plainRoute } from '../../../test/support/routes.ts';
 import { finish, keepAll, keepData, MAIL, type RigOptions, rigWith } from '../../../test/support/scripted-services.ts';
+import { QUEUE } from '../../../test/support/spool-rig.ts';
 import { answerBlock } from '../../profile/index.ts';
 import { type Reply, reply } from '../../smtp/index.ts';
 import { checkMail } from '../check/check-mail.ts';
@@ -266,7 +267,8 @@ test('opes check tells what each recipient would hear', async () => {
     to: ['vip@one.example', 'plain@two.example'],
     content: Buffer.from(MAIL),
   };
-  const told = async (protocol: 'smtp' | 'lmtp') => await checkMail(rig.world, [{ ...LISTENER, protocol }], request);
+  const told = async (protocol: 'smtp' | 'lmtp') =>
+    await checkMail(rig.world, { listeners: [{ ...LISTENER, protocol }], queue: QUEUE }, request);
   const { each } = await told('lmtp');
   assert.deepEqual(
     each?.map((one) => [one.recipient, one.reply.code]),

@@ -10,6 +10,7 @@
  */
 import { isPositive, type Reply, writePath } from '../../smtp/index.ts';
 import type { DataVerdict } from '../callouts/chain.ts';
+import type { AsideCause } from '../callouts/failure.ts';
 import type { Content } from '../content/index.ts';
 import type { Fate, SpoolRecipient, SpoolVariant } from '../spool/port.ts';
 import { type MailRecipient, relayedArgument, relayedPath } from './envelope.ts';
@@ -65,26 +66,23 @@ function spoolVariant({ variant, verdict, accepted }: Judged, original: Content,
       return { ...envelope, content: original, lane: 'adapt', resume, recipients: to(fate) };
     }
     case 'aside': {
-      const { action, service, reason, base, via } = verdict;
-      // What is held is the mail as it came; what is tried again goes on where it stopped.
-      if (action === 'spool')
-        return {
-          ...envelope,
-          content: base,
-          lane: 'adapt',
-          resume: { service, via },
-          recipients: to({ kind: 'deliver' }),
-        };
+      const { action, service, cause, base, via } = verdict;
+      // What is held is the mail as it came; what is tried again, or put off, goes on where it stopped.
+      if (action === 'spool') {
+        const fate: Fate =
+          cause.kind === 'delay' ? { kind: 'delay', forMs: cause.seconds * 1000 } : { kind: 'deliver' };
+        return { ...envelope, content: base, lane: 'adapt', resume: { service, via }, recipients: to(fate) };
+      }
       const resume = { service: undefined, via: [] };
-      return {
-        ...envelope,
-        content: original,
-        lane: 'adapt',
-        resume,
-        recipients: to({ kind: 'hold', service, reason }),
-      };
+      const recipients = to(holdOf(service, cause));
+      return { ...envelope, content: original, lane: 'adapt', resume, recipients };
     }
   }
+}
+
+function holdOf(service: string, cause: AsideCause): Fate {
+  if (cause.kind === 'failure') return { kind: 'hold', service, reason: cause.reason };
+  return { kind: 'hold', service, reason: 'verdict', words: cause.reason };
 }
 
 function domainOf(recipient: MailRecipient): string {

@@ -33,6 +33,8 @@ export class Leg implements MailRelayEvents {
   readonly #events: LegEvents;
   #relay: MailRelay | undefined;
   #lost: Reply | undefined;
+  /** Those that were taken out again. */
+  #apart: ReadonlySet<MailRecipient> | undefined;
 
   /** `open` is absent where the hop is not asked before the mail is stored (`queue: { mode: spool }`). */
   constructor(
@@ -67,7 +69,22 @@ export class Leg implements MailRelayEvents {
   }
 
   get accepted(): readonly MailRecipient[] {
-    return this.recipients.filter(isAccepted);
+    const apart = this.#apart;
+    if (apart === undefined) return this.recipients.filter(isAccepted);
+    return this.recipients.filter((one) => isAccepted(one) && !apart.has(one));
+  }
+
+  /**
+   * Takes `apart` out, into a leg that asks nobody: the hop was asked about them here, and mail with more than one leg is
+   * stored. `undefined` where none of them is here.
+   */
+  split(apart: ReadonlySet<MailRecipient>): Leg | undefined {
+    const moved = this.accepted.filter((one) => apart.has(one));
+    if (moved.length === 0) return undefined;
+    this.#apart = new Set([...(this.#apart ?? []), ...moved]);
+    const leg = new Leg(this.route, this.domain, this.#sender, this.#client, undefined, this.#events);
+    leg.recipients.push(...moved);
+    return leg;
   }
 
   add(recipient: MailRecipient): void {

@@ -38,6 +38,7 @@ import { MailHeader } from './mail-header.ts';
 import { makeRecord, summarise } from './mail-record.ts';
 import { MailStores, type MailStoresEvents } from './mail-stores.ts';
 import { gatewayReplies } from './replies.ts';
+import { Sender } from './sender.ts';
 import { type SessionView, spooledSession } from './session-view.ts';
 import { Variant, type VariantMail } from './variant.ts';
 import type { MailPeer, MailWorld } from './world.ts';
@@ -184,7 +185,8 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
 
   #addVariant(calls: Plan['calls']): Variant {
     const { relay, spool } = this.world;
-    const variant = new Variant(this, this.envelope.command, calls, spool?.mode === 'spool' ? undefined : relay);
+    const sender = new Sender(this.envelope.command);
+    const variant = new Variant(this, sender, calls, spool?.mode === 'spool' ? undefined : relay);
     this.variants.push(variant);
     return variant;
   }
@@ -249,7 +251,9 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
       return;
     }
     this.world.deadlines.arm(this.#timer, this.world.deadlineMs);
-    for (const { chain } of this.variants) chain.ended();
+    // One that is split meanwhile sees to its other half itself.
+    const before = this.variants.length;
+    for (let i = 0; i < before; i++) this.variants[i]?.chain.ended();
   }
 
   /** The transaction ended without an answer of ours: RSET, a client that went away, content the session refused. */
@@ -307,6 +311,15 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
 
   messageFacts(): MessageFacts {
     return messageFacts(this.#stores.base.size, this.header.octets);
+  }
+
+  get maySplit(): boolean {
+    return this.world.spool !== undefined && this.variants.length < MAX_VARIANTS;
+  }
+
+  onSplit(variant: Variant): void {
+    this.variants.push(variant);
+    variant.chain.goOn();
   }
 
   mayRunAgain(): boolean {

@@ -5,7 +5,7 @@
  */
 import type { Deadlines, Log, MonotonicClock } from '../../base/index.ts';
 import type { Part } from '../../profile/index.ts';
-import type { MailCommand, Reply } from '../../smtp/index.ts';
+import type { Reply } from '../../smtp/index.ts';
 import { Chain, type ChainMail, type CommandVerdict, type DataVerdict } from '../callouts/chain.ts';
 import type { Failure } from '../callouts/failure.ts';
 import type { ServiceRun } from '../callouts/service-run.ts';
@@ -20,7 +20,7 @@ import { Leg, type LegEvents } from './leg.ts';
 import { addressFacts } from './mail-facts.ts';
 import type { MailHeader } from './mail-header.ts';
 import { gatewayReplies } from './replies.ts';
-import { Sender } from './sender.ts';
+import type { Sender } from './sender.ts';
 import { clientIdentity, type SessionView } from './session-view.ts';
 import type { MailWorld } from './world.ts';
 
@@ -44,6 +44,10 @@ export interface VariantMail extends LegEvents {
   onRcptRefused(recipient: MailRecipient, reply: Reply): void;
   onVerdict(variant: Variant, verdict: DataVerdict): void;
   onProgress(): void;
+  /** Whether there may be another variant: only what is stored may have several. */
+  readonly maySplit: boolean;
+  /** Recipients of a variant go on as one of their own. */
+  onSplit(variant: Variant): void;
   mayRunAgain(): boolean;
   storeFailed(error: Error): void;
 }
@@ -60,12 +64,14 @@ export class Variant implements ChainMail {
   #verdict: DataVerdict | undefined;
   #inserted: OctetStore | undefined;
   #whenCaughtUp: (() => void)[] = [];
+  /** What services did for these recipients before they were split off. */
+  #before: readonly ViaEntry[] = NOTHING;
 
   /** `calls`: those that may answer MAIL, where there are any; the first recipient's plan decides on all. */
-  constructor(mail: VariantMail, command: MailCommand, calls: readonly PlannedCall[], relay: OpenRelay | undefined) {
+  constructor(mail: VariantMail, sender: Sender, calls: readonly PlannedCall[], relay: OpenRelay | undefined) {
     this.#mail = mail;
     this.#relay = relay;
-    this.sender = new Sender(command);
+    this.sender = sender;
     this.#chain = new Chain(this, calls);
   }
 
@@ -208,15 +214,42 @@ export class Variant implements ChainMail {
 
   traceBlock(via: readonly ViaEntry[]): Buffer {
     const { header, world, id, earlierVia } = this.#mail;
-    return header.traceBlock(world, id, earlierVia.length === 0 ? via : [...earlierVia, ...via]);
+    const before = this.#before;
+    const isFirst = earlierVia.length === 0 && before.length === 0;
+    return header.traceBlock(world, id, isFirst ? via : [...earlierVia, ...before, ...via]);
   }
 
-  isCalledFor(call: PlannedCall): boolean {
-    const { world, facts } = this.#mail;
+  /**
+   * A rule that reads the recipient too may say one thing for some and another for others: those it says the same for as for
+   * the first go on here, and the others as a variant of their own (decision 0043). Where there can be none, the service is
+   * called for all: too often is a cost, not at all would be a hole.
+   */
+  isCalledFor({ step }: PlannedCall): boolean {
+    const { world, facts, maySplit } = this.#mail;
     const message = this.#mail.messageFacts();
-    return this.accepted.some(({ command }) =>
-      world.dispatcher.atData(call.step, facts, addressFacts(command.forwardPath), message),
-    );
+    const { accepted } = this;
+    const judge = ({ command }: MailRecipient): boolean =>
+      world.dispatcher.atData(step, facts, addressFacts(command.forwardPath), message);
+    const [first] = accepted;
+    if (first === undefined) return false;
+    if (step.rule?.reads.has('recipient') !== true) return judge(first);
+    const called = new Set(accepted.filter(judge));
+    if (called.size === 0 || called.size === accepted.length) return called.size > 0;
+    if (!maySplit) return true;
+    const isFirstCalled = called.has(first);
+    this.#mail.onSplit(this.#split(isFirstCalled ? new Set(accepted.filter((one) => !called.has(one))) : called));
+    return isFirstCalled;
+  }
+
+  #split(apart: ReadonlySet<MailRecipient>): Variant {
+    const other = new Variant(this.#mail, this.sender, [], undefined);
+    other.#before = [...this.#before, ...this.#chain.viaSoFar()];
+    other.#chain = this.#chain.fork(other);
+    for (const leg of this.legs) {
+      const moved = leg.split(apart);
+      if (moved !== undefined) other.legs.push(moved);
+    }
+    return other;
   }
 
   mayRunAgain(): boolean {
@@ -246,7 +279,12 @@ export class Variant implements ChainMail {
   }
 
   onData(verdict: DataVerdict): void {
-    this.#verdict = verdict;
-    this.#mail.onVerdict(this, verdict);
+    const before = this.#before;
+    const whole =
+      verdict.kind === 'aside' && before.length > 0 ? { ...verdict, via: [...before, ...verdict.via] } : verdict;
+    this.#verdict = whole;
+    this.#mail.onVerdict(this, whole);
   }
 }
+
+const NOTHING: readonly ViaEntry[] = [];

@@ -118,3 +118,15 @@ test('the decision can be printed: one line a step, with its reason', () => {
     ],
   );
 });
+
+test('what was open can be printed when the message is there, for each recipient', () => {
+  const rule = "recipient.local == 'x' && message.size > 100";
+  const decides = dispatcher([undefined, rule]);
+  const message = { size: 500, header: Buffer.alloc(0), encrypted: false, signed: false };
+  assert.deepEqual(
+    ['x@a.example', 'y@a.example']
+      .flatMap((to) => decides.decideAtData(FACTS, recipient(to), message))
+      .map((one) => `${one.service} ${one.stage} ${one.recipient} ${one.called} ${one.because}`),
+    [`s1 data x@a.example true rule true: ${rule}`, `s1 data y@a.example false rule false: ${rule}`],
+  );
+});

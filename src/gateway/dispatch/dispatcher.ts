@@ -26,6 +26,8 @@ export interface PlannedCall {
   readonly isOpen: boolean;
   /** Who has it left out, in words for an operator: it is not invoked, and the trace says so (D8). */
   readonly bypassedBy?: string;
+  /** An operator let out what this service had kept aside: it keeps the mail no second time. */
+  readonly mayNotHold?: boolean;
 }
 
 export interface Plan {
@@ -89,6 +91,16 @@ export class Dispatcher {
   /** Judges a rule that waited for the message. */
   atData(step: PipelineStep, facts: MailFacts, recipient: RecipientFacts, message: MessageFacts): boolean {
     return this.#judge(step, facts, recipient, message);
+  }
+
+  /** What was left open at the recipient: a line for each step that waited for the message. */
+  decideAtData(facts: MailFacts, recipient: RecipientFacts, message: MessageFacts): DecisionRecord[] {
+    return this.#steps.flatMap((step) => {
+      if (step.rule?.reads.has('message') !== true) return [];
+      const called = this.#judge(step, facts, recipient, message);
+      const { name: service } = step.service;
+      return { service, stage: 'data', recipient: recipient.address, called, because: because(step.rule, called) };
+    });
   }
 
   #planOf(key: string, route: RouteOptions, services: string): Plan {

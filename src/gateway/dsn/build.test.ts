@@ -94,6 +94,10 @@ const fates: readonly (readonly [Fate, string])[] = [
     { kind: 'blocked', by: 'failure', service, reason: 'timeout', reply: undefined, isOnContent: false },
     `failed 4.3.0 failed; ${uri};reason=timeout`,
   ],
+  [
+    { kind: 'blocked', by: 'delay', service, reason: undefined, reply: bare, isOnContent: false },
+    `failed 4.4.7 delayed; ${uri}`,
+  ],
 ];
 
 test('each fate has its action, its status and its cause', async () => {

@@ -147,18 +147,25 @@ function reportedRecipient({ recipient, params, fate, lastAttemptMs }: DeliveryO
       // RFC 3463, 3.5: the time is what failed; what the hop said last stands in Diagnostic-Code.
       return { ...base, action: 'failed', why: 'expired', status: '4.4.7' };
     case 'blocked': {
-      const isVerdict = fate.by === 'verdict';
       const { uri, isBypassable } = fate.service;
+      const { why, kind, status } = BLOCKED[fate.by];
       return {
         ...base,
         action: 'failed',
-        why: isVerdict ? 'service' : 'service-failed',
-        status: statusOf(reply, isVerdict ? '5.7.1' : '4.3.0'),
-        cause: { service: uri, kind: isVerdict ? 'refused' : 'failed', reason: fate.reason, isBypassable },
+        why,
+        // The time is what failed of a mail that was put off, whatever it is told meanwhile.
+        status: fate.by === 'delay' ? status : statusOf(reply, status),
+        cause: { service: uri, kind, reason: fate.reason, isBypassable },
       };
     }
   }
 }
+
+const BLOCKED = {
+  verdict: { why: 'service', kind: 'refused', status: '5.7.1' },
+  failure: { why: 'service-failed', kind: 'failed', status: '4.3.0' },
+  delay: { why: 'service-delayed', kind: 'delayed', status: '4.4.7' },
+} as const;
 
 function statusOf(reply: ReportReply | undefined, otherwise: string): string {
   return reply?.enhanced ?? otherwise;

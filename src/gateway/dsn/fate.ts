@@ -44,8 +44,11 @@ export type Fate =
   /** By OPES processing. */
   | {
       readonly kind: 'blocked';
-      /** `verdict`: the service said so; `failure`: it did not work, and its failure policy says so. */
-      readonly by: 'verdict' | 'failure';
+      /**
+       * `verdict`: the service said so; `failure`: it did not work, and its failure policy says so; `delay`: it had the mail
+       * wait until its time was over.
+       */
+      readonly by: 'verdict' | 'failure' | 'delay';
       readonly service: { readonly uri: string; readonly isBypassable: boolean };
       /** Reason of the failure policy. */
       readonly reason: string | undefined;

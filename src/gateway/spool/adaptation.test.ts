@@ -3,8 +3,8 @@ import { test } from 'vitest';
 import { LISTENER, MailRig } from '../../../test/support/mail-rig.ts';
 import { MemoryCallouts, type Script, serviceOptions } from '../../../test/support/memory-callout.ts';
 import { plainRoute } from '../../../test/support/routes.ts';
-import { ALL, keepAll, MAIL } from '../../../test/support/scripted-services.ts';
-import { answerBlock } from '../../profile/index.ts';
+import { ALL, finish, keepAll, keepData, MAIL } from '../../../test/support/scripted-services.ts';
+import { type Advice, answerBlock } from '../../profile/index.ts';
 import type { StoredMail } from '../../store/index.ts';
 import { Content, FixedOctets } from '../content/index.ts';
 import type { Bypassable } from '../options.ts';
@@ -41,37 +41,53 @@ interface Service {
 
 const ROUTES = [plainRoute('new.example', 'new', 25), plainRoute('*', 'hop', 25)];
 
-/** Runs services `s1`, `s2`, ... on a stored mail; which of them saw it, and what it then was. */
-async function run(services: readonly Service[], notes: DeliveryNotes, facts: Partial<MailNotes> = {}) {
+/** What comes of a stored mail at services `s1`, `s2`, ... */
+async function adapt(
+  services: readonly Service[],
+  notes: DeliveryNotes,
+  facts: Partial<MailNotes> = {},
+  to: readonly string[] = ['b@dst.example'],
+) {
   const stored = { ...STORED, facts: { ...(STORED.facts as object), ...facts } as StoredMail['facts'] };
   const callouts = new MemoryCallouts();
   const pipeline = services.map(({ bypassable, script, ...more }, i) => {
     callouts.servers.set(i + 1, script ?? keepAll(['RAWDATA']));
-    return { options: { ...serviceOptions(`s${i + 1}`, new Set(ALL), [i + 1]), bypassable }, ...more };
+    return {
+      options: { ...serviceOptions(`s${i + 1}`, new Set([...ALL, 'quarantine', 'delay']), [i + 1]), bypassable },
+      ...more,
+    };
   });
   const rig = new MailRig(callouts, pipeline, ROUTES);
   const lane = new QueueAdaptation(rig.world, [LISTENER]);
-  const delivery: QueuedDelivery = {
-    mail: 'session.1',
-    n: 0,
-    content: 'session.1/0',
-    forwardPath: 'b@dst.example',
-    params: {},
-    destination: 'dst.example',
-    lane: 'adapt',
-    hold: undefined,
-    attempts: 0,
-    nextMs: 0,
-    expiresMs: 0,
-    lastReply: undefined,
-    isWarned: false,
-    notes: notes as never,
-  };
+  const deliveries = to.map(
+    (forwardPath, n): QueuedDelivery => ({
+      mail: 'session.1',
+      n,
+      content: 'session.1/0',
+      forwardPath,
+      params: {},
+      destination: 'dst.example',
+      lane: 'adapt',
+      hold: undefined,
+      attempts: 0,
+      nextMs: 0,
+      expiresMs: 0,
+      lastReply: undefined,
+      isWarned: false,
+      notes: notes as never,
+    }),
+  );
   const content = new Content();
   content.append(new FixedOctets(Buffer.from(MAIL)), 0, MAIL.length);
   const result = await new Promise<AdaptResult>((resolve) => {
-    lane.run({ mail: stored, deliveries: [delivery], content }, resolve);
+    lane.run({ mail: stored, deliveries, content }, resolve);
   });
+  return { result, rig, calls: callouts.seen.length, keys: lane.keyOf(stored, deliveries[0] as QueuedDelivery) };
+}
+
+/** The same of one that goes on: which services saw it, and what it then was. */
+async function run(services: readonly Service[], notes: DeliveryNotes, facts: Partial<MailNotes> = {}) {
+  const { result, rig, calls, keys } = await adapt(services, notes, facts);
   assert.equal(result.kind, 'release');
   const text = Buffer.concat(await load(result.content, 0, result.content.size)).toString('latin1');
   assert.ok(text.endsWith(`\r\n${MAIL}`), 'what no service changed is as it was');
@@ -82,7 +98,10 @@ async function run(services: readonly Service[], notes: DeliveryNotes, facts: Pa
     .filter(({ event }) => event === 'callout.bypassed')
     .map(({ fields }) => fields['service']);
   const rewritten = result.rewritten?.get(0);
-  return { outcomes, bypassed, calls: callouts.seen.length, keys: lane.keyOf(stored, delivery), rewritten };
+  const overruled = rig.logged
+    .filter(({ event }) => event === 'callout.overruled')
+    .map(({ fields }) => fields['service']);
+  return { outcomes, bypassed, overruled, calls, keys, rewritten };
 }
 
 const never: Service = { bypassable: 'never' };
@@ -135,6 +154,88 @@ test('rules are judged by the envelope of the client, whatever services made of 
     { sender: 'a@first.example' },
   );
   assert.deepEqual(outcomes, ['s1 unchanged', 's2 unchanged', 's3 unchanged', 's4 unchanged']);
+});
+
+function advises(advice: Advice): Script {
+  return {
+    ...keepAll(['RAWDATA']),
+    onOriginalEnd(tx) {
+      tx.sendData(answerBlock('RAWDATA', { advice }), [], 0);
+      finish(tx);
+    },
+  };
+}
+
+const holds: Service = { bypassable: 'never', script: advises({ kind: 'quarantine', reason: 'score 12' }) };
+
+test('a service of the slow lane has the mail held, and says why', async () => {
+  const { result } = await adapt([never, holds, never], {});
+  assert.deepEqual(result, { kind: 'hold', service: 's2', reason: 'verdict: score 12' });
+});
+
+test('released by an operator: the service that held it is heard, and does not hold it a second time; another may', async () => {
+  const { outcomes, overruled } = await run([never, holds], { isReleased: true, releasedFrom: ['s2'] });
+  assert.deepEqual(outcomes, ['s1 unchanged', 's2 unchanged']);
+  assert.deepEqual(overruled, ['s2']);
+  const { result } = await adapt([holds, holds], { isReleased: true, releasedFrom: ['s2'] });
+  assert.deepEqual(result, { kind: 'hold', service: 's1', reason: 'verdict: score 12' });
+});
+
+test('a service of the slow lane has the mail wait: what those before it did is kept, with the trace of all', async () => {
+  const adds: Script = {
+    ...keepAll(['RAWDATA']),
+    onOriginalEnd(tx, all) {
+      keepData(tx, all, answerBlock(undefined, { addHeaders: ['X-First: 1'] }));
+      finish(tx);
+    },
+  };
+  const waits: Service = { bypassable: 'never', script: advises({ kind: 'delay', seconds: 60, reason: 'later' }) };
+  const earlier: ViaEntry = { uri: 'http://svc.example/s0', outcome: 'edited' };
+  const { result, rig } = await adapt([{ bypassable: 'never', script: adds }, waits, never], { via: [earlier] });
+  assert.ok(result.kind === 'delay');
+  assert.equal(result.atMs, rig.world.wallClock() + 60_000);
+  const { service, content, via } = result.progress;
+  assert.equal(service, 's2');
+  assert.equal(content?.view(0, content.size)?.join(''), `X-First: 1\r\n${MAIL}`);
+  assert.deepEqual(
+    via.map(({ uri, outcome }) => `${uri.slice(-2)} ${outcome}`),
+    ['s0 edited', 's1 header-added', 's2 delayed'],
+  );
+  const alone = await adapt([waits], {});
+  assert.ok(alone.result.kind === 'delay' && alone.result.progress.content === undefined, 'nothing was made');
+});
+
+test('what services of an earlier run made of the envelope is what the next ones see', async () => {
+  const seen: string[] = [];
+  const script: Script = {
+    ...keepAll(['MAIL', 'RCPT', 'RAWDATA']),
+    onPart(tx, part, all) {
+      keepAll(['MAIL', 'RCPT', 'RAWDATA']).onPart?.(tx, part, all);
+      if (part.part === 'MAIL' || part.part === 'RCPT') seen.push(part.octets.toString());
+    },
+  };
+  const to = { path: 'new@new.example', params: {}, destination: 'new.example' };
+  const rewritten = { from: { path: 'z@src.example', params: {} }, to };
+  const byRecipient: Service = { bypassable: 'never', when: "recipient.domain == 'dst.example'", script };
+  await run([byRecipient], { service: 's1', rewritten });
+  assert.deepEqual(seen, ['<z@src.example>', '<new@new.example>']);
+});
+
+test('recipients that a rule on the message tells apart are taken apart before any service runs', async () => {
+  const byBoth: Service = {
+    bypassable: 'never',
+    when: "recipient.local == 'vip' && message.headers['subject'] == 'test'",
+  };
+  const to = ['vip@a.example', 'x@b.example', 'vip@c.example'];
+  const { result, calls } = await adapt([never, byBoth], {}, {}, to);
+  assert.ok(result.kind === 'split');
+  assert.deepEqual(
+    result.groups.map((group) => group.map(({ n }) => n)),
+    [[0, 2], [1]],
+  );
+  assert.equal(calls, 0);
+  const { result: together } = await adapt([never, byBoth], {}, {}, ['vip@a.example', 'vip@c.example']);
+  assert.equal(together.kind, 'release');
 });
 
 test('what a service makes of the envelope now is kept with the result', async () => {

@@ -15,10 +15,11 @@ import {
 import type { StoredMail } from '../../store/index.ts';
 import type { DataVerdict } from '../callouts/chain.ts';
 import { loadHeader } from '../content/compare.ts';
-import { OctetStore } from '../content/index.ts';
+import { type Content, OctetStore } from '../content/index.ts';
 import { Envelope, type MailRecipient } from '../dialog/envelope.ts';
 import { addressFacts, mailFacts, messageFacts } from '../dialog/mail-facts.ts';
 import { MailHeader } from '../dialog/mail-header.ts';
+import { Sender } from '../dialog/sender.ts';
 import { makeSessionView, type SessionView } from '../dialog/session-view.ts';
 import { Variant, type VariantMail } from '../dialog/variant.ts';
 import type { MailWorld } from '../dialog/world.ts';
@@ -30,6 +31,9 @@ import type { ViaEntry } from '../trace/index.ts';
 import { spoolReplies } from './replies.ts';
 import {
   type DeliveryNotes,
+  deliveryAsSent,
+  holdReason,
+  mailAsSent,
   mailNotes,
   notesOf,
   parametersOf,
@@ -38,8 +42,8 @@ import {
   recipientArgument,
   withoutBrackets,
 } from './rows.ts';
-import type { Blocker } from './task.ts';
-import type { AdaptJob, AdaptLane, AdaptResult, Refusal } from './world.ts';
+import { type Blocker, groupBy } from './task.ts';
+import type { AdaptJob, AdaptLane, AdaptResult, Progress, Refusal } from './world.ts';
 
 export class QueueAdaptation implements AdaptLane {
   readonly #world: MailWorld;
@@ -78,6 +82,8 @@ class AdaptRun implements VariantMail {
   readonly envelope: Envelope;
   readonly earlierVia: readonly ViaEntry[];
   readonly mayChangeRoute = true;
+  /** It is split before its services run, into runs. */
+  readonly maySplit = false;
   readonly #job: AdaptJob;
   readonly #notes: DeliveryNotes;
   readonly #done: (result: AdaptResult) => void;
@@ -90,13 +96,12 @@ class AdaptRun implements VariantMail {
 
   constructor(world: MailWorld, session: SessionView, job: AdaptJob, done: (result: AdaptResult) => void) {
     const { mail, deliveries } = job;
-    const parsed = parseMailArgument(`<${mail.reversePath}>`);
+    const [first] = deliveries;
+    // Services see what those of earlier runs made of the envelope; deliveries of one run have it in common.
+    const { reversePath, params } = first === undefined ? mail : mailAsSent(mail, first);
+    const parsed = parseMailArgument(`<${reversePath}>`);
     if (parsed.kind !== 'got') throw new Error('a stored reverse-path that is none');
-    const command = {
-      argument: `<${mail.reversePath}>`,
-      reversePath: parsed.value.path,
-      params: parametersOf(mail.params),
-    };
+    const command = { argument: `<${reversePath}>`, reversePath: parsed.value.path, params: parametersOf(params) };
     this.id = mailNotes(mail).mail;
     this.world = world;
     this.session = session;
@@ -104,10 +109,10 @@ class AdaptRun implements VariantMail {
     this.header = new MailHeader(world.headerLimits);
     this.envelope = new Envelope(command);
     this.#job = job;
-    this.#notes = deliveries[0] === undefined ? {} : notesOf(deliveries[0]);
+    this.#notes = first === undefined ? {} : notesOf(first);
     this.earlierVia = this.#notes.via ?? [];
     this.#done = done;
-    this.#variant = new Variant(this, command, [], undefined);
+    this.#variant = new Variant(this, new Sender(command), [], undefined);
   }
 
   start(): void {
@@ -122,14 +127,33 @@ class AdaptRun implements VariantMail {
       const only = deliveries.length === 1 ? deliveries[0]?.forwardPath : undefined;
       const isUtf8 = mail.params['SMTPUTF8'] !== undefined;
       this.header.receive(this.session, this.id, isUtf8, only, mail.acceptedMs);
-      this.#askRecipients();
+      const groups = this.#groups();
+      if (groups.length > 1) this.#end({ kind: 'split', groups });
+      else this.#askRecipients();
     });
+  }
+
+  /** Deliveries that meet the same services, by the rules that read recipient and message (decision 0043). */
+  #groups(): readonly (readonly QueuedDelivery[])[] {
+    const { deliveries } = this.#job;
+    if (deliveries.length < 2) return [deliveries];
+    const { dispatcher } = this.world;
+    const message = this.messageFacts();
+    const keyOf = (delivery: QueuedDelivery): string => {
+      const recipient = addressFacts(namedRecipient(delivery));
+      const calls = dispatcher.atRecipient(this.facts, recipient)?.calls ?? [];
+      return calls
+        .filter(({ step, isOpen }) => isOpen && step.rule?.reads.has('recipient'))
+        .map(({ step }) => (dispatcher.atData(step, this.facts, recipient, message) ? '+' : '-'))
+        .join('');
+    };
+    return [...groupBy(deliveries, keyOf).values()];
   }
 
   #askRecipients(): void {
     const { deliveries } = this.#job;
     this.#unanswered = deliveries.length;
-    for (const delivery of deliveries) {
+    for (const delivery of deliveries.map(deliveryAsSent)) {
       const argument = recipientArgument(delivery);
       const { params } = parsedRecipient(argument);
       // Services see what those before them made of the recipient; rules are judged by what the client named.
@@ -147,12 +171,12 @@ class AdaptRun implements VariantMail {
    * did nothing then is new there, or was behind it: none is left out by a guess.
    */
   #rest(plan: Plan): Plan {
-    const { service, isReleased } = this.#notes;
+    const { service, isReleased, releasedFrom } = this.#notes;
     const at = plan.calls.findIndex(({ step }) => step.service.name === service);
     const done = new Set(this.earlierVia.map(({ uri }) => uri));
     const calls =
       at <= 0 ? plan.calls : plan.calls.filter(({ step }, i) => i >= at || !done.has(step.service.options.uri));
-    return { ...plan, calls: isReleased === true ? calls.map(bypassedOnRelease) : calls };
+    return { ...plan, calls: isReleased === true ? calls.map((call) => onRelease(call, releasedFrom)) : calls };
   }
 
   get isOver(): boolean {
@@ -209,11 +233,36 @@ class AdaptRun implements VariantMail {
         }
         return;
       case 'aside':
-        if (verdict.action === 'spool') {
-          const by: Blocker = { service: verdict.service, because: 'failure', isOnContent: false };
-          this.#end({ kind: 'later', reply: spoolReplies.serviceFailed, by });
-        } else this.#end({ kind: 'hold', service: verdict.service, reason: verdict.reason });
+        this.#putAside(verdict);
     }
+  }
+
+  #putAside({ action, service, cause, base, via }: Extract<DataVerdict, { readonly kind: 'aside' }>): void {
+    switch (cause.kind) {
+      case 'delay':
+        this.#putOff(service, this.world.wallClock() + cause.seconds * 1000, base, via);
+        return;
+      case 'quarantine':
+        this.#end({ kind: 'hold', service, reason: holdReason('verdict', cause.reason) });
+        return;
+      case 'failure': {
+        const by: Blocker = { service, because: 'failure', isOnContent: false };
+        if (action === 'spool') this.#end({ kind: 'later', reply: spoolReplies.serviceFailed, by });
+        else this.#end({ kind: 'hold', service, reason: cause.reason });
+      }
+    }
+  }
+
+  #putOff(service: string, atMs: number, base: Content, via: readonly ViaEntry[]): void {
+    const inserted = this.#inserted;
+    const progress: Progress = {
+      service,
+      content: base === this.#job.content ? undefined : base,
+      via: [...this.earlierVia, ...via],
+      rewritten: this.#rewritten(),
+      dispose: () => inserted?.dispose(),
+    };
+    this.#end({ kind: 'delay', atMs, refused: this.#refused, progress });
   }
 
   /** What the services of this run made of the envelope. */
@@ -239,7 +288,7 @@ class AdaptRun implements VariantMail {
   #end(result: AdaptResult): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    const isDone = result.kind === 'release';
+    const isDone = result.kind === 'release' || result.kind === 'delay';
     this.#variant.chain.release(isDone ? { code: 200, reason: '' } : { code: 400, reason: 'mail stays in the queue' });
     if (!isDone) this.#inserted?.dispose();
     // Never from within `run`: whoever asked is still at it.
@@ -268,6 +317,7 @@ class AdaptRun implements VariantMail {
 
   // Nobody waits for progress, and there is no next hop yet.
   onProgress(): void {}
+  onSplit(): void {}
   onLegLost(): void {}
   onRelayed(): void {}
   onStoreFailed(): void {}
@@ -291,8 +341,9 @@ function parsedRecipient(argument: string): { readonly path: Address; readonly p
   return parsed.value;
 }
 
-/** An operator lets the mail out: what may be bypassed is, and what may not has its say. */
-function bypassedOnRelease(call: PlannedCall): PlannedCall {
-  if (call.step.service.options.bypassable === 'never') return call;
-  return { ...call, bypassedBy: 'released from quarantine by an operator' };
+/** An operator lets the mail out: what may be bypassed is; what may not has its say, but does not hold it a second time. */
+function onRelease(call: PlannedCall, releasedFrom: readonly string[] | undefined): PlannedCall {
+  const { service } = call.step;
+  if (service.options.bypassable !== 'never') return { ...call, bypassedBy: 'released from quarantine by an operator' };
+  return releasedFrom?.includes(service.name) === true ? { ...call, mayNotHold: true } : call;
 }

@@ -74,10 +74,21 @@ export interface SpoolRecipient {
   readonly fate: Fate;
 }
 
+/** Why a mail is held: a failure of the service, its refusal beside others' acceptance, or its verdict that it be. */
+export type HoldReason = FailureReason | 'refused' | 'verdict';
+
 /** What is to become of a recipient. */
 export type Fate =
   | { readonly kind: 'deliver' }
-  | { readonly kind: 'hold'; readonly service: string; readonly reason: FailureReason | 'refused' }
+  /** Shown to the service of `resume` again, not before so long has passed. */
+  | { readonly kind: 'delay'; readonly forMs: number }
+  | {
+      readonly kind: 'hold';
+      readonly service: string;
+      readonly reason: HoldReason;
+      /** Of a verdict: the service's own. */
+      readonly words?: string;
+    }
   /** Refused by a service when others were not: reported to the sender (design D19). */
   | { readonly kind: 'refused'; readonly service: string; readonly reply: Reply };
 

@@ -3,7 +3,7 @@ import { type Parameters, parseRcptArgument, writePath } from '../../smtp/index.
 import type { Json, NewDelivery, NewMail, StoredDelivery, StoredMail } from '../../store/index.ts';
 import type { ClientIdentity } from '../relay/open-relay.ts';
 import type { ViaEntry } from '../trace/index.ts';
-import type { Acceptance, Fate, SpooledSession, SpoolRecipient, SpoolVariant } from './port.ts';
+import type { Acceptance, Fate, HoldReason, SpooledSession, SpoolRecipient, SpoolVariant } from './port.ts';
 
 /** A delivery as we work on it: its place in the order of acceptance does not matter. */
 export type QueuedDelivery = Omit<StoredDelivery, 'seq'>;
@@ -35,6 +35,8 @@ export interface DeliveryNotes {
   readonly rewritten?: Rewritten;
   /** Released from quarantine by an operator: services that may be bypassed are. */
   readonly isReleased?: boolean;
+  /** Services whose verdict that it be held an operator overruled so. */
+  readonly releasedFrom?: readonly string[];
 }
 
 export interface RowTimes {
@@ -72,7 +74,11 @@ function deliveryRow(
 ): NewDelivery {
   const parsed = parseRcptArgument(argument);
   if (parsed.kind !== 'got') throw new Error('an accepted recipient that is none');
-  const hold = fate.kind === 'hold' ? { service: fate.service, reason: fate.reason, heldMs: nowMs } : undefined;
+  const hold =
+    fate.kind === 'hold'
+      ? { service: fate.service, reason: holdReason(fate.reason, fate.words), heldMs: nowMs }
+      : undefined;
+  const expiresMs = nowMs + (hold === undefined ? lifetimeMs : keepMs);
   return {
     n,
     content,
@@ -81,10 +87,20 @@ function deliveryRow(
     destination: domain,
     lane,
     hold,
-    nextMs: nowMs,
-    expiresMs: nowMs + (hold === undefined ? lifetimeMs : keepMs),
+    // Whoever waits longest is still seen once more before its time is over.
+    nextMs: fate.kind === 'delay' ? Math.min(nowMs + fate.forMs, expiresMs) : nowMs,
+    expiresMs,
     notes: deliveryNotes(resume, named, fate) as unknown as Json,
   };
+}
+
+/** For operators: the reason, with the service's own words behind it. */
+export function holdReason(reason: HoldReason, words: string | undefined): string {
+  return words === undefined || words === '' ? reason : `${reason}: ${words}`;
+}
+
+export function isVerdict(reason: string): boolean {
+  return reason === 'verdict' || reason.startsWith('verdict: ');
 }
 
 function deliveryNotes(resume: SpoolVariant['resume'], named: string | undefined, fate: Fate): DeliveryNotes {

@@ -534,3 +534,22 @@ test('parameters of MAIL and RCPT are those the client gave', async () => {
   assert.deepEqual(rig.sent[0]?.rcpts, ['<a@one.example> ORCPT=rfc822;a@b']);
   assert.equal(QUEUED.code, 250);
 });
+
+test('recipients that do not meet the same services after all run apart, and each comes to its own end', async () => {
+  await started();
+  rig.adapt = ({ deliveries, content }) => {
+    if (deliveries.length > 1) return { kind: 'split', groups: [deliveries.slice(0, 1), deliveries.slice(1)] };
+    if (deliveries[0]?.n === 1) return { kind: 'hold', service: 's1', reason: 'verdict: x' };
+    return { kind: 'release', content, refused: new Map(), dispose: () => undefined };
+  };
+  await rig.accept('s.1', ['a@one.example', 'b@one.example'], {
+    lane: 'adapt',
+    resume: { service: undefined, via: [] },
+  });
+  await counts({ accepted: 2, delivered: 1, held: 1, queued: 0 });
+  assert.deepEqual(
+    rig.sent.map(({ rcpts }) => rcpts),
+    [['<a@one.example>']],
+  );
+  assert.equal((await rig.store.list({}, 9))[0]?.hold?.reason, 'verdict: x');
+});

@@ -15,7 +15,7 @@ import { Content } from '../content/index.ts';
 import type { QueueOptions } from '../options.ts';
 import { contentInMemory, writeAhead } from './intake.ts';
 import type { Acceptance, SpoolPort, SpoolVariant } from './port.ts';
-import { mailRow, storedDeliveries, storedMail } from './rows.ts';
+import { mailRow, type QueuedDelivery, storedDeliveries, storedMail } from './rows.ts';
 import { StoredOctets } from './stored-octets.ts';
 import { groupBy, Lease } from './task.ts';
 import { Worker } from './worker.ts';
@@ -198,8 +198,10 @@ export class Spool implements SpoolPort, Deadline {
       acceptance.dispose();
     });
     for (const [at, row] of mails.entries()) {
-      const { content } = acceptance.variants[at] as SpoolVariant;
-      const due = storedDeliveries(row).filter(({ hold }) => hold === undefined);
+      const { content, recipients } = acceptance.variants[at] as SpoolVariant;
+      const queued = storedDeliveries(row).filter(({ hold }) => hold === undefined);
+      const due = queued.filter(({ n }) => recipients[n]?.fate.kind !== 'delay');
+      if (due.length < queued.length) this.#putOff(queued.filter((one) => !due.includes(one)));
       if (due.length === 0 || this.#isClosing) continue;
       if (this.#worker.load >= this.#maxTasks) {
         this.#left.push(...due);
@@ -209,6 +211,16 @@ export class Spool implements SpoolPort, Deadline {
       this.#worker.take(storedMail(row), due, octets, lease);
     }
     lease.give();
+  }
+
+  /** A poll claims them when their time has come; a claim that cannot be given back now ends with its lease. */
+  #putOff(deliveries: readonly QueuedDelivery[]): void {
+    const { store, log } = this.#world;
+    this.#jobs++;
+    store
+      .release(deliveries.map(({ mail, n }) => ({ mail, n })))
+      .catch((error: Error) => log.error('spool.claim-failed', { mail: deliveries[0]?.mail, error: error.message }))
+      .finally(() => this.#jobDone());
   }
 
   #stored(id: string, size: number): Content {

@@ -20,8 +20,8 @@ export interface Task {
 /** The service that stopped it. */
 export interface Blocker {
   readonly service: string;
-  /** `verdict`: it said so. `failure`: it did not work for too long. */
-  readonly because: 'verdict' | 'failure';
+  /** `verdict`: it said so. `failure`: it did not work for too long. `delay`: it had the mail wait for too long. */
+  readonly because: 'verdict' | 'failure' | 'delay';
   /** A verdict on what stands in the mail, which its sender may not have written. */
   readonly isOnContent: boolean;
 }

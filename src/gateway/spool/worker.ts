@@ -13,10 +13,11 @@ import { Destinations } from './destinations.ts';
 import { contentInMemory, writeAhead } from './intake.ts';
 import { logDeliveries } from './log.ts';
 import type { Reports } from './port.ts';
+import { type PutOff, storeProgress } from './put-off.ts';
 import { spoolReplies } from './replies.ts';
 import { deliveryAsSent, mailAsSent, notesOf, type QueuedDelivery, storedDeliveries, storedMail } from './rows.ts';
 import { type Settlement, settle } from './settle.ts';
-import { groupBy, Lease, type Outcome, type Task } from './task.ts';
+import { type Blocker, groupBy, Lease, type Outcome, type Task } from './task.ts';
 import { Transaction, type TransactionResult } from './transaction.ts';
 import type { AdaptResult, Refusal, SpoolWorld } from './world.ts';
 
@@ -162,20 +163,22 @@ export class Worker {
   // --- through the services -----------------------------------------------------------------------------------------
 
   #adapt(mail: StoredMail, deliveries: readonly QueuedDelivery[], content: Content, lease: Lease): void {
-    for (const group of groupBy(deliveries, (one) => this.#world.adapt.keyOf(mail, one)).values()) {
-      const about: Case = { mail, deliveries: group, content, nextHop: undefined };
-      const own = lease.take();
-      this.#jobs++;
-      this.#world.adapt.run(about, (result) => {
-        // Services that lose their connections because we end say nothing of the mail: the next start runs them again.
-        if (!this.#isGivenUp) this.#adapted(about, result, own);
-        else {
-          if (result.kind === 'release') result.dispose();
-          own.give();
-        }
-        this.#jobDone();
-      });
-    }
+    for (const group of groupBy(deliveries, (one) => this.#world.adapt.keyOf(mail, one)).values())
+      this.#adaptTogether({ mail, deliveries: group, content, nextHop: undefined }, lease.take());
+  }
+
+  #adaptTogether(about: Case, lease: Lease): void {
+    this.#jobs++;
+    this.#world.adapt.run(about, (result) => {
+      // Services that lose their connections because we end say nothing of the mail: the next start runs them again.
+      if (!this.#isGivenUp) this.#adapted(about, result, lease);
+      else {
+        if (result.kind === 'release') result.dispose();
+        if (result.kind === 'delay') result.progress.dispose();
+        lease.give();
+      }
+      this.#jobDone();
+    });
   }
 
   #adapted(about: Case, result: AdaptResult, lease: Lease): void {
@@ -197,6 +200,13 @@ export class Worker {
           deliveries.map((): Outcome => ({ kind: 'later', reply: result.reply, ...(result.by && { by: result.by }) })),
           lease,
         );
+        return;
+      case 'split':
+        for (const group of result.groups) this.#adaptTogether({ ...about, deliveries: group }, lease.take());
+        lease.give();
+        return;
+      case 'delay':
+        this.#putOff(about, result, lease);
         return;
       case 'hold':
         this.#holdAll(about, result.service, result.reason, lease);
@@ -237,22 +247,40 @@ export class Worker {
     return { kind: 'hold', mail, n, hold: { service, reason, heldMs }, expiresMs: heldMs + this.#options.keepMs };
   }
 
+  /** Tried again from there; that it took place is stored with it. */
+  #putOff(all: Case, { atMs, refused, progress }: Extract<AdaptResult, { kind: 'delay' }>, lease: Lease): void {
+    const { store, wallClock, log } = this.#world;
+    const both = new Lease(() => {
+      progress.dispose();
+      lease.give();
+    });
+    // The services that refused some will not be asked about them again.
+    const about: Case = { ...all, deliveries: this.#endRefused(all, refused, both) };
+    const { mail, deliveries } = about;
+    const by: Blocker = { service: progress.service, because: 'delay', isOnContent: false };
+    this.#jobs++;
+    storeProgress(store, mail, deliveries, progress, `${mail.id}/a${deliveries[0]?.n}.${wallClock()}`).then(
+      (putOff) => {
+        const outcomes = deliveries.map((): Outcome => ({ kind: 'later', reply: spoolReplies.delayed, atMs, by }));
+        this.#end(about, outcomes, both, putOff);
+        this.#jobDone();
+      },
+      (error: Error) => {
+        log.error('spool.store-failed', { mail: mail.id, error: error.message });
+        const outcomes = deliveries.map((): Outcome => ({ kind: 'later', reply: spoolReplies.unreadable, atMs }));
+        this.#end(about, outcomes, both);
+        this.#jobDone();
+      },
+    );
+  }
+
   /** The result is stored before it goes on: a crash must not run services with side effects again. */
   #released(about: Case, result: Extract<AdaptResult, { kind: 'release' }>, lease: Lease): void {
     const both = new Lease(() => {
       result.dispose();
       lease.give();
     });
-    const isRefused = ({ n }: QueuedDelivery): boolean => result.refused.has(n);
-    const refused = about.deliveries.filter(isRefused);
-    if (refused.length > 0) {
-      const outcomes = refused.map(({ n }): Outcome => {
-        const { reply, by } = result.refused.get(n) as Refusal;
-        return { kind: 'failed', reply, ...(by && { by }) };
-      });
-      this.#end({ ...about, deliveries: refused }, outcomes, both.take());
-    }
-    const rest = about.deliveries.filter((one) => !isRefused(one));
+    const rest = this.#endRefused(about, result.refused, both);
     if (rest.length === 0) {
       both.give();
       return;
@@ -274,6 +302,19 @@ export class Worker {
     );
   }
 
+  /** Recipients that services refused one by one come to their ends; returns the others. */
+  #endRefused(about: Case, by: ReadonlyMap<number, Refusal>, lease: Lease): readonly QueuedDelivery[] {
+    if (by.size === 0) return about.deliveries;
+    const isRefused = ({ n }: QueuedDelivery): boolean => by.has(n);
+    const refused = about.deliveries.filter(isRefused);
+    const outcomes = refused.map(({ n }): Outcome => {
+      const refusal = by.get(n) as Refusal;
+      return { kind: 'failed', reply: refusal.reply, ...(refusal.by && { by: refusal.by }) };
+    });
+    if (refused.length > 0) this.#end({ ...about, deliveries: refused }, outcomes, lease.take());
+    return about.deliveries.filter((one) => !isRefused(one));
+  }
+
   /** They are unclaimed then: whoever claims them relays them, and nobody else does. */
   async #storeAdapted(
     mail: StoredMail,
@@ -290,8 +331,9 @@ export class Worker {
       contents: [{ mail: mail.id, content: stored }],
       changes: deliveries.map((one): Change => {
         const made = rewritten?.get(one.n);
-        const notes =
-          made === undefined ? undefined : { notes: { ...notesOf(one), rewritten: made } as unknown as Json };
+        const before = notesOf(one);
+        const all = made && { ...before, rewritten: { ...before.rewritten, ...made } };
+        const notes = all && { notes: all as unknown as Json };
         return { kind: 'queue', mail: mail.id, n: one.n, nextMs, lane: 'relay', content: id, ...notes };
       }),
     });
@@ -308,18 +350,20 @@ export class Worker {
 
   // --- ends ---------------------------------------------------------------------------------------------------------
 
-  #end(about: Case, outcomes: readonly Outcome[], lease: Lease): void {
+  #end(about: Case, outcomes: readonly Outcome[], lease: Lease, putOff?: PutOff): void {
     const { wallClock, random, log } = this.#world;
     const settlement = settle(about.mail, about.deliveries, outcomes, wallClock(), this.#options, random);
     logDeliveries(log, about, settlement, wallClock());
     for (const outcome of ['delivered', 'failed', 'later'] as const)
       if (settlement[outcome].length > 0) this.#counts[outcome].add(settlement[outcome].length);
+    const { retries } = settlement;
     const changes = [
       ...settlement.delivered.map(({ delivery }) => ending(delivery, 'delivered')),
-      ...settlement.retries,
+      ...(putOff === undefined ? retries : retries.flatMap((retry) => putOff.goingOn(retry))),
     ];
+    const contents = putOff === undefined || retries.length === 0 ? [] : putOff.contents;
     if (!wantsReport(settlement)) {
-      this.#commit({ changes }, () => lease.give());
+      this.#commit({ contents, changes }, () => lease.give());
       return;
     }
     this.#jobs++;
@@ -328,7 +372,7 @@ export class Worker {
         if (held.has(delivery.n)) changes.push(this.#hold(delivery, by?.service ?? '', 'refused'));
         else changes.push(ending(delivery, excepted.has(delivery.n) ? 'excepted' : 'reported'));
       }
-      this.#commit({ mails, changes }, (isStored) => {
+      this.#commit({ mails, contents, changes }, (isStored) => {
         lease.give();
         if (isStored && !this.#isGivenUp) this.takeNew(mails);
       });

@@ -5,8 +5,8 @@ import type { Reply } from '../../smtp/index.ts';
 import type { Store, StoredMail } from '../../store/index.ts';
 import type { Content } from '../content/index.ts';
 import type { Dispatcher } from '../dispatch/dispatcher.ts';
-import type { FailureReason } from '../options.ts';
 import type { OpenRelay } from '../relay/open-relay.ts';
+import type { ViaEntry } from '../trace/index.ts';
 import type { Notices } from './notices.ts';
 import type { ReportMaker } from './port.ts';
 import type { QueuedDelivery, Rewritten } from './rows.ts';
@@ -63,4 +63,27 @@ export type AdaptResult =
   | { readonly kind: 'refused'; readonly reply: Reply; readonly by: Blocker }
   /** `by`: the service that did not work. */
   | { readonly kind: 'later'; readonly reply: Reply; readonly by?: Blocker }
-  | { readonly kind: 'hold'; readonly service: string; readonly reason: FailureReason };
+  /** Now that the message is read they do not meet the same services: none ran, and each group is a job of its own. */
+  | { readonly kind: 'split'; readonly groups: readonly (readonly QueuedDelivery[])[] }
+  /** A service wants to see it again, not before `atMs`. */
+  | {
+      readonly kind: 'delay';
+      readonly atMs: number;
+      /** By services that will not be asked again, by delivery number: these do not wait. */
+      readonly refused: ReadonlyMap<number, Refusal>;
+      readonly progress: Progress;
+    }
+  /** `reason`: in words for an operator. */
+  | { readonly kind: 'hold'; readonly service: string; readonly reason: string };
+
+/** Where a later run goes on, without running again what has run. */
+export interface Progress {
+  /** That has not ended with it. */
+  readonly service: string;
+  /** What the services before it made, without our trace block; undefined: nothing. */
+  readonly content: Content | undefined;
+  /** By all services so far, earlier runs included. */
+  readonly via: readonly ViaEntry[];
+  readonly rewritten: ReadonlyMap<number, Rewritten>;
+  readonly dispose: () => void;
+}

@@ -16,6 +16,7 @@ export type Why =
   | 'expired' // nobody took it in time
   | 'service' // by a service of this System: OPES processing caused it
   | 'service-failed' // a service of this System did not work, and may not be left out
+  | 'service-delayed' // a service of this System had it wait until its time was over
   | 'cannot-carry' // the next hop lacks an extension that the mail needs
   | 'no-route' // nobody takes mail for this address
   | 'loop' // it passed too many servers
@@ -94,7 +95,7 @@ export interface ReportReply {
 
 export interface ReportCause {
   readonly service: string;
-  readonly kind: 'refused' | 'failed';
+  readonly kind: 'refused' | 'failed' | 'delayed';
   /** Why it failed: a reason of the failure policy. */
   readonly reason: string | undefined;
   /** Whether a request to leave it out can be honoured. */

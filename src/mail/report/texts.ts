@@ -37,6 +37,7 @@ export const adviceOn: Readonly<Record<Why, Advice | undefined>> = {
   expired: 'again',
   service: 'ask',
   'service-failed': 'again',
+  'service-delayed': 'ask',
   'cannot-carry': 'ask',
   'no-route': 'address',
   loop: 'ask',

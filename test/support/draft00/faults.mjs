@@ -110,6 +110,13 @@ export const dataLies = {
     const line = `DUM ${tx.xid} ${tx.adp.next}\r\nAM-Part: RAWDATA\r\nSMTP-Error: 550\r\n\r\n0:\r\n;\r\n`;
     tx.connection.raw(Buffer.from(line));
   },
+  // Advice that is not his to give, or none that could be followed.
+  'advice-unpermitted': (tx) => back(tx, { named: { Advice: 'Quarantine' } }),
+  'advice-discard': (tx) => back(tx, { named: { Advice: 'Discard' } }),
+  'advice-no-time': (tx) => back(tx, { named: { Advice: 'delay' } }),
+  'advice-and-error': (tx) =>
+    back(tx, { octets: EMPTY, named: { Advice: 'Quarantine', 'SMTP-Error': '550 5.7.1 no' } }),
+  'advice-unknown': (tx) => back(tx, { named: { Advice: 'Split' } }),
   // Content that is no mail, or forged.
   'bare-lf': (tx) => back(tx, { octets: Buffer.from('Subject: x\r\n\r\none\ntwo\r\n') }),
   'bare-cr': (tx) => back(tx, { octets: Buffer.from('Subject: x\r\n\r\none\rtwo\r\n') }),
@@ -162,6 +169,7 @@ export const rcptLies = {
   'rcpt-twice': (tx, payload) => {
     for (let i = 0; i < 2; i++) tx.data(payload, { 'AM-Part': 'RCPT' });
   },
+  'rcpt-advice': (tx, payload) => tx.data(payload, { 'AM-Part': 'RCPT', Advice: 'Quarantine' }),
   'rcpt-empty': (tx) => tx.data(EMPTY, { 'AM-Part': 'RCPT' }),
   'rcpt-injected': (tx) => tx.data(Buffer.from('<a@dst.test>\r\nRCPT TO:<evil@dst.test>'), { 'AM-Part': 'RCPT' }),
   'rcpt-no-path': (tx) => tx.data(Buffer.from('nobody at all'), { 'AM-Part': 'RCPT' }),

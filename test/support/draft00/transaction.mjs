@@ -159,6 +159,12 @@ export class Transaction {
       return;
     }
     const headers = this.#may(this.allow, 'Add-Header') ? (rule.addHeader ?? []) : [];
+    if (rule.advice !== undefined && this.#may(this.allow, 'Advice')) {
+      // Section 3.3.4 has it on either kind of data message, and no form.
+      this.outcome.push('data advised');
+      this.unchanged(this.pieces, part, headers, rule.advice);
+      return;
+    }
     if (rule.upper === true)
       this.changed(
         this.pieces.map((p) => upper(p.octets)),
@@ -192,8 +198,8 @@ export class Transaction {
   }
 
   /** By reference where the script wishes it and P keeps the octets, else a copy sent back with As-is. */
-  unchanged(pieces, part, headers) {
-    const extra = this.#headerLines(headers);
+  unchanged(pieces, part, headers, advice) {
+    const extra = this.#headerLines(headers, advice);
     const first = pieces[0];
     const size = pieces.reduce((n, p) => n + p.octets.length, 0);
     if (this.connection.script.yours === true && this.canUseYours(first.at, size)) {
@@ -212,12 +218,15 @@ export class Transaction {
   }
 
   /** Draft-00 has one atom a data message; a list on the first one is what some peers send. */
-  #headerLines(headers) {
+  #headerLines(headers, advice) {
     const left = this.connection.script.addHeaderForm === 'list' && headers.length > 0 ? [headers] : [...headers];
+    let first = advice === undefined ? {} : { Advice: advice };
     return {
       next() {
         const h = left.shift();
-        return h === undefined ? {} : { 'Add-Header': h };
+        const lines = { ...first, ...(h === undefined ? {} : { 'Add-Header': h }) };
+        first = {};
+        return lines;
       },
     };
   }

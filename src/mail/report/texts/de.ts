@@ -18,6 +18,8 @@ export const de: ReportTexts = {
     service: 'Ein Dienst, der bei {host} E-Mails prüft, hat sie abgelehnt (OPES-Verarbeitung).',
     'service-failed':
       'Ein Dienst, der bei {host} jede E-Mail prüfen muss, hat nicht rechtzeitig gearbeitet (OPES-Verarbeitung).',
+    'service-delayed':
+      'Ein Dienst, der bei {host} E-Mails prüft, hat sie warten lassen, bis ihre Zeit abgelaufen war (OPES-Verarbeitung).',
     'cannot-carry': 'Der Mailserver {server} kann E-Mails dieser Art nicht annehmen.',
     'no-route': 'Für diese Adresse gibt es keinen Mailserver.',
     loop: 'Die E-Mail ist zwischen Mailservern im Kreis gelaufen.',

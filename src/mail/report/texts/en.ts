@@ -17,6 +17,7 @@ export const en: ReportTexts = {
     expired: 'No mail server took it in time.',
     service: 'A service that examines mail at {host} refused it (OPES processing).',
     'service-failed': 'A service that must examine all mail at {host} did not work in time (OPES processing).',
+    'service-delayed': 'A service that examines mail at {host} had it wait until its time was over (OPES processing).',
     'cannot-carry': 'The mail server {server} cannot take mail of this kind.',
     'no-route': 'There is no mail server for this address.',
     loop: 'The mail went in circles between mail servers.',

@@ -18,6 +18,8 @@ export const es: ReportTexts = {
     service: 'Un servicio que examina el correo en {host} lo ha rechazado (tratamiento OPES).',
     'service-failed':
       'Un servicio que debe examinar todo el correo en {host} no ha funcionado a tiempo (tratamiento OPES).',
+    'service-delayed':
+      'Un servicio que examina el correo en {host} lo hizo esperar hasta que se agotó su plazo (procesamiento OPES).',
     'cannot-carry': 'El servidor de correo {server} no puede aceptar un mensaje de este tipo.',
     'no-route': 'No hay ningún servidor de correo para esta dirección.',
     loop: 'El mensaje ha dado vueltas entre servidores de correo.',

@@ -18,6 +18,8 @@ export const fr: ReportTexts = {
     service: 'Un service qui examine le courrier chez {host} l’a refusé (traitement OPES).',
     'service-failed':
       'Un service qui doit examiner tout le courrier chez {host} n’a pas fonctionné à temps (traitement OPES).',
+    'service-delayed':
+      "Un service qui examine le courrier chez {host} l'a fait attendre jusqu'à la fin de son délai (traitement OPES).",
     'cannot-carry': 'Le serveur de messagerie {server} ne peut pas accepter un message de ce type.',
     'no-route': 'Il n’y a pas de serveur de messagerie pour cette adresse.',
     loop: 'Le message a tourné en rond entre des serveurs de messagerie.',

@@ -18,6 +18,8 @@ export const nl: ReportTexts = {
     service: 'Een dienst die bij {host} e-mail controleert, heeft de e-mail geweigerd (OPES-verwerking).',
     'service-failed':
       'Een dienst die bij {host} alle e-mail moet controleren, heeft niet op tijd gewerkt (OPES-verwerking).',
+    'service-delayed':
+      'Een dienst die e-mail bij {host} onderzoekt, liet het wachten tot de tijd om was (OPES-verwerking).',
     'cannot-carry': 'De mailserver {server} kan e-mail van deze soort niet aannemen.',
     'no-route': 'Voor dit adres is er geen mailserver.',
     loop: 'De e-mail is tussen mailservers in een kring rondgegaan.',
