@@ -1,35 +1,21 @@
 /**
- * The work on mail that is stored and claimed: services for what waits for them, next hops for what is ready, and the
- * ends of both. Every end is stored before it counts; where it cannot be, the same is tried until it can.
+ * The work on mail that is stored and claimed, in lanes: services for what waits for them, next hops for what is ready, and
+ * what has its end already. What comes of it goes to `ends.ts`.
  */
-import { Armed, type Counter, printable } from '../../base/index.ts';
 import type { Reply } from '../../smtp/index.ts';
-import type { Change, Ending, Json, NewMail, StoredMail, Unit } from '../../store/index.ts';
+import type { Change, Json, NewMail, StoredMail } from '../../store/index.ts';
 import { Content, FixedOctets } from '../content/index.ts';
 import { type QueueOptions, showNextHop } from '../options.ts';
 import { destinationOf } from '../relay/destination.ts';
 import { nextTryMs } from './backoff.ts';
 import { Destinations } from './destinations.ts';
+import { type Case, type DeliveryKey, Ends } from './ends.ts';
 import { contentInMemory, writeAhead } from './intake.ts';
-import { logDeliveries } from './log.ts';
-import type { Reports } from './port.ts';
 import { spoolReplies } from './replies.ts';
 import { deliveryAsSent, mailAsSent, notesOf, type QueuedDelivery, storedDeliveries, storedMail } from './rows.ts';
-import { type Settlement, settle } from './settle.ts';
 import { groupBy, Lease, type Outcome, type Task } from './task.ts';
 import { Transaction, type TransactionResult } from './transaction.ts';
 import type { AdaptResult, Refusal, SpoolWorld } from './world.ts';
-
-/** After a unit that says how deliveries ended could not be stored. */
-const AGAIN_MS = 2000;
-
-/** What is being ended, and what is needed to tell its sender. */
-export interface Case {
-  readonly mail: StoredMail;
-  readonly deliveries: readonly QueuedDelivery[];
-  readonly content: Content;
-  readonly nextHop: string | undefined;
-}
 
 export interface WorkerEvents {
   /** A piece of work has ended, and none is left. */
@@ -43,11 +29,11 @@ export class Worker {
   readonly #world: SpoolWorld;
   readonly #events: WorkerEvents;
   readonly #places: Destinations;
-  readonly #counts: Readonly<Record<'delivered' | 'failed' | 'later', Counter>>;
+  readonly #ends: Ends;
   readonly #running = new Map<Task, Transaction>();
   /** What we work on. A claim's lease may end before a long wait does, and the store then hands it out once more. */
   readonly #mine = new Set<string>();
-  /** Cases and adaptations under way. */
+  /** Adaptations under way. */
   #jobs = 0;
   #isGivenUp = false;
 
@@ -55,12 +41,11 @@ export class Worker {
     this.#options = options;
     this.#world = world;
     this.#events = events;
-    const { metrics } = world;
-    this.#counts = {
-      delivered: metrics.counter('opes_deliveries_total', { outcome: 'delivered' }),
-      failed: metrics.counter('opes_deliveries_total', { outcome: 'failed' }),
-      later: metrics.counter('opes_deliveries_total', { outcome: 'later' }),
-    };
+    this.#ends = new Ends(options, world, {
+      onStored: (deliveries) => this.#letGo(deliveries),
+      onNew: (mails) => this.takeNew(mails),
+      onIdle: () => this.#maybeIdle(),
+    });
     this.#places = new Destinations(
       options,
       (task) => this.#run(task),
@@ -74,10 +59,10 @@ export class Worker {
   }
 
   get isIdle(): boolean {
-    return this.load === 0 && this.#jobs === 0;
+    return this.load === 0 && this.#jobs === 0 && this.#ends.isIdle;
   }
 
-  isUnderWay(delivery: { readonly mail: string; readonly n: number }): boolean {
+  isUnderWay(delivery: DeliveryKey): boolean {
     return this.#mine.has(keyOf(delivery));
   }
 
@@ -88,6 +73,7 @@ export class Worker {
 
   abort(): void {
     this.#isGivenUp = true;
+    this.#ends.abort();
     for (const [task, transaction] of this.#running) {
       transaction.abort();
       this.#places.free(task, false, this.#world.wallClock());
@@ -109,10 +95,10 @@ export class Worker {
     const refused = lanes.get('refused');
     if (refused !== undefined) {
       const outcomes = refused.map(refusedAtEntry);
-      this.#end({ mail, deliveries: refused, content, nextHop: undefined }, outcomes, lease.take());
+      this.#ends.end({ mail, deliveries: refused, content, nextHop: undefined }, outcomes, lease.take());
     }
     const held = lanes.get('held');
-    if (held !== undefined) this.#endHeld(mail, held);
+    if (held !== undefined) this.#ends.endHeld(mail, held);
     const adapt = lanes.get('adapt');
     if (adapt !== undefined) this.#adapt(mail, adapt, content, lease);
     const relay = lanes.get('relay');
@@ -136,7 +122,7 @@ export class Worker {
       else {
         const outcomes = group.map((): Outcome => ({ kind: 'later', reply: spoolReplies.noRoute }));
         const about: Case = { mail, deliveries: group, content, nextHop: undefined };
-        this.#end(about, outcomes, lease.take());
+        this.#ends.end(about, outcomes, lease.take());
       }
     }
   }
@@ -147,7 +133,7 @@ export class Worker {
 
   #ran(task: Task, { outcomes, isUnreachable }: TransactionResult): void {
     this.#running.delete(task);
-    this.#end(caseOf(task), outcomes, task.lease);
+    this.#ends.end(caseOf(task), outcomes, task.lease);
     this.#places.free(task, isUnreachable, this.#world.wallClock());
   }
 
@@ -156,7 +142,7 @@ export class Worker {
     const { wallClock, random } = this.#world;
     const atMs = Math.max(untilMs, nextTryMs(1, wallClock(), this.#options, random()));
     const outcomes = task.deliveries.map((): Outcome => ({ kind: 'later', reply: spoolReplies.down, atMs }));
-    this.#end(caseOf(task), outcomes, task.lease);
+    this.#ends.end(caseOf(task), outcomes, task.lease);
   }
 
   // --- through the services -----------------------------------------------------------------------------------------
@@ -185,56 +171,22 @@ export class Worker {
         this.#released(about, result, lease);
         return;
       case 'refused':
-        this.#end(
+        this.#ends.end(
           about,
           deliveries.map((): Outcome => ({ kind: 'failed', reply: result.reply, by: result.by })),
           lease,
         );
         return;
       case 'later':
-        this.#end(
+        this.#ends.end(
           about,
           deliveries.map((): Outcome => ({ kind: 'later', reply: result.reply, ...(result.by && { by: result.by }) })),
           lease,
         );
         return;
       case 'hold':
-        this.#holdAll(about, result.service, result.reason, lease);
+        this.#ends.hold(about, result.service, result.reason, lease);
     }
-  }
-
-  #holdAll({ mail, deliveries, content }: Case, service: string, reason: string, lease: Lease): void {
-    const changes = deliveries.map((one) => this.#hold(one, service, reason));
-    this.#jobs++;
-    void this.#notices(mail, deliveries, content).then((mails) => {
-      this.#commit({ mails, changes }, (isStored) => {
-        lease.give();
-        if (isStored && !this.#isGivenUp) this.takeNew(mails);
-      });
-      this.#jobDone();
-    });
-  }
-
-  async #notices(mail: StoredMail, held: readonly QueuedDelivery[], content: Content): Promise<readonly NewMail[]> {
-    const { notices, wallClock, log } = this.#world;
-    if (notices === undefined || held.length === 0) return [];
-    try {
-      const expiresMs = wallClock() + this.#options.keepMs;
-      return await notices.make(
-        mail,
-        held.map((one) => ({ ...one, expiresMs })),
-        content,
-        wallClock(),
-      );
-    } catch (error) {
-      log.error('notice.failed', { mail: mail.id, error: String(error) });
-      return [];
-    }
-  }
-
-  #hold({ mail, n }: QueuedDelivery, service: string, reason: string): Change {
-    const heldMs = this.#world.wallClock();
-    return { kind: 'hold', mail, n, hold: { service, reason, heldMs }, expiresMs: heldMs + this.#options.keepMs };
   }
 
   /** The result is stored before it goes on: a crash must not run services with side effects again. */
@@ -250,7 +202,7 @@ export class Worker {
         const { reply, by } = result.refused.get(n) as Refusal;
         return { kind: 'failed', reply, ...(by && { by }) };
       });
-      this.#end({ ...about, deliveries: refused }, outcomes, both.take());
+      this.#ends.end({ ...about, deliveries: refused }, outcomes, both.take());
     }
     const rest = about.deliveries.filter((one) => !isRefused(one));
     if (rest.length === 0) {
@@ -260,7 +212,7 @@ export class Worker {
     this.#jobs++;
     this.#storeAdapted(about.mail, rest, result).then(
       () => {
-        for (const one of rest) this.#mine.delete(keyOf(one));
+        this.#letGo(rest);
         both.give();
         this.#events.onWork();
         this.#jobDone();
@@ -268,7 +220,7 @@ export class Worker {
       (error: Error) => {
         this.#world.log.error('spool.store-failed', { mail: about.mail.id, error: error.message });
         const outcomes = rest.map((): Outcome => ({ kind: 'later', reply: spoolReplies.unreadable }));
-        this.#end({ ...about, deliveries: rest }, outcomes, both);
+        this.#ends.end({ ...about, deliveries: rest }, outcomes, both);
         this.#jobDone();
       },
     );
@@ -297,62 +249,7 @@ export class Worker {
     });
   }
 
-  /** Nobody released it in time. It is in the counters and the log, and nobody is written to: senders of such mail are mostly forged (D19). */
-  #endHeld(mail: StoredMail, held: readonly QueuedDelivery[]): void {
-    const { log } = this.#world;
-    for (const { n, forwardPath, hold } of held)
-      log.info('quarantine.expired', { mail: mail.id, n, to: printable(forwardPath), service: hold?.service });
-    const changes = held.map(({ n }): Change => ({ kind: 'end', mail: mail.id, n, as: 'excepted' }));
-    this.#commit({ changes }, () => undefined);
-  }
-
-  // --- ends ---------------------------------------------------------------------------------------------------------
-
-  #end(about: Case, outcomes: readonly Outcome[], lease: Lease): void {
-    const { wallClock, random, log } = this.#world;
-    const settlement = settle(about.mail, about.deliveries, outcomes, wallClock(), this.#options, random);
-    logDeliveries(log, about, settlement, wallClock());
-    for (const outcome of ['delivered', 'failed', 'later'] as const)
-      if (settlement[outcome].length > 0) this.#counts[outcome].add(settlement[outcome].length);
-    const changes = [
-      ...settlement.delivered.map(({ delivery }) => ending(delivery, 'delivered')),
-      ...settlement.retries,
-    ];
-    if (!wantsReport(settlement)) {
-      this.#commit({ changes }, () => lease.give());
-      return;
-    }
-    this.#jobs++;
-    void this.#tell(about, settlement).then(({ mails, excepted, held }) => {
-      for (const { delivery, by } of settlement.failed) {
-        if (held.has(delivery.n)) changes.push(this.#hold(delivery, by?.service ?? '', 'refused'));
-        else changes.push(ending(delivery, excepted.has(delivery.n) ? 'excepted' : 'reported'));
-      }
-      this.#commit({ mails, changes }, (isStored) => {
-        lease.give();
-        if (isStored && !this.#isGivenUp) this.takeNew(mails);
-      });
-      this.#jobDone();
-    });
-  }
-
-  /** Reports to the sender, notices to recipients of what may not be reported. */
-  async #tell(about: Case, settlement: Settlement): Promise<Reports> {
-    const reports = await this.#report(about, settlement);
-    const held = about.deliveries.filter(({ n }) => reports.held.has(n));
-    return { ...reports, mails: [...reports.mails, ...(await this.#notices(about.mail, held, about.content))] };
-  }
-
-  /** A report that cannot be made must not keep its mail: it ends as an exception, which is logged and counted. */
-  async #report(about: Case, settlement: Settlement): Promise<Reports> {
-    try {
-      return await this.#world.reports.make({ ...about, ...settlement });
-    } catch (error) {
-      this.#world.log.error('report.failed', { mail: about.mail.id, error: String(error) });
-      const excepted = new Map(settlement.failed.map(({ delivery }) => [delivery.n, 'it cannot be made']));
-      return { mails: [], excepted, held: new Set() };
-    }
-  }
+  // --- our own mails --------------------------------------------------------------------------------------------------
 
   /** Short mails of our own, just stored. */
   takeNew(mails: readonly NewMail[]): void {
@@ -369,52 +266,22 @@ export class Worker {
     }
   }
 
-  /** What is not stored has not happened: tried until it is. After a crash the mail would be delivered a second time. */
-  #commit(unit: Unit, then: (isStored: boolean) => void): void {
-    this.#jobs++;
-    this.#world.store.commit(unit).then(
-      () => {
-        for (const change of unit.changes ?? []) this.#mine.delete(keyOf(change));
-        then(true);
-        this.#jobDone();
-      },
-      (error: Error) => {
-        this.#world.log.error('spool.store-failed', { error: error.message });
-        if (this.#isGivenUp) {
-          then(false);
-          this.#jobDone();
-          return;
-        }
-        // It stays a job until then: whoever closes waits for it as long as for anything else.
-        const again = new Armed({
-          onDeadline: () => {
-            this.#commit(unit, then);
-            this.#jobDone();
-          },
-        });
-        this.#world.deadlines.arm(again, AGAIN_MS);
-      },
-    );
+  #letGo(deliveries: readonly DeliveryKey[]): void {
+    for (const one of deliveries) this.#mine.delete(keyOf(one));
   }
 
   #jobDone(): void {
     this.#jobs--;
+    this.#maybeIdle();
+  }
+
+  #maybeIdle(): void {
     if (this.isIdle) this.#events.onIdle();
   }
 }
 
-function keyOf({ mail, n }: { readonly mail: string; readonly n: number }): string {
+function keyOf({ mail, n }: DeliveryKey): string {
   return `${mail} ${n}`;
-}
-
-function ending({ mail, n }: QueuedDelivery, as: Ending): Change {
-  return { kind: 'end', mail, n, as };
-}
-
-/** Whether a sender may have to be told something. */
-function wantsReport({ delivered, failed, delayed }: Settlement): boolean {
-  if (failed.length > 0 || delayed.length > 0) return true;
-  return delivered.some(({ delivery }) => delivery.params['NOTIFY'] !== undefined);
 }
 
 function refusedAtEntry(delivery: QueuedDelivery): Outcome {

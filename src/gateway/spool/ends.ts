@@ -1,0 +1,205 @@
+/**
+ * How work on stored mail ends: what it means for each delivery, reports to senders, notices to recipients, and the unit that
+ * stores all of it together. An end is stored before it counts; where it cannot be, the same is tried until it can.
+ */
+import { Armed, type Counter, printable } from '../../base/index.ts';
+import type { Change, Ending, NewMail, StoredMail, Unit } from '../../store/index.ts';
+import type { Content } from '../content/index.ts';
+import type { QueueOptions } from '../options.ts';
+import { logDeliveries } from './log.ts';
+import type { Reports } from './port.ts';
+import type { QueuedDelivery } from './rows.ts';
+import { type Settlement, settle } from './settle.ts';
+import type { Lease, Outcome } from './task.ts';
+import type { SpoolWorld } from './world.ts';
+
+/** After a unit that says how deliveries ended could not be stored. */
+const AGAIN_MS = 2000;
+
+/** What is being ended, and what is needed to tell its sender. */
+export interface Case {
+  readonly mail: StoredMail;
+  readonly deliveries: readonly QueuedDelivery[];
+  readonly content: Content;
+  readonly nextHop: string | undefined;
+}
+
+/** A delivery by its name. */
+export interface DeliveryKey {
+  readonly mail: string;
+  readonly n: number;
+}
+
+export interface EndsEvents {
+  /** What was said of these deliveries is stored: they are worked on no more. */
+  onStored(deliveries: readonly DeliveryKey[]): void;
+  /** Mails of ours, just stored. */
+  onNew(mails: readonly NewMail[]): void;
+  /** Nothing is being ended any more. */
+  onIdle(): void;
+}
+
+export class Ends {
+  readonly #options: QueueOptions;
+  readonly #world: SpoolWorld;
+  readonly #events: EndsEvents;
+  readonly #counts: Readonly<Record<'delivered' | 'failed' | 'later', Counter>>;
+  /** Reports being made and units being stored. */
+  #jobs = 0;
+  #isGivenUp = false;
+
+  constructor(options: QueueOptions, world: SpoolWorld, events: EndsEvents) {
+    this.#options = options;
+    this.#world = world;
+    this.#events = events;
+    const { metrics } = world;
+    this.#counts = {
+      delivered: metrics.counter('opes_deliveries_total', { outcome: 'delivered' }),
+      failed: metrics.counter('opes_deliveries_total', { outcome: 'failed' }),
+      later: metrics.counter('opes_deliveries_total', { outcome: 'later' }),
+    };
+  }
+
+  get isIdle(): boolean {
+    return this.#jobs === 0;
+  }
+
+  /** Nothing is tried again, and nothing new begins from what is stored. */
+  abort(): void {
+    this.#isGivenUp = true;
+  }
+
+  /** `outcomes` in the order of the deliveries; `lease` is this call's. */
+  end(about: Case, outcomes: readonly Outcome[], lease: Lease): void {
+    const { wallClock, random, log } = this.#world;
+    const settlement = settle(about.mail, about.deliveries, outcomes, wallClock(), this.#options, random);
+    logDeliveries(log, about, settlement, wallClock());
+    for (const outcome of ['delivered', 'failed', 'later'] as const)
+      if (settlement[outcome].length > 0) this.#counts[outcome].add(settlement[outcome].length);
+    const changes = [
+      ...settlement.delivered.map(({ delivery }) => ending(delivery, 'delivered')),
+      ...settlement.retries,
+    ];
+    if (!wantsReport(settlement)) {
+      this.#commit({ changes }, () => lease.give());
+      return;
+    }
+    this.#jobs++;
+    void this.#tell(about, settlement).then(({ mails, excepted, held }) => {
+      for (const { delivery, by } of settlement.failed) {
+        if (held.has(delivery.n)) changes.push(this.#hold(delivery, by?.service ?? '', 'refused'));
+        else changes.push(ending(delivery, excepted.has(delivery.n) ? 'excepted' : 'reported'));
+      }
+      this.#commit({ mails, changes }, (isStored) => {
+        lease.give();
+        if (isStored && !this.#isGivenUp) this.#events.onNew(mails);
+      });
+      this.#jobDone();
+    });
+  }
+
+  /** Reports to the sender, notices to recipients of what may not be reported. */
+  async #tell(about: Case, settlement: Settlement): Promise<Reports> {
+    const reports = await this.#report(about, settlement);
+    const held = about.deliveries.filter(({ n }) => reports.held.has(n));
+    return { ...reports, mails: [...reports.mails, ...(await this.#notices(about.mail, held, about.content))] };
+  }
+
+  /** A report that cannot be made must not keep its mail: it ends as an exception, which is logged and counted. */
+  async #report(about: Case, settlement: Settlement): Promise<Reports> {
+    try {
+      return await this.#world.reports.make({ ...about, ...settlement });
+    } catch (error) {
+      this.#world.log.error('report.failed', { mail: about.mail.id, error: String(error) });
+      const excepted = new Map(settlement.failed.map(({ delivery }) => [delivery.n, 'it cannot be made']));
+      return { mails: [], excepted, held: new Set() };
+    }
+  }
+
+  /** All of it is kept aside, and its recipients are told; `lease` is this call's. */
+  hold({ mail, deliveries, content }: Case, service: string, reason: string, lease: Lease): void {
+    const changes = deliveries.map((one) => this.#hold(one, service, reason));
+    this.#jobs++;
+    void this.#notices(mail, deliveries, content).then((mails) => {
+      this.#commit({ mails, changes }, (isStored) => {
+        lease.give();
+        if (isStored && !this.#isGivenUp) this.#events.onNew(mails);
+      });
+      this.#jobDone();
+    });
+  }
+
+  /** Nobody released it in time. It is in the counters and the log, and nobody is written to: senders of such mail are mostly forged (D19). */
+  endHeld(mail: StoredMail, held: readonly QueuedDelivery[]): void {
+    const { log } = this.#world;
+    for (const { n, forwardPath, hold } of held)
+      log.info('quarantine.expired', { mail: mail.id, n, to: printable(forwardPath), service: hold?.service });
+    const changes = held.map(({ n }): Change => ({ kind: 'end', mail: mail.id, n, as: 'excepted' }));
+    this.#commit({ changes }, () => undefined);
+  }
+
+  async #notices(mail: StoredMail, held: readonly QueuedDelivery[], content: Content): Promise<readonly NewMail[]> {
+    const { notices, wallClock, log } = this.#world;
+    if (notices === undefined || held.length === 0) return [];
+    try {
+      const expiresMs = wallClock() + this.#options.keepMs;
+      return await notices.make(
+        mail,
+        held.map((one) => ({ ...one, expiresMs })),
+        content,
+        wallClock(),
+      );
+    } catch (error) {
+      log.error('notice.failed', { mail: mail.id, error: String(error) });
+      return [];
+    }
+  }
+
+  #hold({ mail, n }: QueuedDelivery, service: string, reason: string): Change {
+    const heldMs = this.#world.wallClock();
+    return { kind: 'hold', mail, n, hold: { service, reason, heldMs }, expiresMs: heldMs + this.#options.keepMs };
+  }
+
+  /** What is not stored has not happened: tried until it is. After a crash the mail would be delivered a second time. */
+  #commit(unit: Unit, then: (isStored: boolean) => void): void {
+    this.#jobs++;
+    this.#world.store.commit(unit).then(
+      () => {
+        this.#events.onStored(unit.changes ?? []);
+        then(true);
+        this.#jobDone();
+      },
+      (error: Error) => {
+        this.#world.log.error('spool.store-failed', { error: error.message });
+        if (this.#isGivenUp) {
+          then(false);
+          this.#jobDone();
+          return;
+        }
+        // It stays a job until then: whoever closes waits for it as long as for anything else.
+        const again = new Armed({
+          onDeadline: () => {
+            this.#commit(unit, then);
+            this.#jobDone();
+          },
+        });
+        this.#world.deadlines.arm(again, AGAIN_MS);
+      },
+    );
+  }
+
+  #jobDone(): void {
+    this.#jobs--;
+    if (this.#jobs === 0) this.#events.onIdle();
+  }
+}
+
+function ending({ mail, n }: QueuedDelivery, as: Ending): Change {
+  return { kind: 'end', mail, n, as };
+}
+
+/** Whether a sender may have to be told something. */
+function wantsReport({ delivered, failed, delayed }: Settlement): boolean {
+  if (failed.length > 0 || delayed.length > 0) return true;
+  return delivered.some(({ delivery }) => delivery.params['NOTIFY'] !== undefined);
+}
