@@ -1,20 +1,18 @@
 /**
  * How work on stored mail ends: what it means for each delivery, reports to senders, notices to recipients, and the unit that
- * stores all of it together. An end is stored before it counts; where it cannot be, the same is tried until it can.
+ * stores all of it together. An end is stored before it counts (`commits.ts`).
  */
-import { Armed, type Counter, printable } from '../../base/index.ts';
-import type { Change, Ending, NewMail, StoredMail, Unit } from '../../store/index.ts';
+import { type Counter, printable } from '../../base/index.ts';
+import type { Change, Ending, NewMail, StoredMail } from '../../store/index.ts';
 import type { Content } from '../content/index.ts';
 import type { QueueOptions } from '../options.ts';
+import { Commits } from './commits.ts';
 import { logDeliveries } from './log.ts';
 import type { Reports } from './port.ts';
 import type { QueuedDelivery } from './rows.ts';
 import { type Settlement, settle } from './settle.ts';
 import type { Lease, Outcome } from './task.ts';
 import type { SpoolWorld } from './world.ts';
-
-/** After a unit that says how deliveries ended could not be stored. */
-const AGAIN_MS = 2000;
 
 /** What is being ended, and what is needed to tell its sender. */
 export interface Case {
@@ -44,7 +42,8 @@ export class Ends {
   readonly #world: SpoolWorld;
   readonly #events: EndsEvents;
   readonly #counts: Readonly<Record<'delivered' | 'failed' | 'later', Counter>>;
-  /** Reports being made and units being stored. */
+  readonly #commits: Commits;
+  /** Reports and notices being made. */
   #jobs = 0;
   #isGivenUp = false;
 
@@ -52,6 +51,13 @@ export class Ends {
     this.#options = options;
     this.#world = world;
     this.#events = events;
+    this.#commits = new Commits(world, {
+      onStored: ({ changes = [], mails = [] }) => {
+        events.onStored(changes);
+        if (mails.length > 0 && !this.#isGivenUp) events.onNew(mails);
+      },
+      onIdle: () => this.#maybeIdle(),
+    });
     const { metrics } = world;
     this.#counts = {
       delivered: metrics.counter('opes_deliveries_total', { outcome: 'delivered' }),
@@ -61,12 +67,13 @@ export class Ends {
   }
 
   get isIdle(): boolean {
-    return this.#jobs === 0;
+    return this.#jobs === 0 && this.#commits.isIdle;
   }
 
   /** Nothing is tried again, and nothing new begins from what is stored. */
   abort(): void {
     this.#isGivenUp = true;
+    this.#commits.abort();
   }
 
   /** `outcomes` in the order of the deliveries; `lease` is this call's. */
@@ -81,7 +88,7 @@ export class Ends {
       ...settlement.retries,
     ];
     if (!wantsReport(settlement)) {
-      this.#commit({ changes }, () => lease.give());
+      this.#commits.commit({ changes }, () => lease.give());
       return;
     }
     this.#jobs++;
@@ -90,10 +97,7 @@ export class Ends {
         if (held.has(delivery.n)) changes.push(this.#hold(delivery, by?.service ?? '', 'refused'));
         else changes.push(ending(delivery, excepted.has(delivery.n) ? 'excepted' : 'reported'));
       }
-      this.#commit({ mails, changes }, (isStored) => {
-        lease.give();
-        if (isStored && !this.#isGivenUp) this.#events.onNew(mails);
-      });
+      this.#commits.commit({ mails, changes }, () => lease.give());
       this.#jobDone();
     });
   }
@@ -121,10 +125,7 @@ export class Ends {
     const changes = deliveries.map((one) => this.#hold(one, service, reason));
     this.#jobs++;
     void this.#notices(mail, deliveries, content).then((mails) => {
-      this.#commit({ mails, changes }, (isStored) => {
-        lease.give();
-        if (isStored && !this.#isGivenUp) this.#events.onNew(mails);
-      });
+      this.#commits.commit({ mails, changes }, () => lease.give());
       this.#jobDone();
     });
   }
@@ -135,7 +136,7 @@ export class Ends {
     for (const { n, forwardPath, hold } of held)
       log.info('quarantine.expired', { mail: mail.id, n, to: printable(forwardPath), service: hold?.service });
     const changes = held.map(({ n }): Change => ({ kind: 'end', mail: mail.id, n, as: 'excepted' }));
-    this.#commit({ changes }, () => undefined);
+    this.#commits.commit({ changes }, () => undefined);
   }
 
   async #notices(mail: StoredMail, held: readonly QueuedDelivery[], content: Content): Promise<readonly NewMail[]> {
@@ -160,37 +161,13 @@ export class Ends {
     return { kind: 'hold', mail, n, hold: { service, reason, heldMs }, expiresMs: heldMs + this.#options.keepMs };
   }
 
-  /** What is not stored has not happened: tried until it is. After a crash the mail would be delivered a second time. */
-  #commit(unit: Unit, then: (isStored: boolean) => void): void {
-    this.#jobs++;
-    this.#world.store.commit(unit).then(
-      () => {
-        this.#events.onStored(unit.changes ?? []);
-        then(true);
-        this.#jobDone();
-      },
-      (error: Error) => {
-        this.#world.log.error('spool.store-failed', { error: error.message });
-        if (this.#isGivenUp) {
-          then(false);
-          this.#jobDone();
-          return;
-        }
-        // It stays a job until then: whoever closes waits for it as long as for anything else.
-        const again = new Armed({
-          onDeadline: () => {
-            this.#commit(unit, then);
-            this.#jobDone();
-          },
-        });
-        this.#world.deadlines.arm(again, AGAIN_MS);
-      },
-    );
-  }
-
   #jobDone(): void {
     this.#jobs--;
-    if (this.#jobs === 0) this.#events.onIdle();
+    this.#maybeIdle();
+  }
+
+  #maybeIdle(): void {
+    if (this.isIdle) this.#events.onIdle();
   }
 }
 
