@@ -133,6 +133,8 @@ export interface StoredMail {
   readonly reversePath: string;
   readonly params: Readonly<Record<string, string | true>>;
   readonly facts: Json;
+  /** A value of the row is no JSON: `params` are empty then, `facts` null. The others of its table can be read all the same. */
+  readonly isDamaged?: true;
 }
 
 export interface StoredContent {
@@ -157,6 +159,8 @@ export interface StoredDelivery {
   readonly lastReply: string | undefined;
   readonly isWarned: boolean;
   readonly notes: Json;
+  /** As of a mail: `params` are empty then, `notes` null. */
+  readonly isDamaged?: true;
 }
 
 /** As `list` tells it. */

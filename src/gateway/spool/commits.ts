@@ -14,7 +14,6 @@ const LONGEST_PAUSE_MS = 15_000;
 /** Times the store may refuse a part, over most of a minute: `failed` is also its word for a disk that hiccups. */
 const MAX_REFUSALS = 6;
 
-/** What passes: each of them is over one day without anything of ours being changed. */
 const PASSING: ReadonlySet<StoreErrorCode> = new Set(['full', 'unreachable', 'owned', 'denied']);
 
 export interface CommitsEvents {
@@ -148,7 +147,8 @@ function isTold(change: Change): boolean {
   return change.kind === 'end' && change.as === 'reported';
 }
 
-function isPassing(error: unknown): boolean {
+/** Over one day, without anything of ours being changed. */
+export function isPassing(error: unknown): boolean {
   const code = codeOf(error);
   return code !== undefined && PASSING.has(code);
 }

@@ -2,13 +2,14 @@
  * How work on stored mail ends: what it means for each delivery, reports to senders, notices to recipients, and the unit that
  * stores all of it together. An end is stored before it counts (`commits.ts`).
  */
-import { type Counter, printable } from '../../base/index.ts';
+import { type Counter, printable, stackOf } from '../../base/index.ts';
 import type { Change, Ending, NewMail, StoredMail } from '../../store/index.ts';
 import type { Content } from '../content/index.ts';
 import type { QueueOptions } from '../options.ts';
 import { Commits } from './commits.ts';
+import { bareDelivery, bareMail } from './damage.ts';
 import { logDeliveries } from './log.ts';
-import type { Reports } from './port.ts';
+import { spoolReplies } from './replies.ts';
 import type { QueuedDelivery } from './rows.ts';
 import { type Settlement, settle } from './settle.ts';
 import type { Lease, Outcome } from './task.ts';
@@ -36,6 +37,14 @@ export interface EndsEvents {
   /** Nothing is being ended any more. */
   onIdle(): void;
 }
+
+interface Told {
+  readonly mails: readonly NewMail[];
+  readonly ends: readonly Change[];
+}
+
+/** Deliveries that the line of a fault names. */
+const MAX_LISTED = 20;
 
 export class Ends {
   readonly #options: QueueOptions;
@@ -78,6 +87,45 @@ export class Ends {
 
   /** `outcomes` in the order of the deliveries; `lease` is this call's. */
   end(about: Case, outcomes: readonly Outcome[], lease: Lease): void {
+    try {
+      this.#end(about, outcomes, lease);
+    } catch (error) {
+      this.#logFault(about, error);
+      this.#endBare(about, outcomes, lease);
+    }
+  }
+
+  /** Our own fault, or rows that cannot be read: a failure that passes, until their time is over; `lease` is this call's. */
+  fault(about: Case, error: unknown, lease: Lease): void {
+    this.#logFault(about, error);
+    this.#endBare(
+      about,
+      about.deliveries.map((): Outcome => ({ kind: 'later', reply: spoolReplies.fault })),
+      lease,
+    );
+  }
+
+  /** With no more than can be trusted of the rows. */
+  #endBare(about: Case, outcomes: readonly Outcome[], lease: Lease): void {
+    const bare = { ...about, mail: bareMail(about.mail), deliveries: about.deliveries.map(bareDelivery) };
+    try {
+      this.#end(bare, outcomes, lease);
+    } catch (error) {
+      // Nothing is stored then: they stay ours, and the next start finds them.
+      this.#logFault(about, error);
+      lease.give();
+    }
+  }
+
+  #logFault({ mail, deliveries }: Case, error: unknown): void {
+    this.#world.log.error('spool.fault', {
+      mail: mail.id,
+      deliveries: deliveries.slice(0, MAX_LISTED).map(({ n }) => n),
+      error: stackOf(error),
+    });
+  }
+
+  #end(about: Case, outcomes: readonly Outcome[], lease: Lease): void {
     const { wallClock, random, log } = this.#world;
     const settlement = settle(about.mail, about.deliveries, outcomes, wallClock(), this.#options, random);
     logDeliveries(log, about, settlement, wallClock());
@@ -92,31 +140,29 @@ export class Ends {
       return;
     }
     this.#jobs++;
-    void this.#tell(about, settlement).then(({ mails, excepted, held }) => {
-      for (const { delivery, by } of settlement.failed) {
-        if (held.has(delivery.n)) changes.push(this.#hold(delivery, by?.service ?? '', 'refused'));
-        else changes.push(ending(delivery, excepted.has(delivery.n) ? 'excepted' : 'reported'));
-      }
-      this.#commits.commit({ mails, changes }, () => lease.give());
+    void this.#tell(about, settlement).then(({ mails, ends }) => {
+      this.#commits.commit({ mails, changes: [...changes, ...ends] }, () => lease.give());
       this.#jobDone();
     });
   }
 
-  /** Reports to the sender, notices to recipients of what may not be reported. */
-  async #tell(about: Case, settlement: Settlement): Promise<Reports> {
-    const reports = await this.#report(about, settlement);
-    const held = about.deliveries.filter(({ n }) => reports.held.has(n));
-    return { ...reports, mails: [...reports.mails, ...(await this.#notices(about.mail, held, about.content))] };
-  }
-
-  /** A report that cannot be made must not keep its mail: it ends as an exception, which is logged and counted. */
-  async #report(about: Case, settlement: Settlement): Promise<Reports> {
+  /**
+   * Reports to the sender, notices to recipients of what may not be reported, and the ends they go with. A report that cannot
+   * be made must not keep its mail: it ends as an exception, which is logged and counted.
+   */
+  async #tell(about: Case, settlement: Settlement): Promise<Told> {
+    const { failed } = settlement;
     try {
-      return await this.#world.reports.make({ ...about, ...settlement });
+      const { mails, excepted, held } = await this.#world.reports.make({ ...about, ...settlement });
+      const ends = failed.map(({ delivery, by }) => {
+        if (held.has(delivery.n)) return this.#hold(delivery, by?.service ?? '', 'refused');
+        return ending(delivery, excepted.has(delivery.n) ? 'excepted' : 'reported');
+      });
+      const kept = about.deliveries.filter(({ n }) => held.has(n));
+      return { mails: [...mails, ...(await this.#notices(about.mail, kept, about.content))], ends };
     } catch (error) {
-      this.#world.log.error('report.failed', { mail: about.mail.id, error: String(error) });
-      const excepted = new Map(settlement.failed.map(({ delivery }) => [delivery.n, 'it cannot be made']));
-      return { mails: [], excepted, held: new Set() };
+      this.#world.log.error('report.failed', { mail: about.mail.id, error: stackOf(error) });
+      return { mails: [], ends: failed.map(({ delivery }) => ending(delivery, 'excepted')) };
     }
   }
 

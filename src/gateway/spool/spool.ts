@@ -9,10 +9,12 @@
  * memory where they just came in and there is room, else read from the store. Whatever dies, the claims end with us and
  * the next start takes them up. A mail may be delivered twice where a next hop's 250 was lost, but never not at all.
  */
-import { Armed, type Deadline } from '../../base/index.ts';
+import { Armed, type Deadline, stackOf } from '../../base/index.ts';
 import { type NewContent, type NewMail, type StoredDelivery, StoreError } from '../../store/index.ts';
 import { Content } from '../content/index.ts';
 import type { QueueOptions } from '../options.ts';
+import { isPassing } from './commits.ts';
+import { unknownMail } from './damage.ts';
 import { contentInMemory, writeAhead } from './intake.ts';
 import type { Acceptance, SpoolPort, SpoolVariant } from './port.ts';
 import { mailRow, storedDeliveries, storedMail } from './rows.ts';
@@ -124,16 +126,25 @@ export class Spool implements SpoolPort, Deadline {
     this.#storeNew(acceptance).then(
       (stored) => {
         this.#fullUntilMs = 0;
-        done(undefined);
+        this.#tell(acceptance, done, undefined);
         this.#beginSafely(acceptance, stored);
         this.#jobDone();
       },
       (error: Error) => {
         if (error instanceof StoreError && error.code === 'full') this.#fullUntilMs = this.#world.wallClock() + FULL_MS;
-        done(error);
+        this.#tell(acceptance, done, error);
         this.#jobDone();
       },
     );
+  }
+
+  /** Whatever the dialog makes of it, what is stored goes its way. */
+  #tell({ id }: Acceptance, done: (error: Error | undefined) => void, error: Error | undefined): void {
+    try {
+      done(error);
+    } catch (fault) {
+      this.#world.log.error('spool.fault', { mail: id, error: stackOf(fault) });
+    }
   }
 
   async #storeNew(acceptance: Acceptance): Promise<Stored> {
@@ -158,7 +169,7 @@ export class Spool implements SpoolPort, Deadline {
       this.#begin(acceptance, mails);
       if (!this.#isClosing) this.#worker.takeNew(notices);
     } catch (error) {
-      this.#world.log.error('spool.fault', { mail: acceptance.id, error: String(error) });
+      this.#world.log.error('spool.fault', { mail: acceptance.id, error: stackOf(error) });
     }
   }
 
@@ -242,18 +253,15 @@ export class Spool implements SpoolPort, Deadline {
   }
 
   async #takeUp(id: string, deliveries: readonly StoredDelivery[]): Promise<void> {
-    const { store, log } = this.#world;
+    const { store, log, wallClock } = this.#world;
     const mail = await store.mail(id);
     for (const [contentId, group] of groupBy(deliveries, ({ content }) => content)) {
       const content = await store.content(contentId);
-      if (mail === undefined || content === undefined || this.#isClosing) {
-        if (!this.#isClosing)
-          log.error('spool.incomplete', {
-            mail: id,
-            content: contentId,
-            fix: 'restore the data directory from its backup',
-          });
-        await store.release(group.map(({ n }) => ({ mail: id, n })));
+      if (this.#isClosing) await store.release(group.map(({ n }) => ({ mail: id, n })));
+      else if (mail === undefined || content === undefined) {
+        const fix = 'restore the data directory from its backup';
+        log.error('spool.incomplete', { mail: id, content: contentId, fix });
+        this.#worker.fault(mail ?? unknownMail(id, wallClock()), group, new Content(), 'a part of it is missing');
       } else {
         const octets = this.#stored(contentId, content.size);
         this.#worker.take(mail, group, octets, new Lease(() => undefined));
@@ -261,11 +269,20 @@ export class Spool implements SpoolPort, Deadline {
     }
   }
 
-  /** What cannot be read now is looked for again by the next poll; the others it was claimed with go on. */
+  /**
+   * The others it was claimed with go on. Where the store is away it is looked for again by the next poll; what the store
+   * cannot read comes back like any delivery that failed, lest it be looked for every second.
+   */
   async #giveBack(mail: string, deliveries: readonly StoredDelivery[], error: Error): Promise<void> {
-    const { store, log } = this.#world;
+    const { store, log, wallClock } = this.#world;
+    const left = deliveries.filter((one) => !this.#worker.isUnderWay(one));
     log.error('spool.claim-failed', { mail, error: error.message });
-    await store.release(deliveries.filter((one) => !this.#worker.isUnderWay(one)));
+    if (isPassing(error)) {
+      await store.release(left);
+      return;
+    }
+    const known = await store.mail(mail).catch(() => undefined);
+    this.#worker.fault(known ?? unknownMail(mail, wallClock()), left, new Content(), error);
   }
 
   #jobDone(): void {

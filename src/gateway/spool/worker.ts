@@ -5,9 +5,10 @@
 import type { Reply } from '../../smtp/index.ts';
 import type { Change, Json, NewMail, StoredMail } from '../../store/index.ts';
 import { Content, FixedOctets } from '../content/index.ts';
-import { type QueueOptions, showNextHop } from '../options.ts';
+import { type QueueOptions, type RouteOptions, showNextHop } from '../options.ts';
 import { destinationOf } from '../relay/destination.ts';
 import { nextTryMs } from './backoff.ts';
+import { isReadable } from './damage.ts';
 import { Destinations } from './destinations.ts';
 import { type Case, type DeliveryKey, Ends } from './ends.ts';
 import { contentInMemory, writeAhead } from './intake.ts';
@@ -91,44 +92,79 @@ export class Worker {
   take(mail: StoredMail, claimed: readonly QueuedDelivery[], content: Content, lease: Lease): void {
     const deliveries = claimed.filter((one) => !this.#mine.has(keyOf(one)));
     for (const one of deliveries) this.#mine.add(keyOf(one));
-    const lanes = groupBy(deliveries, laneOf);
+    const lanes = groupBy(deliveries, (one) => laneOf(mail, one));
+    const damaged = lanes.get('damaged');
+    if (damaged !== undefined)
+      this.#ends.fault(caseAtRest(mail, damaged, content), 'a row that cannot be read', lease.take());
     const refused = lanes.get('refused');
     if (refused !== undefined) {
       const outcomes = refused.map(refusedAtEntry);
-      this.#ends.end({ mail, deliveries: refused, content, nextHop: undefined }, outcomes, lease.take());
+      this.#ends.end(caseAtRest(mail, refused, content), outcomes, lease.take());
     }
     const held = lanes.get('held');
     if (held !== undefined) this.#ends.endHeld(mail, held);
     const adapt = lanes.get('adapt');
-    if (adapt !== undefined) this.#adapt(mail, adapt, content, lease);
+    if (adapt !== undefined) {
+      const about = caseAtRest(mail, adapt, content);
+      this.#attempt(about, lease, () => this.#adapt(about, lease));
+    }
     const relay = lanes.get('relay');
-    if (relay !== undefined) this.#relay(mail, relay, content, lease);
+    if (relay !== undefined) {
+      const about = caseAtRest(mail, relay, content);
+      this.#attempt(about, lease, () => this.#relay(about, lease));
+    }
+  }
+
+  /** What is claimed and cannot be worked on: tried later, or reported where its time is over. */
+  fault(mail: StoredMail, claimed: readonly QueuedDelivery[], content: Content, error: unknown): void {
+    const deliveries = claimed.filter((one) => !this.#mine.has(keyOf(one)));
+    for (const one of deliveries) this.#mine.add(keyOf(one));
+    this.#ends.fault(caseAtRest(mail, deliveries, content), error, new Lease(() => undefined));
+  }
+
+  /** A fault of ours while these deliveries are begun is theirs alone. `work` throws before it has begun any of them. */
+  #attempt(about: Case, lease: Lease, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#ends.fault(about, error, lease.take());
+    }
   }
 
   // --- to the next hop ----------------------------------------------------------------------------------------------
 
-  #relay(mail: StoredMail, deliveries: readonly QueuedDelivery[], content: Content, lease: Lease): void {
-    for (const same of groupBy(deliveries, (one) => JSON.stringify(notesOf(one).rewritten?.from)).values())
-      this.#relaySame(mailAsSent(mail, same[0] as QueuedDelivery), same.map(deliveryAsSent), content, lease);
-  }
-
-  /** Deliveries with one reverse-path. */
-  #relaySame(mail: StoredMail, deliveries: readonly QueuedDelivery[], content: Content, lease: Lease): void {
+  #relay({ mail, deliveries, content }: Case, lease: Lease): void {
     const { dispatcher, wallClock } = this.#world;
-    for (const [destination, group] of groupBy(deliveries, (one) => destinationOf(dispatcher, one.destination))) {
-      const route = dispatcher.routeOf(group[0]?.destination ?? '');
-      if (route !== undefined)
-        this.#places.push({ mail, deliveries: group, route, destination, content, lease: lease.take() }, wallClock());
+    const groups: (Omit<Task, 'route' | 'lease'> & { readonly route: RouteOptions | undefined })[] = [];
+    // One reverse-path, and one destination: what one transaction can serve.
+    for (const same of groupBy(deliveries, (one) => JSON.stringify(notesOf(one).rewritten?.from)).values()) {
+      const sent = mailAsSent(mail, same[0] as QueuedDelivery);
+      const byPlace = groupBy(same.map(deliveryAsSent), (one) => destinationOf(dispatcher, one.destination));
+      for (const [destination, group] of byPlace) {
+        const route = dispatcher.routeOf(group[0]?.destination ?? '');
+        groups.push({ mail: sent, deliveries: group, route, destination, content });
+      }
+    }
+    for (const { route, ...group } of groups) {
+      if (route !== undefined) this.#places.push({ ...group, route, lease: lease.take() }, wallClock());
       else {
-        const outcomes = group.map((): Outcome => ({ kind: 'later', reply: spoolReplies.noRoute }));
-        const about: Case = { mail, deliveries: group, content, nextHop: undefined };
-        this.#ends.end(about, outcomes, lease.take());
+        const outcomes = group.deliveries.map((): Outcome => ({ kind: 'later', reply: spoolReplies.noRoute }));
+        this.#ends.end(caseAtRest(group.mail, group.deliveries, content), outcomes, lease.take());
       }
     }
   }
 
   #run(task: Task): void {
-    this.#running.set(task, new Transaction(this.#world.relay, task, (result) => this.#ran(task, result)));
+    const transaction = new Transaction(this.#world.relay, task, (result) => this.#ran(task, result));
+    this.#running.set(task, transaction);
+    try {
+      transaction.start();
+    } catch (error) {
+      transaction.abort();
+      this.#running.delete(task);
+      this.#ends.fault(caseOf(task), error, task.lease);
+      this.#places.free(task, false, this.#world.wallClock());
+    }
   }
 
   #ran(task: Task, { outcomes, isUnreachable }: TransactionResult): void {
@@ -147,25 +183,39 @@ export class Worker {
 
   // --- through the services -----------------------------------------------------------------------------------------
 
-  #adapt(mail: StoredMail, deliveries: readonly QueuedDelivery[], content: Content, lease: Lease): void {
-    for (const group of groupBy(deliveries, (one) => this.#world.adapt.keyOf(mail, one)).values()) {
-      const about: Case = { mail, deliveries: group, content, nextHop: undefined };
-      const own = lease.take();
-      this.#jobs++;
-      this.#world.adapt.run(about, (result) => {
-        // Services that lose their connections because we end say nothing of the mail: the next start runs them again.
-        if (!this.#isGivenUp) this.#adapted(about, result, own);
-        else {
-          if (result.kind === 'release') result.dispose();
-          own.give();
-        }
-        this.#jobDone();
-      });
+  #adapt({ mail, deliveries, content }: Case, lease: Lease): void {
+    const groups = groupBy(deliveries, (one) => this.#world.adapt.keyOf(mail, one));
+    for (const group of groups.values()) this.#adaptTogether(caseAtRest(mail, group, content), lease.take());
+  }
+
+  #adaptTogether(about: Case, lease: Lease): void {
+    let isOver = false;
+    const over = (then: () => void): void => {
+      if (isOver) return;
+      isOver = true;
+      try {
+        then();
+      } catch (error) {
+        this.#ends.fault(about, error, lease);
+      }
+      this.#jobDone();
+    };
+    this.#jobs++;
+    try {
+      this.#world.adapt.run(about, (result) => over(() => this.#adapted(about, result, lease)));
+    } catch (error) {
+      over(() => this.#ends.fault(about, error, lease));
     }
   }
 
   #adapted(about: Case, result: AdaptResult, lease: Lease): void {
     const { deliveries } = about;
+    // Services that lose their connections because we end say nothing of the mail: the next start runs them again.
+    if (this.#isGivenUp) {
+      if (result.kind === 'release') result.dispose();
+      lease.give();
+      return;
+    }
     switch (result.kind) {
       case 'release':
         this.#released(about, result, lease);
@@ -294,7 +344,13 @@ function caseOf({ mail, deliveries, content, route }: Task): Case {
   return { mail, deliveries, content, nextHop: showNextHop(route.nextHop) };
 }
 
-function laneOf(delivery: QueuedDelivery): 'refused' | 'held' | 'adapt' | 'relay' {
+/** Where no hop is, or was, asked. */
+function caseAtRest(mail: StoredMail, deliveries: readonly QueuedDelivery[], content: Content): Case {
+  return { mail, deliveries, content, nextHop: undefined };
+}
+
+function laneOf(mail: StoredMail, delivery: QueuedDelivery): 'refused' | 'held' | 'damaged' | 'adapt' | 'relay' {
   if (delivery.hold !== undefined) return 'held';
+  if (!isReadable(mail, delivery)) return 'damaged';
   return notesOf(delivery).refused === undefined ? delivery.lane : 'refused';
 }
