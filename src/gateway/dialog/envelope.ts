@@ -34,6 +34,8 @@ export class Envelope {
   readonly recipients: MailRecipient[] = [];
   /** How many came that are not listed. */
   unlisted = 0;
+  /** Those of them that may have no reply yet. */
+  #late: MailRecipient[] = [];
 
   constructor(command: MailCommand) {
     this.command = command;
@@ -49,8 +51,19 @@ export class Envelope {
     };
     // A client may send any number that are refused for now; the record of a mail is not there to be filled by it.
     if (this.recipients.length < MAX_LISTED) this.recipients.push(recipient);
-    else this.unlisted++;
+    else this.#addLate(recipient);
     return recipient;
+  }
+
+  /** Recipients without a reply. */
+  get unanswered(): readonly MailRecipient[] {
+    return [...this.recipients, ...this.#late].filter(({ reply }) => reply === undefined);
+  }
+
+  #addLate(recipient: MailRecipient): void {
+    this.unlisted++;
+    if (this.#late.length >= MAX_LISTED) this.#late = this.#late.filter(({ reply }) => reply === undefined);
+    this.#late.push(recipient);
   }
 
   /** The new domain, or `undefined` where `argument` is none of RCPT. */

@@ -18,6 +18,8 @@ export interface LegEvents {
   /** The hop's answer to the content. */
   onRelayed(reply: Reply): void;
   onStoreFailed(error: Error): void;
+  /** The mail's own entry for exceptions: it fails, and no other. */
+  onFault(error: unknown): void;
 }
 
 export class Leg implements MailRelayEvents {
@@ -120,5 +122,9 @@ export class Leg implements MailRelayEvents {
 
   onStoreFailed(error: Error): void {
     this.#events.onStoreFailed(error);
+  }
+
+  onFault(error: unknown): void {
+    this.#events.onFault(error);
   }
 }

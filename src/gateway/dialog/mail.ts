@@ -10,7 +10,7 @@
  *
  * Every way to `over` releases the services, gives the hops up or back, frees what was stored and writes one log line.
  */
-import { Armed, type Deadline } from '../../base/index.ts';
+import { Armed, type Deadline, stackOf } from '../../base/index.ts';
 import {
   isPositive,
   type MailCommand,
@@ -63,6 +63,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   // Content.
   readonly #stores: MailStores;
   #isHeld = false;
+  #mailTicket = -1;
   #finalTicket = -1;
   #refusal: Reply | undefined;
   #released: Content | undefined;
@@ -131,6 +132,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
 
   /** Answers MAIL: at once, unless a service has a say in it. */
   begin(ticket: number): void {
+    this.#mailTicket = ticket;
     const { spill, spool, dispatcher } = this.world;
     if (spill.isFull || spool?.isFull === true) {
       this.#refuseMail(ticket, gatewayReplies.storageFull);
@@ -138,20 +140,24 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     }
     const steps = dispatcher.atMail(this.facts);
     if (!steps.some((step) => step.service.lastSelection?.adaptive.has('MAIL'))) {
-      this.#peer.answer(ticket, replies.mailOk);
+      this.#acceptMail(ticket);
       return;
     }
     const variant = this.#addVariant(steps.map((step) => ({ step, isOpen: false })));
     variant.askMail((verdict) => {
       if (this.#state === 'over') return;
       if (verdict.kind === 'refused') this.#refuseMail(ticket, this.#traced(verdict.reply));
-      else if (variant.sender.rewrite(verdict.argument)) this.#peer.answer(ticket, replies.mailOk);
+      else if (variant.sender.rewrite(verdict.argument)) this.#acceptMail(ticket);
       else this.#refuseMail(ticket, this.#traced(gatewayReplies.badRewrite));
     });
   }
 
   rcpt(command: RcptCommand, ticket: number): void {
     const recipient = this.envelope.add(command, ticket);
+    if (this.#refusal !== undefined) {
+      this.onRcptAnswer(recipient, this.#refusal);
+      return;
+    }
     if (wantsSuccess(command)) this.#wantsSuccess = true;
     const plan = this.world.dispatcher.atRecipient(this.facts, addressFacts(command.forwardPath));
     if (plan === undefined) this.onRcptAnswer(recipient, gatewayReplies.noRoute);
@@ -186,9 +192,10 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   data(ticket: number): void {
     if (this.variants.length > 1 || this.onlyLeg === undefined) this.#prune();
     const lost = this.#isInline ? this.onlyLeg?.lost : undefined;
-    const refusal = lost ?? commonRefusal(this.variants.map(({ chain }) => chain.fatal));
+    const fatal = commonRefusal(this.variants.map(({ chain }) => chain.fatal));
+    const refusal = this.#refusal ?? lost ?? (fatal && this.#traced(fatal));
     if (refusal !== undefined) {
-      this.#answerFinal(ticket, lost === undefined ? this.#traced(refusal) : refusal, outcomeOf(refusal));
+      this.#answerFinal(ticket, refusal, outcomeOf(refusal));
       return;
     }
     this.#state = 'content';
@@ -216,6 +223,11 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     this.onRcptAnswer(recipient, this.#traced(answer));
   }
 
+  #acceptMail(ticket: number): void {
+    this.#mailTicket = -1;
+    this.#peer.answer(ticket, replies.mailOk);
+  }
+
   #refuseMail(ticket: number, answer: Reply): void {
     this.#refusal = answer;
     this.#over(outcomeOf(answer), answer);
@@ -236,7 +248,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     this.#stores.ended(isDotFree);
     this.#finalTicket = ticket;
     this.#state = 'adapting';
-    if (this.header.end()) this.#headerKnown();
+    if (this.#refusal === undefined && this.header.end()) this.#headerKnown();
     if (this.#refusal !== undefined) {
       this.#finish(this.#refusal);
       return;
@@ -398,11 +410,13 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
         dispose: () => stores.dispose(),
       },
       (error) => {
-        if (error === undefined) this.#finish(this.#storedReply(decision.variants));
-        else {
-          this.storeFailed(error);
-          stores.dispose();
+        try {
+          if (error === undefined) this.#finish(this.#storedReply(decision.variants));
+          else this.storeFailed(error);
+        } catch (fault) {
+          this.onFault(fault);
         }
+        if (error !== undefined) stores.dispose();
       },
     );
   }
@@ -417,6 +431,48 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
 
   onDeadline(): void {
     this.#refuse(this.#traced(gatewayReplies.tooSlow));
+  }
+
+  /**
+   * An exception out of something that came from elsewhere (a timer, the disk, a callout server, a next hop, the store): a bug
+   * of ours, and this mail's alone. The hop is given up, so nothing of it is delivered that was not; the client hears 451 for
+   * whatever it waits for, and for all it may still ask.
+   */
+  onFault(error: unknown): void {
+    this.#logFault(error);
+    if (this.#state !== 'over') this.#refusal = gatewayReplies.fault;
+    this.#quietly(() => this.#releaseServices({ code: 400, reason: 'internal fault' }));
+    for (const { legs } of this.variants) for (const leg of legs) this.#quietly(() => leg.abort());
+    // Otherwise the client is still at it, and hears of it at its next command or at the end of its content.
+    const isAwaited = this.#finalTicket >= 0 || this.#mailTicket >= 0;
+    if (isAwaited) this.#quietly(() => this.#over('tempfailed', gatewayReplies.fault));
+    this.#quietly(() => this.#resumeClient());
+    if (this.#state === 'over') {
+      // The end itself may be what failed.
+      this.#quietly(() => this.#stores.end());
+      this.#quietly(() => this.#onOver());
+    }
+    this.#answerOwed();
+  }
+
+  /** Answers that are not owed any more are ignored by the session. */
+  #answerOwed(): void {
+    const { fault } = gatewayReplies;
+    if (this.#mailTicket >= 0) this.#quietly(() => this.#peer.answer(this.#mailTicket, fault));
+    for (const recipient of this.envelope.unanswered) this.#quietly(() => this.onRcptAnswer(recipient, fault));
+    if (this.#finalTicket >= 0) this.#quietly(() => this.#peer.answer(this.#finalTicket, fault));
+  }
+
+  #quietly(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#logFault(error);
+    }
+  }
+
+  #logFault(error: unknown): void {
+    this.world.log.error('mail.fault', { mail: this.id, error: stackOf(error) });
   }
 
   #finish(answer: Reply): void {

@@ -245,6 +245,10 @@ export class Variant implements ChainMail {
     this.#mail.storeFailed(error);
   }
 
+  onFault(error: unknown): void {
+    this.#mail.onFault(error);
+  }
+
   onData(verdict: DataVerdict): void {
     this.#verdict = verdict;
     this.#mail.onVerdict(this, verdict);

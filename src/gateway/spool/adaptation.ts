@@ -3,6 +3,7 @@
  * same variant and chain as in a dialog (profile notes, question 25: a simulated dialog), with nobody waiting at the other
  * end. It goes on with the service that failed; what the services before it did is in the content and in the trace.
  */
+import { stackOf } from '../../base/index.ts';
 import {
   type Address,
   isPositive,
@@ -112,18 +113,23 @@ class AdaptRun implements VariantMail {
 
   start(): void {
     loadHeader(this.#job.content, this.world.limits.headerOctets, (error, octets) => {
-      if (error !== undefined) {
-        this.storeFailed(error);
-        return;
+      try {
+        if (error === undefined) this.#begin(octets);
+        else this.storeFailed(error);
+      } catch (fault) {
+        this.onFault(fault);
       }
-      this.header.feed(octets);
-      this.header.end();
-      const { mail, deliveries } = this.#job;
-      const only = deliveries.length === 1 ? deliveries[0]?.forwardPath : undefined;
-      const isUtf8 = mail.params['SMTPUTF8'] !== undefined;
-      this.header.receive(this.session, this.id, isUtf8, only, mail.acceptedMs);
-      this.#askRecipients();
     });
+  }
+
+  #begin(octets: Buffer): void {
+    this.header.feed(octets);
+    this.header.end();
+    const { mail, deliveries } = this.#job;
+    const only = deliveries.length === 1 ? deliveries[0]?.forwardPath : undefined;
+    const isUtf8 = mail.params['SMTPUTF8'] !== undefined;
+    this.header.receive(this.session, this.id, isUtf8, only, mail.acceptedMs);
+    this.#askRecipients();
   }
 
   #askRecipients(): void {
@@ -239,11 +245,11 @@ class AdaptRun implements VariantMail {
   #end(result: AdaptResult): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    // Never from within `run`: whoever asked is still at it.
+    queueMicrotask(() => this.#done(result));
     const isDone = result.kind === 'release';
     this.#variant.chain.release(isDone ? { code: 200, reason: '' } : { code: 400, reason: 'mail stays in the queue' });
     if (!isDone) this.#inserted?.dispose();
-    // Never from within `run`: whoever asked is still at it.
-    queueMicrotask(() => this.#done(result));
   }
 
   messageFacts(): MessageFacts {
@@ -252,7 +258,11 @@ class AdaptRun implements VariantMail {
 
   openInserted(onCaughtUp: () => void): OctetStore {
     const { budget, spill } = this.world;
-    this.#inserted = new OctetStore(budget, spill, { onCaughtUp, onFailed: (error) => this.storeFailed(error) });
+    this.#inserted = new OctetStore(budget, spill, {
+      onCaughtUp,
+      onFailed: (error) => this.storeFailed(error),
+      onFault: (error) => this.onFault(error),
+    });
     return this.#inserted;
   }
 
@@ -264,6 +274,15 @@ class AdaptRun implements VariantMail {
   storeFailed(error: Error): void {
     this.world.log.error('store.failed', { mail: this.id, error: error.message });
     this.#end({ kind: 'later', reply: spoolReplies.unreadable });
+  }
+
+  onFault(error: unknown): void {
+    this.world.log.error('mail.fault', { mail: this.id, error: stackOf(error) });
+    try {
+      this.#end({ kind: 'later', reply: spoolReplies.fault });
+    } catch (again) {
+      this.world.log.error('mail.fault', { mail: this.id, error: stackOf(again) });
+    }
   }
 
   // Nobody waits for progress, and there is no next hop yet.

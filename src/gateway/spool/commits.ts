@@ -10,8 +10,8 @@ import type { SpoolWorld } from './world.ts';
 /** After a unit that could not be stored, doubled each time. */
 const FIRST_PAUSE_MS = 2000;
 /** Less than a drain is given: a store that is back is used before we end. */
-const LONGEST_PAUSE_MS = 15_000;
-/** Times the store may refuse a part, over most of a minute: `failed` is also its word for a disk that hiccups. */
+const LONGEST_PAUSE_MS = 5_000;
+/** Times the store may refuse a part, over half a minute: `failed` is also its word for a disk that hiccups. */
 const MAX_REFUSALS = 6;
 
 const PASSING: ReadonlySet<StoreErrorCode> = new Set(['full', 'unreachable', 'owned', 'denied']);

@@ -17,6 +17,7 @@ export interface TransactionResult {
 export class Transaction implements MailRelayEvents {
   readonly #task: Task;
   readonly #done: (result: TransactionResult) => void;
+  readonly #failed: (error: unknown) => void;
   readonly #open: OpenRelay;
   #relay: MailRelay | undefined;
   readonly #refusals: (Reply | undefined)[] = [];
@@ -24,11 +25,17 @@ export class Transaction implements MailRelayEvents {
   #refused = 0;
   #isOver = false;
 
-  /** `done` is called once, unless it is aborted. */
-  constructor(open: OpenRelay, task: Task, done: (result: TransactionResult) => void) {
+  /** One of `done` and `failed` is called, once, unless it is aborted. */
+  constructor(
+    open: OpenRelay,
+    task: Task,
+    done: (result: TransactionResult) => void,
+    failed: (error: unknown) => void,
+  ) {
     this.#open = open;
     this.#task = task;
     this.#done = done;
+    this.#failed = failed;
   }
 
   start(): void {
@@ -80,6 +87,12 @@ export class Transaction implements MailRelayEvents {
   onStoreFailed(): void {
     this.#relay?.abort();
     this.#end(spoolReplies.unreadable, false);
+  }
+
+  onFault(error: unknown): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#failed(error);
   }
 
   #end(answer: Reply, isUnreachable: boolean, each?: readonly (Reply | undefined)[]): void {

@@ -155,16 +155,25 @@ export class Worker {
   }
 
   #run(task: Task): void {
-    const transaction = new Transaction(this.#world.relay, task, (result) => this.#ran(task, result));
+    const transaction = new Transaction(
+      this.#world.relay,
+      task,
+      (result) => this.#ran(task, result),
+      (error) => this.#ranInto(task, error),
+    );
     this.#running.set(task, transaction);
     try {
       transaction.start();
     } catch (error) {
       transaction.abort();
-      this.#running.delete(task);
-      this.#ends.fault(caseOf(task), error, task.lease);
-      this.#places.free(task, false, this.#world.wallClock());
+      this.#ranInto(task, error);
     }
+  }
+
+  #ranInto(task: Task, error: unknown): void {
+    this.#running.delete(task);
+    this.#ends.fault(caseOf(task), error, task.lease);
+    this.#places.free(task, false, this.#world.wallClock());
   }
 
   #ran(task: Task, { outcomes, isUnreachable }: TransactionResult): void {
