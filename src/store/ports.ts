@@ -193,6 +193,8 @@ export interface Counters {
 // --- the store ----------------------------------------------------------------------------------------------------
 
 export interface Store {
+  /** How long a claim holds without being renewed. */
+  readonly leaseMs: number;
   /**
    * Durable when it resolves. A delivery of `unit.mails` that is not held is claimed by us from the start; a mail whose last delivery ends
    * goes with its contents. A change to a delivery that is not there changes nothing. Rejects with `StoreError`; nothing
@@ -217,6 +219,8 @@ export interface Store {
     deliveries: readonly { readonly seq: number; readonly n: number }[],
     nowMs: WallMs,
   ): Promise<readonly StoredDelivery[]>;
+  /** Work on these goes on: those of them that are still claimed by us are ours for another `leaseMs`. */
+  renew(deliveries: readonly { readonly mail: string; readonly n: number }[]): Promise<void>;
   /** Gives a claim back unchanged. */
   release(deliveries: readonly { readonly mail: string; readonly n: number }[]): Promise<void>;
   mail(id: string): Promise<StoredMail | undefined>;

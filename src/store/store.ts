@@ -33,10 +33,14 @@ export interface RecordStoreOptions {
 /** One statement names so many deliveries: SQLite caps the depth of a condition. */
 const TAKEN_TOGETHER = 100;
 
+/** Mails that come in meanwhile do not wait for more than these. */
+const RENEWED_TOGETHER = 500;
+
 /** A loose content older than this belongs to a gateway that is gone. */
 export const LOOSE_MS = 24 * 3600 * 1000;
 
 export class RecordStore implements Store {
+  readonly leaseMs: number;
   readonly #engine: Engine;
   readonly #options: RecordStoreOptions;
   readonly #queries: Queries;
@@ -44,6 +48,7 @@ export class RecordStore implements Store {
   #isClosed = false;
 
   constructor(engine: Engine, options: RecordStoreOptions) {
+    this.leaseMs = options.leaseMs;
     this.#engine = engine;
     this.#options = options;
     this.#queries = new Queries(engine.dialect);
@@ -85,6 +90,16 @@ export class RecordStore implements Store {
       taken.push(...(await this.#ask(this.#queries.take(some, nowMs, owner, nowMs + leaseMs))).map(toDelivery));
     }
     return taken.toSorted((a, b) => a.seq - b.seq || a.n - b.n);
+  }
+
+  async renew(deliveries: readonly { readonly mail: string; readonly n: number }[]): Promise<void> {
+    this.#mustBeOpen();
+    const untilMs = this.#options.clock() + this.#options.leaseMs;
+    for (let at = 0; at < deliveries.length; at += RENEWED_TOGETHER) {
+      const some = deliveries.slice(at, at + RENEWED_TOGETHER);
+      const ops = some.map(({ mail, n }) => ['renew', mail, n, untilMs] as const);
+      await this.#group.commit({ ops, octets: [], length: 0, isPatient: false });
+    }
   }
 
   async release(deliveries: readonly { readonly mail: string; readonly n: number }[]): Promise<void> {

@@ -108,6 +108,24 @@ test('a claim that outlives its lease is not worked on twice', async () => {
   assert.equal(rig.tries, 1);
 });
 
+test('what is under way stays ours for as long as it takes; what ended is not held for it', async () => {
+  await started();
+  rig.hops.rcpt = (_, hop) => (hop === 'one' ? 'mute' : reply(450, '4.2.1', 'greylisted'));
+  await rig.accept('s.1', ['a@one.example', 'b@two.example']);
+  await rig.until(async () => (await rig.store.list({}, 10)).some(({ attempts }) => attempts === 1), 'put off');
+  // Another gateway's eyes: whatever is due and free.
+  const free = async (): Promise<readonly number[]> =>
+    (await rig.store.list({}, 10)).filter(({ isClaimed }) => !isClaimed).map(({ n }) => n);
+  assert.deepEqual(await free(), [1]);
+  rig.hops.rcpt = () => 'mute';
+  for (let minute = 0; minute < 100; minute++) {
+    rig.tick(MINUTE);
+    await rig.store.counters();
+    if (minute > 10) assert.deepEqual(await free(), []);
+  }
+  assert.equal(rig.tries, 3);
+});
+
 test('no more transactions with one place than permitted', async () => {
   await started();
   await Promise.all(Array.from({ length: 40 }, (_, i) => rig.accept(`s.${i}`, ['a@one.example'])));
@@ -169,6 +187,8 @@ test('an end that cannot be stored is stored later, and the mail is not sent twi
 /** Everything of the store but `commit`, as it is. */
 function bound(store: Store): Omit<Store, 'commit'> {
   return {
+    leaseMs: store.leaseMs,
+    renew: (...args) => store.renew(...args),
     writeContent: (id) => store.writeContent(id),
     claim: (...args) => store.claim(...args),
     claimExpired: (...args) => store.claimExpired(...args),

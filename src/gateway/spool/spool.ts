@@ -45,6 +45,7 @@ export class Spool implements SpoolPort, Deadline {
   readonly #world: SpoolWorld;
   readonly #worker: Worker;
   readonly #poll: Armed;
+  readonly #renewal: Armed;
   #fullUntilMs = 0;
   #counted = { queued: 0, held: 0 };
   #polls = 0;
@@ -62,11 +63,13 @@ export class Spool implements SpoolPort, Deadline {
     this.#world = world;
     this.#worker = new Worker(options, world, { onIdle: () => this.#maybeIdle(), onWork: () => this.onDeadline() });
     this.#poll = new Armed(this);
+    this.#renewal = new Armed({ onDeadline: () => this.#renew() });
   }
 
   /** Takes up what is in the store, and from now on whatever comes due. */
   start(): void {
     this.#world.deadlines.arm(this.#poll, 1);
+    this.#armRenewal();
   }
 
   get hasNotice(): boolean {
@@ -103,6 +106,7 @@ export class Spool implements SpoolPort, Deadline {
   async close(drainMs: number): Promise<void> {
     this.#isClosing = true;
     this.#world.deadlines.release(this.#poll);
+    this.#world.deadlines.release(this.#renewal);
     this.#worker.close();
     if (this.#jobs === 0 && this.#worker.isIdle) return;
     const idle = new Promise<void>((resolve) => {
@@ -232,6 +236,23 @@ export class Spool implements SpoolPort, Deadline {
         if (this.#pollAgain) this.onDeadline();
         this.#jobDone();
       });
+  }
+
+  /** A wait for a slow hop, or behind many mails, may be longer than a lease; gateways that share the store must not take it up. */
+  #renew(): void {
+    if (this.#isClosing) return;
+    this.#armRenewal();
+    const { store, log } = this.#world;
+    const ours = this.#worker.underWay();
+    if (ours.length === 0) return;
+    store.renew(ours).catch((error: Error) => {
+      log.error('spool.renew-failed', { deliveries: ours.length, error: error.message });
+    });
+  }
+
+  /** Three times a lease: one that fails is made good by the next. */
+  #armRenewal(): void {
+    this.#world.deadlines.arm(this.#renewal, this.#world.store.leaseMs / 3);
   }
 
   async #claimDue(): Promise<void> {

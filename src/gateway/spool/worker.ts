@@ -32,7 +32,7 @@ export class Worker {
   readonly #places: Destinations;
   readonly #ends: Ends;
   readonly #running = new Map<Task, Transaction>();
-  /** What we work on. A claim's lease may end before a long wait does, and the store then hands it out once more. */
+  /** What we work on. Where a lease could not be renewed in time the store hands it out once more, and we do not take it twice. */
   readonly #mine = new Set<string>();
   /** Adaptations under way. */
   #jobs = 0;
@@ -65,6 +65,11 @@ export class Worker {
 
   isUnderWay(delivery: DeliveryKey): boolean {
     return this.#mine.has(keyOf(delivery));
+  }
+
+  /** All that is ours: waiting, under way, and what the store would not take an end of. */
+  underWay(): readonly DeliveryKey[] {
+    return Array.from(this.#mine, deliveryOf);
   }
 
   /** What waits goes back to the store; what is under way ends. */
@@ -341,6 +346,12 @@ export class Worker {
 
 function keyOf({ mail, n }: DeliveryKey): string {
   return `${mail} ${n}`;
+}
+
+/** Ids of mails have no space. */
+function deliveryOf(key: string): DeliveryKey {
+  const at = key.lastIndexOf(' ');
+  return { mail: key.slice(0, at), n: Number(key.slice(at + 1)) };
 }
 
 function refusedAtEntry(delivery: QueuedDelivery): Outcome {
