@@ -410,6 +410,9 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
         dispose: () => stores.dispose(),
       },
       (error) => {
+        const isUnheard = error === undefined && this.isOver;
+        // Whoever was told otherwise, or is gone, sends it again; it is delivered all the same (decision 0038).
+        if (isUnheard) this.world.log.info('mail.stored-unheard', { mail: this.id });
         try {
           if (error === undefined) this.#finish(this.#storedReply(decision.variants));
           else this.storeFailed(error);

@@ -142,12 +142,58 @@ test('more than stays in memory is delivered all the same, each once and whole',
   assert.deepEqual(rig.sent.map((one) => one.octets).sort(), all.map(octets).sort());
 });
 
+const LARGE = `Subject: large\r\n\r\n${'0123456789abcdef\r\n'.repeat(60_000)}`;
+
+test('octets written ahead of a unit that is refused do not stay', async () => {
+  await started({}, (store) =>
+    Object.assign(Object.create(store) as Store, {
+      ...bound(store),
+      commit: (unit: Parameters<Store['commit']>[0]) =>
+        unit.mails !== undefined ? Promise.reject(new StoreError('full', 'disk')) : store.commit(unit),
+    }),
+  );
+  const answered = rig.accept('s.1', ['a@one.example'], { octets: LARGE });
+  await rig.until(async () => (await rig.store.content('s.1/0'))?.size === LARGE.length, 'written ahead');
+  assert.match(String(await answered), /disk/);
+  await rig.until(async () => (await rig.store.content('s.1/0')) === undefined, 'discarded');
+});
+
+test('nor do those of what services made; and one whose answer alone was lost does', async () => {
+  let fails = 2;
+  const made: string[] = [];
+  await started({}, (store) =>
+    Object.assign(Object.create(store) as Store, {
+      ...bound(store),
+      commit: async (unit: Parameters<Store['commit']>[0]) => {
+        const [first] = unit.contents ?? [];
+        if (first === undefined || fails-- <= 0) return await store.commit(unit);
+        made.push(first.content.id);
+        // The second time it is done, and nobody hears of it.
+        if (fails === 0) await store.commit(unit);
+        throw new StoreError('unreachable', 'no answer');
+      },
+    }),
+  );
+  rig.adapt = () => ({ kind: 'release', content: contentOf(LARGE), refused: new Map(), dispose: () => undefined });
+  rig.hops.rcpt = () => 'mute';
+  await rig.accept('s.1', ['a@one.example'], { lane: 'adapt', resume: { service: 's2', via: [] } });
+  for (const times of [1, 2]) {
+    await rig.until(async () => (await rig.store.list({}, 1))[0]?.attempts === times, 'put off');
+    for (let i = 0; i < 10; i++) await rig.store.counters();
+    rig.tick(6 * MINUTE);
+  }
+  const [gone = '', there = ''] = made;
+  assert.notEqual(gone, there);
+  await rig.until(() => rig.tries === 1, 'on its way');
+  assert.equal(await rig.store.content(gone), undefined);
+  assert.equal((await rig.store.content(there))?.size, LARGE.length);
+});
+
 test('a mail beyond what goes in one unit arrives octet by octet', async () => {
   await started();
-  const octets = `Subject: large\r\n\r\n${'0123456789abcdef\r\n'.repeat(60_000)}`;
-  await rig.accept('s.1', ['a@one.example'], { octets });
+  await rig.accept('s.1', ['a@one.example'], { octets: LARGE });
   await counts({ delivered: 1 });
-  assert.ok(rig.sent[0]?.octets === octets);
+  assert.ok(rig.sent[0]?.octets === LARGE);
 });
 
 test('what was under way when we ended is taken up at the next start', async () => {

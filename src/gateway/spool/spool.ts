@@ -10,12 +10,12 @@
  * the next start takes them up. A mail may be delivered twice where a next hop's 250 was lost, but never not at all.
  */
 import { Armed, type Deadline, stackOf } from '../../base/index.ts';
-import { type NewContent, type NewMail, type StoredDelivery, StoreError } from '../../store/index.ts';
+import { type NewMail, type StoredDelivery, StoreError } from '../../store/index.ts';
 import { Content } from '../content/index.ts';
 import type { QueueOptions } from '../options.ts';
 import { isPassing } from './commits.ts';
 import { unknownMail } from './damage.ts';
-import { contentInMemory, writeAhead } from './intake.ts';
+import { Intake } from './intake.ts';
 import type { Acceptance, SpoolPort, SpoolVariant } from './port.ts';
 import { mailRow, storedDeliveries, storedMail } from './rows.ts';
 import { StoredOctets } from './stored-octets.ts';
@@ -127,7 +127,8 @@ export class Spool implements SpoolPort, Deadline {
 
   accept(acceptance: Acceptance, done: (error: Error | undefined) => void): void {
     this.#jobs++;
-    this.#storeNew(acceptance).then(
+    const intake = new Intake(this.#world.store);
+    this.#storeNew(acceptance, intake).then(
       (stored) => {
         this.#fullUntilMs = 0;
         this.#tell(acceptance, done, undefined);
@@ -137,7 +138,7 @@ export class Spool implements SpoolPort, Deadline {
       (error: Error) => {
         if (error instanceof StoreError && error.code === 'full') this.#fullUntilMs = this.#world.wallClock() + FULL_MS;
         this.#tell(acceptance, done, error);
-        this.#jobDone();
+        void intake.discard(this.#world.log, acceptance.id).then(() => this.#jobDone());
       },
     );
   }
@@ -151,16 +152,14 @@ export class Spool implements SpoolPort, Deadline {
     }
   }
 
-  async #storeNew(acceptance: Acceptance): Promise<Stored> {
+  async #storeNew(acceptance: Acceptance, intake: Intake): Promise<Stored> {
     const { store, wallClock } = this.#world;
     const times = { ...this.#options, nowMs: wallClock() };
     const mails: NewMail[] = [];
     for (const [at, variant] of acceptance.variants.entries()) {
       const row = mailRow(acceptance, variant, at, times);
       const id = `${row.id}/0`;
-      const content: NewContent =
-        contentInMemory(id, variant.content) ?? (await writeAhead(store, id, variant.content));
-      mails.push({ ...row, contents: [content] });
+      mails.push({ ...row, contents: [await intake.take(id, variant.content)] });
     }
     const notices = await this.#noticesOf(acceptance, mails);
     await store.commit({ mails: [...mails, ...notices] });

@@ -11,7 +11,7 @@ import { nextTryMs } from './backoff.ts';
 import { isReadable } from './damage.ts';
 import { Destinations } from './destinations.ts';
 import { type Case, type DeliveryKey, Ends } from './ends.ts';
-import { contentInMemory, writeAhead } from './intake.ts';
+import { Intake } from './intake.ts';
 import { spoolReplies } from './replies.ts';
 import { deliveryAsSent, mailAsSent, notesOf, type QueuedDelivery, storedDeliveries, storedMail } from './rows.ts';
 import { groupBy, Lease, type Outcome, type Task } from './task.ts';
@@ -274,7 +274,8 @@ export class Worker {
       return;
     }
     this.#jobs++;
-    this.#storeAdapted(about.mail, rest, result).then(
+    const intake = new Intake(this.#world.store);
+    this.#storeAdapted(about.mail, rest, result, intake).then(
       () => {
         this.#letGo(rest);
         both.give();
@@ -285,7 +286,7 @@ export class Worker {
         this.#world.log.error('spool.store-failed', { mail: about.mail.id, error: error.message });
         const outcomes = rest.map((): Outcome => ({ kind: 'later', reply: spoolReplies.unreadable }));
         this.#ends.end({ ...about, deliveries: rest }, outcomes, both);
-        this.#jobDone();
+        void intake.discard(this.#world.log, about.mail.id).then(() => this.#jobDone());
       },
     );
   }
@@ -295,13 +296,14 @@ export class Worker {
     mail: StoredMail,
     deliveries: readonly QueuedDelivery[],
     { content, rewritten }: Extract<AdaptResult, { kind: 'release' }>,
+    intake: Intake,
   ): Promise<void> {
     const { store, wallClock } = this.#world;
     const first = deliveries[0] as QueuedDelivery;
     // A try that was stored and lost its answer must not meet its own name.
     const id = `${mail.id}/a${first.n}.${wallClock()}`;
     const nextMs = wallClock();
-    const stored = contentInMemory(id, content) ?? (await writeAhead(store, id, content));
+    const stored = await intake.take(id, content);
     await store.commit({
       contents: [{ mail: mail.id, content: stored }],
       changes: deliveries.map((one): Change => {
