@@ -70,7 +70,7 @@ class Script {
       .filter(({ event }) => event !== 'spool.store-failed')
       .map(({ event, fields }) => {
         assert.match(String(fields['fix']), /until this gateway is started again/);
-        return `${event} ${fields['mail']} ${fields['n']} ${fields['what']}`;
+        return [event, fields['mail'], fields['n'], fields['what']].map(String).join(' ');
       });
   }
 }
@@ -164,6 +164,19 @@ test('a name that is taken, by a mail that is none of ours or without a doubt, i
   sure.there.add('m.r1');
   await sure.run({ mails: [mail('m.r1')], changes: [end(1, 'reported')] });
   assert.deepEqual(sure.stored, ['1 excepted']);
+});
+
+test('what fails behind a stored unit is said, and keeps nobody waiting', async () => {
+  const script = new Script(() => 'stored');
+  script.stored.push = () => {
+    throw new Error('on purpose');
+  };
+  await script.run({ changes: [end(1)] });
+  assert.deepEqual([script.isOver, script.commits.isIdle], [true, true]);
+  assert.deepEqual(
+    script.logged.map(({ event, fields }) => [event, fields['mail']]),
+    [['spool.fault', 'm']],
+  );
 });
 
 test('given up: nothing more is tried, and nothing is told of it', async () => {

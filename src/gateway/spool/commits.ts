@@ -3,7 +3,7 @@
  * so a unit is tried until it is stored: for ever where the store is full or away. Where the store refuses it for good, its
  * parts are tried apart, so that one of them takes no other with it, and what remains is left to an operator (decision 0037).
  */
-import { Armed } from '../../base/index.ts';
+import { Armed, stackOf } from '../../base/index.ts';
 import { type Change, type NewMail, StoreError, type StoreErrorCode, type Unit } from '../../store/index.ts';
 import type { SpoolWorld } from './world.ts';
 
@@ -45,11 +45,20 @@ export class Commits {
   /** `over` is called when nothing more will be tried of it; until then whoever closes waits, as for anything else. */
   commit(unit: Unit, over: () => void): void {
     this.#jobs++;
-    void this.#store(unit).then(() => {
-      over();
-      this.#jobs--;
-      if (this.#jobs === 0) this.#events.onIdle();
-    });
+    void this.#run(unit, over);
+  }
+
+  /** What follows from a stored unit may fail; it is stored all the same, and others are waited for. */
+  async #run(unit: Unit, over: () => void): Promise<void> {
+    for (const step of [() => this.#store(unit), over]) {
+      try {
+        await step();
+      } catch (error) {
+        this.#world.log.error('spool.fault', { mail: mailOf(unit), error: stackOf(error) });
+      }
+    }
+    this.#jobs--;
+    if (this.#jobs === 0) this.#events.onIdle();
   }
 
   async #store(unit: Unit): Promise<void> {

@@ -2,6 +2,7 @@
  * The work on mail that is stored and claimed, in lanes: services for what waits for them, next hops for what is ready, and
  * what has its end already. What comes of it goes to `ends.ts`.
  */
+import { stackOf } from '../../base/index.ts';
 import type { Reply } from '../../smtp/index.ts';
 import type { Change, Json, NewMail, StoredMail } from '../../store/index.ts';
 import { Content, FixedOctets } from '../content/index.ts';
@@ -275,20 +276,24 @@ export class Worker {
     }
     this.#jobs++;
     const intake = new Intake(this.#world.store);
-    this.#storeAdapted(about.mail, rest, result, intake).then(
-      () => {
-        this.#letGo(rest);
-        both.give();
-        this.#events.onWork();
-        this.#jobDone();
-      },
-      (error: Error) => {
-        this.#world.log.error('spool.store-failed', { mail: about.mail.id, error: error.message });
-        const outcomes = rest.map((): Outcome => ({ kind: 'later', reply: spoolReplies.unreadable }));
-        this.#ends.end({ ...about, deliveries: rest }, outcomes, both);
-        void intake.discard(this.#world.log, about.mail.id).then(() => this.#jobDone());
-      },
-    );
+    this.#storeAdapted(about.mail, rest, result, intake)
+      .then(
+        () => {
+          this.#letGo(rest);
+          both.give();
+          this.#events.onWork();
+        },
+        (error: Error) => {
+          this.#world.log.error('spool.store-failed', { mail: about.mail.id, error: error.message });
+          const outcomes = rest.map((): Outcome => ({ kind: 'later', reply: spoolReplies.unreadable }));
+          this.#ends.end({ ...about, deliveries: rest }, outcomes, both);
+          return intake.discard(this.#world.log, about.mail.id);
+        },
+      )
+      .catch((error: unknown) => {
+        this.#world.log.error('spool.fault', { mail: about.mail.id, error: stackOf(error) });
+      })
+      .finally(() => this.#jobDone());
   }
 
   /** They are unclaimed then: whoever claims them relays them, and nobody else does. */
