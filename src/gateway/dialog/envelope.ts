@@ -4,6 +4,7 @@ import {
   isPositive,
   type MailCommand,
   type Parameters,
+  parseDsnRcpt,
   parseRcptArgument,
   type RcptCommand,
   type Reply,
@@ -95,4 +96,9 @@ export function relayedParameters({ relayed, command }: MailRecipient): Paramete
 /** RCPT's argument as it is relayed. */
 export function relayedArgument(recipient: MailRecipient): string {
   return recipient.relayedAs ?? recipient.command.argument;
+}
+
+/** A report on success was asked for. */
+export function wantsSuccess({ params }: RcptCommand): boolean {
+  return params.has('NOTIFY') && parseDsnRcpt(params)?.notify?.includes('SUCCESS') === true;
 }

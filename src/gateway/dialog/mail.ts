@@ -10,16 +10,8 @@
  *
  * Every way to `over` releases the services, gives the hops up or back, frees what was stored and writes one log line.
  */
-import { Armed, type Deadline, stackOf } from '../../base/index.ts';
-import {
-  isPositive,
-  type MailCommand,
-  parseDsnRcpt,
-  type RcptCommand,
-  type Reply,
-  replies,
-  reply,
-} from '../../smtp/index.ts';
+import { Armed, type Deadline } from '../../base/index.ts';
+import { isPositive, type MailCommand, type RcptCommand, type Reply, replies, reply } from '../../smtp/index.ts';
 import type { DataVerdict } from '../callouts/chain.ts';
 import type { Content, OctetStore } from '../content/index.ts';
 import type { Plan } from '../dispatch/dispatcher.ts';
@@ -28,12 +20,13 @@ import { type MailOutcome, showNextHop } from '../options.ts';
 import type { MessageFacts } from '../rules/index.ts';
 import type { SpoolVariant } from '../spool/port.ts';
 import { addTraceToReply, traceReplyLine, type ViaEntry } from '../trace/index.ts';
-import { Envelope, type MailRecipient } from './envelope.ts';
+import { Envelope, type MailRecipient, wantsSuccess } from './envelope.ts';
 import { commonRefusal, decideHandOver } from './hand-over.ts';
 import type { Leg } from './leg.ts';
 import { addressFacts, mailFacts, messageFacts } from './mail-facts.ts';
+import { MailFault } from './mail-fault.ts';
 import { MailHeader } from './mail-header.ts';
-import { makeRecord, summarise } from './mail-record.ts';
+import { makeRecord, outcomeOf, summarise } from './mail-record.ts';
 import { MailStores, type MailStoresEvents } from './mail-stores.ts';
 import { gatewayReplies } from './replies.ts';
 import { type SessionView, spooledSession } from './session-view.ts';
@@ -442,40 +435,24 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
    * whatever it waits for, and for all it may still ask.
    */
   onFault(error: unknown): void {
-    this.#logFault(error);
-    if (this.#state !== 'over') this.#refusal = gatewayReplies.fault;
-    this.#quietly(() => this.#releaseServices({ code: 400, reason: 'internal fault' }));
-    for (const { legs } of this.variants) for (const leg of legs) this.#quietly(() => leg.abort());
+    const fault = new MailFault(this.world.log, this.id, error);
+    const reply = gatewayReplies.fault;
+    if (this.#state !== 'over') this.#refusal = reply;
+    fault.attempt(() => this.#releaseServices({ code: 400, reason: 'internal fault' }));
+    for (const { legs } of this.variants) for (const leg of legs) fault.attempt(() => leg.abort());
     // Otherwise the client is still at it, and hears of it at its next command or at the end of its content.
     const isAwaited = this.#finalTicket >= 0 || this.#mailTicket >= 0;
-    if (isAwaited) this.#quietly(() => this.#over('tempfailed', gatewayReplies.fault));
-    this.#quietly(() => this.#resumeClient());
+    if (isAwaited) fault.attempt(() => this.#over('tempfailed', reply));
+    fault.attempt(() => this.#resumeClient());
     if (this.#state === 'over') {
       // The end itself may be what failed.
-      this.#quietly(() => this.#stores.end());
-      this.#quietly(() => this.#onOver());
+      fault.attempt(() => this.#stores.end());
+      fault.attempt(() => this.#onOver());
     }
-    this.#answerOwed();
-  }
-
-  /** Answers that are not owed any more are ignored by the session. */
-  #answerOwed(): void {
-    const { fault } = gatewayReplies;
-    if (this.#mailTicket >= 0) this.#quietly(() => this.#peer.answer(this.#mailTicket, fault));
-    for (const recipient of this.envelope.unanswered) this.#quietly(() => this.onRcptAnswer(recipient, fault));
-    if (this.#finalTicket >= 0) this.#quietly(() => this.#peer.answer(this.#finalTicket, fault));
-  }
-
-  #quietly(step: () => void): void {
-    try {
-      step();
-    } catch (error) {
-      this.#logFault(error);
-    }
-  }
-
-  #logFault(error: unknown): void {
-    this.world.log.error('mail.fault', { mail: this.id, error: stackOf(error) });
+    // Answers that are not owed any more are ignored by the session.
+    if (this.#mailTicket >= 0) fault.attempt(() => this.#peer.answer(this.#mailTicket, reply));
+    for (const recipient of this.envelope.unanswered) fault.attempt(() => this.onRcptAnswer(recipient, reply));
+    if (this.#finalTicket >= 0) fault.attempt(() => this.#peer.answer(this.#finalTicket, reply));
   }
 
   #finish(answer: Reply): void {
@@ -512,10 +489,6 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   }
 }
 
-function wantsSuccess({ params }: RcptCommand): boolean {
-  return params.has('NOTIFY') && parseDsnRcpt(params)?.notify?.includes('SUCCESS') === true;
-}
-
 const NOTHING: readonly ViaEntry[] = [];
 
 /** Each variant is a chain of callouts over the whole mail: what one client may make us do has a bound. */
@@ -523,8 +496,4 @@ const MAX_VARIANTS = 16;
 
 function refusalOf({ verdict }: Variant): Reply | undefined {
   return verdict?.kind === 'refused' ? verdict.reply : undefined;
-}
-
-function outcomeOf(answer: Reply): MailOutcome {
-  return answer.code >= 500 ? 'refused' : 'tempfailed';
 }

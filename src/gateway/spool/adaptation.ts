@@ -3,7 +3,6 @@
  * same variant and chain as in a dialog (profile notes, question 25: a simulated dialog), with nobody waiting at the other
  * end. It goes on with the service that failed; what the services before it did is in the content and in the trace.
  */
-import { stackOf } from '../../base/index.ts';
 import {
   type Address,
   isPositive,
@@ -19,6 +18,7 @@ import { loadHeader } from '../content/compare.ts';
 import { OctetStore } from '../content/index.ts';
 import { Envelope, type MailRecipient } from '../dialog/envelope.ts';
 import { addressFacts, mailFacts, messageFacts } from '../dialog/mail-facts.ts';
+import { MailFault } from '../dialog/mail-fault.ts';
 import { MailHeader } from '../dialog/mail-header.ts';
 import { makeSessionView, type SessionView } from '../dialog/session-view.ts';
 import { Variant, type VariantMail } from '../dialog/variant.ts';
@@ -277,12 +277,8 @@ class AdaptRun implements VariantMail {
   }
 
   onFault(error: unknown): void {
-    this.world.log.error('mail.fault', { mail: this.id, error: stackOf(error) });
-    try {
-      this.#end({ kind: 'later', reply: spoolReplies.fault });
-    } catch (again) {
-      this.world.log.error('mail.fault', { mail: this.id, error: stackOf(again) });
-    }
+    const fault = new MailFault(this.world.log, this.id, error);
+    fault.attempt(() => this.#end({ kind: 'later', reply: spoolReplies.fault }));
   }
 
   // Nobody waits for progress, and there is no next hop yet.

@@ -2,22 +2,21 @@
  * The work on mail that is stored and claimed, in lanes: services for what waits for them, next hops for what is ready, and
  * what has its end already. What comes of it goes to `ends.ts`.
  */
-import { stackOf } from '../../base/index.ts';
 import type { Reply } from '../../smtp/index.ts';
-import type { Change, Json, NewMail, StoredMail } from '../../store/index.ts';
+import type { NewMail, StoredMail } from '../../store/index.ts';
 import { Content, FixedOctets } from '../content/index.ts';
 import { type QueueOptions, type RouteOptions, showNextHop } from '../options.ts';
 import { destinationOf } from '../relay/destination.ts';
+import { Adapting } from './adapting.ts';
 import { nextTryMs } from './backoff.ts';
 import { isReadable } from './damage.ts';
 import { Destinations } from './destinations.ts';
 import { type Case, type DeliveryKey, Ends } from './ends.ts';
-import { Intake } from './intake.ts';
 import { spoolReplies } from './replies.ts';
 import { deliveryAsSent, mailAsSent, notesOf, type QueuedDelivery, storedDeliveries, storedMail } from './rows.ts';
 import { groupBy, Lease, type Outcome, type Task } from './task.ts';
 import { Transaction, type TransactionResult } from './transaction.ts';
-import type { AdaptResult, Refusal, SpoolWorld } from './world.ts';
+import type { SpoolWorld } from './world.ts';
 
 export interface WorkerEvents {
   /** A piece of work has ended, and none is left. */
@@ -32,12 +31,10 @@ export class Worker {
   readonly #events: WorkerEvents;
   readonly #places: Destinations;
   readonly #ends: Ends;
+  readonly #adapting: Adapting;
   readonly #running = new Map<Task, Transaction>();
   /** What we work on. Where a lease could not be renewed in time the store hands it out once more, and we do not take it twice. */
   readonly #mine = new Set<string>();
-  /** Adaptations under way. */
-  #jobs = 0;
-  #isGivenUp = false;
 
   constructor(options: QueueOptions, world: SpoolWorld, events: WorkerEvents) {
     this.#options = options;
@@ -46,6 +43,11 @@ export class Worker {
     this.#ends = new Ends(options, world, {
       onStored: (deliveries) => this.#letGo(deliveries),
       onNew: (mails) => this.takeNew(mails),
+      onIdle: () => this.#maybeIdle(),
+    });
+    this.#adapting = new Adapting(world, this.#ends, {
+      onStored: (deliveries) => this.#letGo(deliveries),
+      onWork: () => events.onWork(),
       onIdle: () => this.#maybeIdle(),
     });
     this.#places = new Destinations(
@@ -61,7 +63,7 @@ export class Worker {
   }
 
   get isIdle(): boolean {
-    return this.load === 0 && this.#jobs === 0 && this.#ends.isIdle;
+    return this.load === 0 && this.#adapting.isIdle && this.#ends.isIdle;
   }
 
   isUnderWay(delivery: DeliveryKey): boolean {
@@ -79,8 +81,8 @@ export class Worker {
   }
 
   abort(): void {
-    this.#isGivenUp = true;
     this.#ends.abort();
+    this.#adapting.abort();
     for (const [task, transaction] of this.#running) {
       transaction.abort();
       this.#places.free(task, false, this.#world.wallClock());
@@ -112,7 +114,7 @@ export class Worker {
     const adapt = lanes.get('adapt');
     if (adapt !== undefined) {
       const about = caseAtRest(mail, adapt, content);
-      this.#attempt(about, lease, () => this.#adapt(about, lease));
+      this.#attempt(about, lease, () => this.#adapting.take(about, lease));
     }
     const relay = lanes.get('relay');
     if (relay !== undefined) {
@@ -196,130 +198,6 @@ export class Worker {
     this.#ends.end(caseOf(task), outcomes, task.lease);
   }
 
-  // --- through the services -----------------------------------------------------------------------------------------
-
-  #adapt({ mail, deliveries, content }: Case, lease: Lease): void {
-    const groups = groupBy(deliveries, (one) => this.#world.adapt.keyOf(mail, one));
-    for (const group of groups.values()) this.#adaptTogether(caseAtRest(mail, group, content), lease.take());
-  }
-
-  #adaptTogether(about: Case, lease: Lease): void {
-    let isOver = false;
-    const over = (then: () => void): void => {
-      if (isOver) return;
-      isOver = true;
-      try {
-        then();
-      } catch (error) {
-        this.#ends.fault(about, error, lease);
-      }
-      this.#jobDone();
-    };
-    this.#jobs++;
-    try {
-      this.#world.adapt.run(about, (result) => over(() => this.#adapted(about, result, lease)));
-    } catch (error) {
-      over(() => this.#ends.fault(about, error, lease));
-    }
-  }
-
-  #adapted(about: Case, result: AdaptResult, lease: Lease): void {
-    const { deliveries } = about;
-    // Services that lose their connections because we end say nothing of the mail: the next start runs them again.
-    if (this.#isGivenUp) {
-      if (result.kind === 'release') result.dispose();
-      lease.give();
-      return;
-    }
-    switch (result.kind) {
-      case 'release':
-        this.#released(about, result, lease);
-        return;
-      case 'refused':
-        this.#ends.end(
-          about,
-          deliveries.map((): Outcome => ({ kind: 'failed', reply: result.reply, by: result.by })),
-          lease,
-        );
-        return;
-      case 'later':
-        this.#ends.end(
-          about,
-          deliveries.map((): Outcome => ({ kind: 'later', reply: result.reply, ...(result.by && { by: result.by }) })),
-          lease,
-        );
-        return;
-      case 'hold':
-        this.#ends.hold(about, result.service, result.reason, lease);
-    }
-  }
-
-  /** The result is stored before it goes on: a crash must not run services with side effects again. */
-  #released(about: Case, result: Extract<AdaptResult, { kind: 'release' }>, lease: Lease): void {
-    const both = new Lease(() => {
-      result.dispose();
-      lease.give();
-    });
-    const isRefused = ({ n }: QueuedDelivery): boolean => result.refused.has(n);
-    const refused = about.deliveries.filter(isRefused);
-    if (refused.length > 0) {
-      const outcomes = refused.map(({ n }): Outcome => {
-        const { reply, by } = result.refused.get(n) as Refusal;
-        return { kind: 'failed', reply, ...(by && { by }) };
-      });
-      this.#ends.end({ ...about, deliveries: refused }, outcomes, both.take());
-    }
-    const rest = about.deliveries.filter((one) => !isRefused(one));
-    if (rest.length === 0) {
-      both.give();
-      return;
-    }
-    this.#jobs++;
-    const intake = new Intake(this.#world.store);
-    this.#storeAdapted(about.mail, rest, result, intake)
-      .then(
-        () => {
-          this.#letGo(rest);
-          both.give();
-          this.#events.onWork();
-        },
-        (error: Error) => {
-          this.#world.log.error('spool.store-failed', { mail: about.mail.id, error: error.message });
-          const outcomes = rest.map((): Outcome => ({ kind: 'later', reply: spoolReplies.unreadable }));
-          this.#ends.end({ ...about, deliveries: rest }, outcomes, both);
-          return intake.discard(this.#world.log, about.mail.id);
-        },
-      )
-      .catch((error: unknown) => {
-        this.#world.log.error('spool.fault', { mail: about.mail.id, error: stackOf(error) });
-      })
-      .finally(() => this.#jobDone());
-  }
-
-  /** They are unclaimed then: whoever claims them relays them, and nobody else does. */
-  async #storeAdapted(
-    mail: StoredMail,
-    deliveries: readonly QueuedDelivery[],
-    { content, rewritten }: Extract<AdaptResult, { kind: 'release' }>,
-    intake: Intake,
-  ): Promise<void> {
-    const { store, wallClock } = this.#world;
-    const first = deliveries[0] as QueuedDelivery;
-    // A try that was stored and lost its answer must not meet its own name.
-    const id = `${mail.id}/a${first.n}.${wallClock()}`;
-    const nextMs = wallClock();
-    const stored = await intake.take(id, content);
-    await store.commit({
-      contents: [{ mail: mail.id, content: stored }],
-      changes: deliveries.map((one): Change => {
-        const made = rewritten?.get(one.n);
-        const notes =
-          made === undefined ? undefined : { notes: { ...notesOf(one), rewritten: made } as unknown as Json };
-        return { kind: 'queue', mail: mail.id, n: one.n, nextMs, lane: 'relay', content: id, ...notes };
-      }),
-    });
-  }
-
   // --- our own mails --------------------------------------------------------------------------------------------------
 
   /** Short mails of our own, just stored. */
@@ -339,11 +217,6 @@ export class Worker {
 
   #letGo(deliveries: readonly DeliveryKey[]): void {
     for (const one of deliveries) this.#mine.delete(keyOf(one));
-  }
-
-  #jobDone(): void {
-    this.#jobs--;
-    this.#maybeIdle();
   }
 
   #maybeIdle(): void {
