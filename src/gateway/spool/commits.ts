@@ -93,7 +93,7 @@ export class Commits {
     if (error === undefined) return true;
     if (this.#isGivenUp) return false;
     this.#world.metrics.count('opes_store_refused_total', { what: 'report' });
-    this.#world.log.error('report.failed', { mail: mail.id, error: textOf(error), fix: fixOf(error) });
+    this.#world.log.error('report.failed', { mail: mail.id, error: textOf(error), fix: REPORT_FIX });
     return false;
   }
 
@@ -174,6 +174,8 @@ function textOf(error: unknown): string {
 function mailOf({ mails = [], changes = [] }: Unit): string | undefined {
   return changes[0]?.mail ?? mails[0]?.id;
 }
+
+const REPORT_FIX = 'its sender is not told: mend what the store says of it, and write to the sender where it matters';
 
 function fixOf(error: unknown): string {
   const left =

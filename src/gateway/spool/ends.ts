@@ -186,9 +186,10 @@ export class Ends {
   }
 
   async #notices(mail: StoredMail, held: readonly QueuedDelivery[], content: Content): Promise<readonly NewMail[]> {
-    const { notices, wallClock, log } = this.#world;
-    if (notices === undefined || held.length === 0) return [];
+    const { wallClock, log } = this.#world;
     try {
+      const { notices } = this.#world;
+      if (notices === undefined || held.length === 0) return [];
       const expiresMs = wallClock() + this.#options.keepMs;
       return await notices.make(
         mail,
