@@ -50,12 +50,13 @@ export class Commits {
 
   /** What follows from a stored unit may fail; it is stored all the same, and others are waited for. */
   async #run(unit: Unit, over: () => void): Promise<void> {
-    for (const step of [() => this.#store(unit), over]) {
-      try {
-        await step();
-      } catch (error) {
-        this.#world.log.error('spool.fault', { mail: mailOf(unit), error: stackOf(error) });
-      }
+    const onFault = (error: unknown): void =>
+      this.#world.log.error('spool.fault', { mail: mailOf(unit), error: stackOf(error) });
+    await this.#store(unit).catch(onFault);
+    try {
+      over();
+    } catch (error) {
+      onFault(error);
     }
     this.#jobs--;
     if (this.#jobs === 0) this.#events.onIdle();
