@@ -165,7 +165,11 @@ class SlowDisk implements SpillSpace {
 }
 
 test('crash: reading a disposed store gives an error, not an exception', () => {
-  const store = new OctetStore(new MemoryBudget(0, 0), new SlowDisk(), { onCaughtUp() {}, onFailed() {} });
+  const store = new OctetStore(new MemoryBudget(0, 0), new SlowDisk(), {
+    onCaughtUp() {},
+    onFailed() {},
+    onFault() {},
+  });
   store.append(Buffer.from('octets'));
   store.dispose();
   assert.doesNotThrow(() => store.load(0, 6, () => {}));
@@ -429,7 +433,7 @@ function heapAfterCollection(): number {
 
 test('growth: octets inserted one by one do not cost a hundred times their size', () => {
   const budget = new MemoryBudget();
-  const store = new OctetStore(budget, new SlowDisk(), { onCaughtUp() {}, onFailed() {} });
+  const store = new OctetStore(budget, new SlowDisk(), { onCaughtUp() {}, onFailed() {}, onFault() {} });
   const data = new AdaptedData(new Content(), () => store, 1 << 30);
   const before = heapAfterCollection();
   const one = Buffer.from('x');

@@ -9,6 +9,8 @@
 export interface Deadline {
   /** Called once, from `tick`, when the time has come. May arm again. */
   onDeadline(nowMs: number): void;
+  /** What `onDeadline` threw; without it the exception is that of `tick`. */
+  onFault?(error: unknown): void;
 }
 
 interface Entry {
@@ -89,7 +91,17 @@ export class Deadlines {
         continue;
       }
       armed.dueMs = 0;
-      armed.deadline.onDeadline(this.#nowMs);
+      this.#tell(armed.deadline);
+    }
+  }
+
+  /** One that fails is no reason for the others to wait. */
+  #tell(deadline: Deadline): void {
+    try {
+      deadline.onDeadline(this.#nowMs);
+    } catch (error) {
+      if (deadline.onFault === undefined) throw error;
+      deadline.onFault(error);
     }
   }
 

@@ -1,4 +1,5 @@
 export { Armed, type Deadline, Deadlines } from './deadlines.ts';
+export * from './fault.ts';
 export * from './octets.ts';
 export * from './ports.ts';
 export { bad, got, MORE, type Step } from './step.ts';

@@ -2,6 +2,7 @@
  * The end of a running command. The first SIGTERM or SIGINT asks it to drain; a second one ends at once. What was opened
  * last is closed first. SIGHUP does the same, unless the command has something to reload.
  */
+import { stackOf } from '../base/index.ts';
 import type { FlushedLog } from './log.ts';
 
 /** For mails under way. Below the 10 s after which Docker kills, and with room for what is closed behind the gateway. */
@@ -23,6 +24,13 @@ export class Shutdown {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#end(signal));
     process.on('SIGHUP', () => this.#hangUp());
     process.on('exit', () => log.flush());
+    // A mail's faults end with the mail. What comes here is nobody's in particular: nothing in memory is to be trusted any more,
+    // so the process ends, as it would without us, and what is stored is taken up by the next start.
+    process.on('uncaughtExceptionMonitor', (error: unknown, origin) => {
+      const fix = 'report this line; the service manager starts the program again, and stored mail goes on';
+      log.error('crashed', { origin, error: stackOf(error), fix });
+      log.flush();
+    });
   }
 
   /**

@@ -49,10 +49,15 @@ export function makeSpool(options: GatewayOptions, deadlines: Deadlines, current
       run: (job, done) => {
         // A reload would close the services under it, and their failure policy would fall on the mail.
         const letGo = current().hold();
-        part().adapt.run(job, (result) => {
+        try {
+          part().adapt.run(job, (result) => {
+            letGo();
+            done(result);
+          });
+        } catch (error) {
           letGo();
-          done(result);
-        });
+          throw error;
+        }
       },
     },
     deadlines,

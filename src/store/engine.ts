@@ -70,6 +70,8 @@ export type Change =
       expiresMs: number | null,
       notes: string | null,
     ]
+  /** Our claim, if it is ours still, ends then. */
+  | readonly [op: 'renew', mail: string, n: number, leaseMs: number]
   /** Our claim is given back. */
   | readonly [op: 'release', mail: string, n: number];
 

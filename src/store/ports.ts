@@ -133,6 +133,8 @@ export interface StoredMail {
   readonly reversePath: string;
   readonly params: Readonly<Record<string, string | true>>;
   readonly facts: Json;
+  /** A value of the row is no JSON: `params` are empty then, `facts` null. The others of its table can be read all the same. */
+  readonly isDamaged?: true;
 }
 
 export interface StoredContent {
@@ -157,6 +159,8 @@ export interface StoredDelivery {
   readonly lastReply: string | undefined;
   readonly isWarned: boolean;
   readonly notes: Json;
+  /** As of a mail: `params` are empty then, `notes` null. */
+  readonly isDamaged?: true;
 }
 
 /** As `list` tells it. */
@@ -189,6 +193,8 @@ export interface Counters {
 // --- the store ----------------------------------------------------------------------------------------------------
 
 export interface Store {
+  /** How long a claim holds without being renewed. */
+  readonly leaseMs: number;
   /**
    * Durable when it resolves. A delivery of `unit.mails` that is not held is claimed by us from the start; a mail whose last delivery ends
    * goes with its contents. A change to a delivery that is not there changes nothing. Rejects with `StoreError`; nothing
@@ -213,6 +219,8 @@ export interface Store {
     deliveries: readonly { readonly seq: number; readonly n: number }[],
     nowMs: WallMs,
   ): Promise<readonly StoredDelivery[]>;
+  /** Work on these goes on: those of them that are still claimed by us are ours for another `leaseMs`. */
+  renew(deliveries: readonly { readonly mail: string; readonly n: number }[]): Promise<void>;
   /** Gives a claim back unchanged. */
   release(deliveries: readonly { readonly mail: string; readonly n: number }[]): Promise<void>;
   mail(id: string): Promise<StoredMail | undefined>;

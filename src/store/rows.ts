@@ -4,13 +4,15 @@ import type { Counters, Json, StoredContent, StoredDelivery, StoredMail } from '
 
 type Params = Readonly<Record<string, string | true>>;
 
+/** Of one row: it must not keep those it is read with from being read. */
+const DAMAGED = { params: {}, isDamaged: true } as const;
+
 export function toMail(row: Row): StoredMail {
   return {
     id: text(row, 'id'),
     acceptedMs: number(row, 'accepted_ms'),
     reversePath: text(row, 'reverse_path'),
-    params: JSON.parse(text(row, 'params')) as Params,
-    facts: JSON.parse(text(row, 'facts')) as Json,
+    ...(parsed(row, 'facts') ?? { ...DAMAGED, facts: null }),
   };
 }
 
@@ -26,7 +28,6 @@ export function toDelivery(row: Row): StoredDelivery {
     n: number(row, 'n'),
     content: text(row, 'content'),
     forwardPath: text(row, 'forward_path'),
-    params: JSON.parse(text(row, 'params')) as Params,
     destination: text(row, 'destination'),
     lane: text(row, 'lane') === 'adapt' ? 'adapt' : 'relay',
     hold:
@@ -38,8 +39,20 @@ export function toDelivery(row: Row): StoredDelivery {
     expiresMs: number(row, 'expires_ms'),
     lastReply: row['last_reply'] === null ? undefined : text(row, 'last_reply'),
     isWarned: number(row, 'is_warned') === 1,
-    notes: JSON.parse(text(row, 'notes')) as Json,
+    ...(parsed(row, 'notes') ?? { ...DAMAGED, notes: null }),
   };
+}
+
+function parsed<Name extends 'facts' | 'notes'>(
+  row: Row,
+  name: Name,
+): ({ params: Params } & Record<Name, Json>) | undefined {
+  try {
+    const params = JSON.parse(text(row, 'params')) as Params;
+    return { params, [name]: JSON.parse(text(row, name)) as Json } as { params: Params } & Record<Name, Json>;
+  } catch {
+    return undefined;
+  }
 }
 
 export function toCounters(sums: Row, heldRow: Row): Counters {

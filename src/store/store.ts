@@ -35,11 +35,14 @@ const TAKEN_TOGETHER = 100;
 
 /** A claim whose answer was lost may still be at work on the server: so long it is looked for. */
 const DOUBT_MS = 60_000;
+/** Mails that come in meanwhile do not wait for more than these. */
+const RENEWED_TOGETHER = 500;
 
 /** A loose content older than this belongs to a gateway that is gone. */
 export const LOOSE_MS = 24 * 3600 * 1000;
 
 export class RecordStore implements Store {
+  readonly leaseMs: number;
   readonly #engine: Engine;
   readonly #options: RecordStoreOptions;
   readonly #queries: Queries;
@@ -50,6 +53,7 @@ export class RecordStore implements Store {
   #isClosed = false;
 
   constructor(engine: Engine, options: RecordStoreOptions) {
+    this.leaseMs = options.leaseMs;
     this.#engine = engine;
     this.#options = options;
     this.#queries = new Queries(engine.dialect);
@@ -92,6 +96,16 @@ export class RecordStore implements Store {
       parts.map((some) => this.#queries.take(some, nowMs, owner, lease)),
     );
     return taken.toSorted((a, b) => a.seq - b.seq || a.n - b.n);
+  }
+
+  async renew(deliveries: readonly { readonly mail: string; readonly n: number }[]): Promise<void> {
+    this.#mustBeOpen();
+    const untilMs = evenOf(this.#options.clock() + this.#options.leaseMs);
+    for (let at = 0; at < deliveries.length; at += RENEWED_TOGETHER) {
+      const some = deliveries.slice(at, at + RENEWED_TOGETHER);
+      const ops = some.map(({ mail, n }) => ['renew', mail, n, untilMs] as const);
+      await this.#group.commit({ ops, octets: [], length: 0, isPatient: false });
+    }
   }
 
   async release(deliveries: readonly { readonly mail: string; readonly n: number }[]): Promise<void> {

@@ -67,6 +67,27 @@ test('several gateways share a database: each delivery is claimed by one of them
   await Promise.all(stores.map((store) => store.close()));
 });
 
+test("work that takes longer than a lease is nobody else's while its gateway lives, and somebody's soon after", async () => {
+  const url = await server.database('renewed');
+  let nowMs = NOW;
+  const open = (owner: string): Promise<Store> =>
+    openStore({ dataDir: '', url, owner, leaseMs: 1000, clock: () => nowMs });
+  const [a, b] = [await open('a'), await open('b')];
+  await a.commit({ mails: [makeMail('s.1')] });
+  for (nowMs = NOW + 300; nowMs < NOW + 5000; nowMs += 300) {
+    await a.renew([{ mail: 's.1', n: 0 }]);
+    // What it cannot do for another.
+    await b.renew([{ mail: 's.1', n: 0 }]);
+    assert.deepEqual(await b.claim(nowMs, 9), []);
+  }
+  nowMs += 1000;
+  assert.deepEqual(names(await b.claim(nowMs, 9)), ['s.1 0']);
+  await a.renew([{ mail: 's.1', n: 0 }]);
+  assert.deepEqual(names(await a.claim(nowMs + 999, 9)), []);
+  assert.deepEqual(names(await a.claim(nowMs + 1000, 9)), ['s.1 0']);
+  await Promise.all([a.close(), b.close()]);
+});
+
 test('the answer to a commit is lost: it is found to be done, and done once', async () => {
   const direct = await server.database('lost');
   const proxy = await LosingProxy.start(server.socketFolder);

@@ -122,7 +122,11 @@ export class SentMail implements OutboundEvents {
   }
 
   #tell(event: string): void {
-    if (this.#isOver) throw new Error(`an event behind the last one: ${event}`);
+    // Thrown from here it would be the connection's fault, and caught there.
+    if (this.#isOver)
+      queueMicrotask(() => {
+        throw new Error(`an event behind the last one: ${event}`);
+      });
     this.events.push(event);
   }
 

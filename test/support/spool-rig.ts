@@ -1,12 +1,12 @@
 /** The spool over a real SQLite store, with a clock of its own and next hops that say what a test wants. */
 import { setImmediate as turn } from 'node:timers/promises';
-import { Deadlines, noMetrics, silentLog } from '../../src/base/index.ts';
+import { Deadlines, type Log, noMetrics, silentLog } from '../../src/base/index.ts';
 import { Content, FixedOctets } from '../../src/gateway/content/index.ts';
 import { Dispatcher } from '../../src/gateway/dispatch/dispatcher.ts';
 import { type QueueOptions, type RouteOptions, showNextHop } from '../../src/gateway/options.ts';
 import type { OpenRelay } from '../../src/gateway/relay/open-relay.ts';
 import { Notices } from '../../src/gateway/spool/notices.ts';
-import type { ReportEvent, Reports, SpoolPort, SpoolVariant } from '../../src/gateway/spool/port.ts';
+import type { Acceptance, ReportEvent, Reports, SpoolPort, SpoolVariant } from '../../src/gateway/spool/port.ts';
 import { Spool } from '../../src/gateway/spool/spool.ts';
 import type { AdaptJob, AdaptResult } from '../../src/gateway/spool/world.ts';
 import {
@@ -64,6 +64,10 @@ export class SpoolRig implements OpenRelay {
   make: ((event: ReportEvent) => Promise<Reports>) | undefined;
   /** When the services of a stored mail end. */
   adaptLater: (then: () => void) => void = queueMicrotask;
+  /** What the spool asks of its world; may throw. */
+  keyOf: () => string = () => '';
+  random: () => number = () => 0.5;
+  readonly logged: { readonly event: string; readonly fields: Readonly<Record<string, unknown>> }[] = [];
   nowMs = Date.UTC(2026, 10, 22);
   /** Whether the hops offer DSN. */
   speaksDsn = false;
@@ -110,7 +114,7 @@ export class SpoolRig implements OpenRelay {
               })
             : undefined,
         adapt: {
-          keyOf: () => '',
+          keyOf: () => this.keyOf(),
           run: (job, done) => {
             this.jobs.push(job);
             this.adaptLater(() => done(this.adapt(job)));
@@ -118,14 +122,26 @@ export class SpoolRig implements OpenRelay {
         },
         deadlines: this.deadlines,
         wallClock: () => this.nowMs,
-        random: () => 0.5,
-        log: silentLog,
+        random: () => this.random(),
+        log: this.#log(),
         metrics: noMetrics,
       },
       maxTasks,
     );
     this.spool.start();
     return this.spool;
+  }
+
+  #log(): Log {
+    const log = (event: string, fields: Readonly<Record<string, unknown>> = {}): void => {
+      this.logged.push({ event, fields });
+    };
+    return { ...silentLog, info: log, warn: log, error: log };
+  }
+
+  /** The lines of an event. */
+  lines(event: string): readonly Readonly<Record<string, unknown>>[] {
+    return this.logged.filter((line) => line.event === event).map(({ fields }) => fields);
   }
 
   async stop(): Promise<void> {
@@ -146,41 +162,40 @@ export class SpoolRig implements OpenRelay {
     to: readonly string[],
     more: Partial<SpoolVariant> & { octets?: string } = {},
   ): Promise<Error | undefined> {
-    return new Promise((resolve) =>
-      (this.spool as SpoolPort).accept(
+    return new Promise((resolve) => (this.spool as SpoolPort).accept(this.acceptance(id, to, more), resolve));
+  }
+
+  acceptance(id: string, to: readonly string[], more: Partial<SpoolVariant> & { octets?: string } = {}): Acceptance {
+    return {
+      id,
+      acceptedMs: this.nowMs,
+      session: {
+        id: 'session',
+        listener: 'mx',
+        clientAddress: '192.0.2.1',
+        verb: 'EHLO',
+        helo: 'client.example',
+        tls: false,
+        user: '',
+      },
+      variants: [
         {
-          id,
-          acceptedMs: this.nowMs,
-          session: {
-            id: 'session',
-            listener: 'mx',
-            clientAddress: '192.0.2.1',
-            verb: 'EHLO',
-            helo: 'client.example',
-            tls: false,
-            user: '',
-          },
-          variants: [
-            {
-              reversePath: '<a@src.example>',
-              params: new Map([['BODY', '8BITMIME']]),
-              content: contentOf(more.octets ?? 'Subject: x\r\n\r\nHello\r\n'),
-              lane: 'relay',
-              resume: undefined,
-              recipients: to.map((address) => ({
-                argument: `<${address}>`,
-                domain: address.replace(/.*@/, ''),
-                named: undefined,
-                fate: { kind: 'deliver' },
-              })),
-              ...more,
-            },
-          ],
-          dispose: () => undefined,
+          reversePath: '<a@src.example>',
+          params: new Map([['BODY', '8BITMIME']]),
+          content: contentOf(more.octets ?? 'Subject: x\r\n\r\nHello\r\n'),
+          lane: 'relay',
+          resume: undefined,
+          recipients: to.map((address) => ({
+            argument: `<${address}>`,
+            domain: address.replace(/.*@/, ''),
+            named: undefined,
+            fate: { kind: 'deliver' },
+          })),
+          ...more,
         },
-        resolve,
-      ),
-    );
+      ],
+      dispose: () => undefined,
+    };
   }
 
   /** Hops that said nothing so far take their recipients. */

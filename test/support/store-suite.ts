@@ -178,6 +178,46 @@ export function storeSuite({ name, makePlace }: SuiteOptions): void {
     assert.deepEqual(names(await store.claim(NOW + 2010, 9)), ['s.1 0']);
   });
 
+  titled('a lease that is renewed goes on; what has no claim of ours gets none by it', async () => {
+    let nowMs = NOW;
+    const store = await fresh({ leaseMs: 1000, clock: () => nowMs });
+    await store.commit({ mails: [makeMail('s.1', { deliveries: 3 })] });
+    await store.release([{ mail: 's.1', n: 1 }]);
+    nowMs = NOW + 900;
+    await store.renew([...all('s.1', 2), { mail: 's.9', n: 0 }]);
+    assert.deepEqual(names(await store.claim(NOW + 1500, 9)), ['s.1 1', 's.1 2']);
+    await store.commit({ changes: [{ kind: 'end', mail: 's.1', n: 2, as: 'delivered' }] });
+    await store.renew(all('s.1', 3));
+    assert.deepEqual(names(await store.claim(NOW + 1900, 9)), ['s.1 0', 's.1 1']);
+    assert.equal(store.leaseMs, 1000);
+    // More than go in one unit.
+    await store.commit({ mails: [makeMail('s.2', { deliveries: 700 })] });
+    nowMs = NOW + 5000;
+    await store.renew(all('s.2', 700));
+    assert.deepEqual(names(await store.claim(NOW + 5999, 999)), ['s.1 0', 's.1 1']);
+  });
+
+  titled('a damaged row is claimed like any other, and known', async () => {
+    const place = await makePlace();
+    const store = await at(place);
+    await store.commit({ mails: [makeMail('s.1'), makeMail('s.2', { deliveries: 2 }), makeMail('s.3')] });
+    await store.close();
+    await place.tamper(`update delivery set notes = '{"a' where n = 1`);
+    await place.tamper(`update mail set facts = '' where id = 's.3'`);
+    const again = await at(place);
+    const claimed = await again.claim(NOW, 9);
+    assert.deepEqual(
+      claimed.map(({ mail, n, isDamaged }) => [mail, n, isDamaged === true]),
+      [
+        ['s.1', 0, false],
+        ['s.2', 0, false],
+        ['s.2', 1, true],
+        ['s.3', 0, false],
+      ],
+    );
+    assert.deepEqual([(await again.mail('s.2'))?.isDamaged, (await again.mail('s.3'))?.isDamaged], [undefined, true]);
+  });
+
   titled('a retry, a hold and a release to the queue', async () => {
     const store = await fresh();
     await store.commit({ mails: [makeMail('s.1')] });

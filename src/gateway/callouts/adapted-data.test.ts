@@ -10,7 +10,7 @@ function adapt(text: string, maxOctets = 10_000) {
   const inserted = new OctetStore(
     new MemoryBudget(),
     { isFull: false, open: () => assert.fail('no spill here') },
-    { onCaughtUp() {}, onFailed() {} },
+    { onCaughtUp() {}, onFailed() {}, onFault() {} },
   );
   return { input, data: new AdaptedData(input, () => inserted, maxOctets), inserted };
 }

@@ -329,67 +329,80 @@ export class Chain implements DataWaiter {
   #judgeChanges(call: Call, output: Content, addHeaders: readonly string[]): void {
     const input = this.#input;
     if (input === undefined) return;
-    compareContents(input, output, this.#mail.maxHeaderOctets, (error, changes) => {
+    const max = this.#mail.maxHeaderOctets;
+    compareContents(
+      input,
+      output,
+      max,
+      this.#whenRead((changes) => {
+        const missing = missingForChanges(call.planned.step.service.options.may, changes);
+        if (missing !== undefined) {
+          call.run.declareInvalid(`no permission: ${missing}`);
+          this.#afterFailure(call);
+          return;
+        }
+        if (!changes.header && !changes.body) {
+          call.took(addHeaders.length > 0 ? 'header-added' : 'unchanged');
+          this.#goOn(withAddedFields(addHeaders, this.#base));
+        } else this.#judgeLines(call, output, addHeaders, changes.header);
+      }),
+    );
+  }
+
+  /** What is read may come from the disk, at any time, and out of nobody's call: what follows from it is this mail's alone. */
+  #whenRead<Value>(then: (value: Value) => void): (error: Error | undefined, value: Value) => void {
+    return (error, value) => {
       if (this.#released) return;
-      if (error !== undefined) {
-        this.#mail.storeFailed(error);
-        return;
+      try {
+        if (error === undefined) then(value);
+        else this.#mail.storeFailed(error);
+      } catch (fault) {
+        this.#mail.onFault(fault);
       }
-      const missing = missingForChanges(call.planned.step.service.options.may, changes);
-      if (missing !== undefined) {
-        call.run.declareInvalid(`no permission: ${missing}`);
-        this.#afterFailure(call);
-        return;
-      }
-      if (!changes.header && !changes.body) {
-        call.took(addHeaders.length > 0 ? 'header-added' : 'unchanged');
-        this.#goOn(withAddedFields(addHeaders, this.#base));
-      } else this.#judgeLines(call, output, addHeaders, changes.header);
-    });
+    };
   }
 
   #judgeLines(call: Call, output: Content, addHeaders: readonly string[], isHeaderChanged: boolean): void {
-    hasBareNewline(output, (error, has) => {
-      if (this.#released) return;
-      if (error !== undefined) {
-        this.#mail.storeFailed(error);
-      } else if (has) {
-        call.run.declareInvalid('bare CR or LF in the adapted content');
-        this.#afterFailure(call);
-      } else if (isHeaderChanged) this.#judgeHeader(call, output, addHeaders);
-      else {
-        call.took('edited');
-        this.#goOn(withAddedFields(addHeaders, withoutStart(output, this.#block.size)));
-      }
-    });
+    hasBareNewline(
+      output,
+      this.#whenRead((has) => {
+        if (has) {
+          call.run.declareInvalid('bare CR or LF in the adapted content');
+          this.#afterFailure(call);
+        } else if (isHeaderChanged) this.#judgeHeader(call, output, addHeaders);
+        else {
+          call.took('edited');
+          this.#goOn(withAddedFields(addHeaders, withoutStart(output, this.#block.size)));
+        }
+      }),
+    );
   }
 
   /** Whoever rewrites a header section may have touched what nobody may touch (REQ-036); what is not seen cannot be judged. */
   #judgeHeader(call: Call, output: Content, addHeaders: readonly string[]): void {
-    loadHeader(output, this.#mail.maxHeaderOctets + this.#block.size, (error, header) => {
-      if (this.#released) return;
-      if (error !== undefined) {
-        this.#mail.storeFailed(error);
-        return;
-      }
-      if (output.size > header.length && header.length >= this.#mail.maxHeaderOctets + this.#block.size) {
-        call.run.declareInvalid('header-size');
-        this.#afterFailure(call);
-        return;
-      }
-      call.took('edited');
-      const check = verifyTrace({ block: this.#block.octets, older: this.#mail.olderTrace }, header);
-      if (check.repaired === undefined) {
-        this.#goOn(withAddedFields(addHeaders, withoutStart(output, this.#block.size)));
-        return;
-      }
-      call.traceRepaired(check.missing ?? 0, check.foreign ?? 0);
-      const rest = new FixedOctets(Buffer.from(check.repaired.subarray(this.#block.size)));
-      const base = new Content();
-      base.append(rest, 0, rest.size);
-      base.appendRange(output, header.length, output.size - header.length);
-      this.#goOn(withAddedFields(addHeaders, base));
-    });
+    loadHeader(
+      output,
+      this.#mail.maxHeaderOctets + this.#block.size,
+      this.#whenRead((header) => {
+        if (output.size > header.length && header.length >= this.#mail.maxHeaderOctets + this.#block.size) {
+          call.run.declareInvalid('header-size');
+          this.#afterFailure(call);
+          return;
+        }
+        call.took('edited');
+        const check = verifyTrace({ block: this.#block.octets, older: this.#mail.olderTrace }, header);
+        if (check.repaired === undefined) {
+          this.#goOn(withAddedFields(addHeaders, withoutStart(output, this.#block.size)));
+          return;
+        }
+        call.traceRepaired(check.missing ?? 0, check.foreign ?? 0);
+        const rest = new FixedOctets(Buffer.from(check.repaired.subarray(this.#block.size)));
+        const base = new Content();
+        base.append(rest, 0, rest.size);
+        base.appendRange(output, header.length, output.size - header.length);
+        this.#goOn(withAddedFields(addHeaders, base));
+      }),
+    );
   }
 
   #finish(verdict: DataVerdict): void {

@@ -29,4 +29,6 @@ export interface RunMail {
   runFailed(run: ServiceRun, failure: Failure): void;
   /** Content that we stored cannot be read back. */
   storeFailed(error: Error): void;
+  /** An exception out of what a callout server, its connection or a timer brought: the mail fails, and no other. */
+  onFault(error: unknown): void;
 }

@@ -3,22 +3,17 @@
  * server may have them, reads what comes back, and tells the run what it comes to. What was sent before a connection was
  * lost is forgotten with its transaction; the next one begins anew.
  */
-import type {
-  Named,
-  ProcessorTransaction,
-  ProcessorTransactionEvents,
-  Result,
-  TransactionEnd,
-} from '../../ocp/index.ts';
+import type { Named, ProcessorTransaction, Result, TransactionEnd } from '../../ocp/index.ts';
 import { type Answer, readAnswer } from '../../profile/index.ts';
 import type { CalloutChannel } from './callout-service.ts';
 import { type CommandAnswer, type CommandPart, UNCHANGED } from './command-parts.ts';
 import { DataExchange, type DataOutcome, type DataStep } from './data-exchange.ts';
 import { ADVICE_ON_COMMAND, DumReader } from './dum-reader.ts';
+import { GuardedEvents } from './guarded-events.ts';
 import type { PartPlan, PartPlans } from './part-plan.ts';
 import type { ServiceRun } from './service-run.ts';
 
-export class RunTransaction implements ProcessorTransactionEvents {
+export class RunTransaction {
   readonly #run: ServiceRun;
   readonly #channel: CalloutChannel;
   readonly #plans: PartPlans;
@@ -102,10 +97,19 @@ export class RunTransaction implements ProcessorTransactionEvents {
       const tx = this.#opened();
       if (tx === undefined) return;
       this.#data = new DataExchange(tx.orgOffset, input, plan.isAdaptive ? this.#run.mail : undefined, () =>
-        this.#wake(),
+        this.#onRead(),
       );
     }
     this.#wake();
+  }
+
+  /** Octets that were on the disk are there. */
+  #onRead(): void {
+    try {
+      this.#wake();
+    } catch (error) {
+      this.#run.onFault(error);
+    }
   }
 
   /** Asks for a turn where there is something worth sending, and closes the flow behind the last octet. */
@@ -157,7 +161,7 @@ export class RunTransaction implements ProcessorTransactionEvents {
   #opened(): ProcessorTransaction | undefined {
     if (this.#tx !== undefined || this.#originalEnded) return this.#tx;
     const { agent } = this.#channel;
-    const tx = agent?.startTransaction(this);
+    const tx = agent?.startTransaction(new GuardedEvents(this, this.#run.mail));
     if (tx === undefined) {
       if (agent?.isReady) this.#run.fail('overload', 'too many transactions on the connection');
       else this.#run.lost('the connection takes no more transactions');
@@ -272,10 +276,6 @@ export class RunTransaction implements ProcessorTransactionEvents {
       if (rule !== undefined) this.#broken(rule);
       else this.#takeAnswer(answer);
     }
-  }
-
-  onDisposable(): void {
-    // What is kept is the store of the mail, which lives as long as the mail: nothing is gained by letting go early.
   }
 
   onAdaptedEnd(result: Result): void {

@@ -182,9 +182,29 @@ export class ServiceRun implements ChannelWaiter, Deadline {
 
   onChannel(channel: CalloutChannel): void {
     if (this.#state !== 'waiting') return;
+    try {
+      this.#open(channel);
+    } catch (error) {
+      this.onFault(error);
+    }
+  }
+
+  onNoChannel(detail: string): void {
+    try {
+      this.#unreachable(detail);
+    } catch (error) {
+      this.onFault(error);
+    }
+  }
+
+  onFault(error: unknown): void {
+    this.mail.onFault(error);
+  }
+
+  #open(channel: CalloutChannel): void {
     const { plans } = channel;
     if (plans === undefined) {
-      this.onNoChannel('nothing was negotiated');
+      this.#unreachable('nothing was negotiated');
       return;
     }
     this.#channel = channel;
@@ -200,7 +220,7 @@ export class ServiceRun implements ChannelWaiter, Deadline {
     this.#transaction.pump();
   }
 
-  onNoChannel(detail: string): void {
+  #unreachable(detail: string): void {
     this.fail('unreachable', detail);
   }
 

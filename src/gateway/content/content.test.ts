@@ -14,6 +14,7 @@ afterAll(() => fs.rmSync(directory, { recursive: true, force: true }));
 
 const space = new SpillDirectory({ directory, maxOctets: 1 << 30 });
 const quiet = {
+  onFault() {},
   onCaughtUp() {},
   onFailed(error: Error) {
     throw error;
@@ -78,6 +79,7 @@ test('what the budget does not grant goes to the disk and is the same there', as
 test('a source that outruns the disk is asked to hold, and told when to go on', async () => {
   let caughtUp = 0;
   const store = new OctetStore(new MemoryBudget(0, 0), space, {
+    onFault() {},
     onCaughtUp: () => caughtUp++,
     onFailed: (error) => quiet.onFailed(error),
   });
@@ -93,6 +95,7 @@ test('a spent quota fails the store once, and gives back what it took', async ()
   const small = new SpillDirectory({ directory, maxOctets: 1000 });
   let failed: Error | undefined;
   const store = new OctetStore(new MemoryBudget(0, 0), small, {
+    onFault() {},
     onCaughtUp() {},
     onFailed: (error) => (failed = error),
   });

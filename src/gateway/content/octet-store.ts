@@ -36,6 +36,8 @@ export interface StoreEvents {
   onCaughtUp(): void;
   /** The spill file cannot take more (disk full, quota): what was stored so far is unusable as a whole. */
   onFailed(error: Error): void;
+  /** An exception out of what waited for the disk: out of the two above, or out of the `done` of a `load`. */
+  onFault(error: unknown): void;
 }
 
 /** This many octets may wait for the disk before the source is asked to hold: a few reads of a socket. */
@@ -148,7 +150,7 @@ export class OctetStore implements Source {
       queueMicrotask(() => done(error, []));
       return;
     }
-    const read = new Load(done);
+    const read = new Load(done, this.#events);
     let at = offset;
     const end = offset + size;
     for (let i = this.#find(offset); at < end; i++) {
@@ -182,16 +184,20 @@ export class OctetStore implements Source {
     chunk.fileOffset = this.#file.append(octets, (error) => {
       if (this.#disposed) return;
       this.#waiting -= chunk.size + CHUNK_COST;
-      if (error !== undefined) {
-        this.#fail(error);
-        return;
-      }
-      chunk.octets = undefined;
-      if (this.#held && this.#waiting <= MAX_WAITING / 2) {
-        this.#held = false;
-        this.#events.onCaughtUp();
+      try {
+        if (error === undefined) this.#written(chunk);
+        else this.#fail(error);
+      } catch (fault) {
+        this.#events.onFault(fault);
       }
     });
+  }
+
+  #written(chunk: Chunk): void {
+    chunk.octets = undefined;
+    if (!this.#held || this.#waiting > MAX_WAITING / 2) return;
+    this.#held = false;
+    this.#events.onCaughtUp();
   }
 
   #fail(error: Error): void {
@@ -223,12 +229,14 @@ function part(chunk: Chunk, octets: Buffer, at: number, end: number): Buffer {
 /** Several reads of one range, answered together and in order. */
 class Load {
   readonly #done: (error: Error | undefined, octets: Buffer[]) => void;
+  readonly #events: StoreEvents;
   readonly #octets: Buffer[] = [];
   #open = 1;
   #error: Error | undefined;
 
-  constructor(done: (error: Error | undefined, octets: Buffer[]) => void) {
+  constructor(done: (error: Error | undefined, octets: Buffer[]) => void, events: StoreEvents) {
     this.#done = done;
+    this.#events = events;
   }
 
   add(octets: Buffer): void {
@@ -253,6 +261,10 @@ class Load {
   #closeOne(): void {
     this.#open--;
     if (this.#open > 0) return;
-    this.#done(this.#error, this.#error === undefined ? this.#octets : []);
+    try {
+      this.#done(this.#error, this.#error === undefined ? this.#octets : []);
+    } catch (fault) {
+      this.#events.onFault(fault);
+    }
   }
 }

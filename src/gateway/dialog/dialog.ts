@@ -18,6 +18,7 @@ import type { Authenticator } from '../auth/authenticator.ts';
 import { submissionRefusal } from '../auth/submission.ts';
 import type { ListenerOptions } from '../options.ts';
 import { Mail } from './mail.ts';
+import { gatewayReplies } from './replies.ts';
 import { makeSessionView, type SessionView, UNKNOWN_ADDRESS } from './session-view.ts';
 import type { MailPeer, MailWorld } from './world.ts';
 
@@ -107,25 +108,61 @@ export class Dialog implements ServerHandler {
       if (this.#mail === mail) this.#mail = undefined;
     });
     this.#mail = mail;
-    mail.begin(ticket);
+    try {
+      mail.begin(ticket);
+    } catch (error) {
+      this.#onFault(mail, error, ticket);
+    }
   }
 
   onRcpt(command: RcptCommand, ticket: Ticket): void {
-    if (this.#mail === undefined) this.#connection.answer(ticket, replies.needMail);
-    else this.#mail.rcpt(command, ticket);
+    const mail = this.#mail;
+    if (mail === undefined) {
+      this.#connection.answer(ticket, replies.needMail);
+      return;
+    }
+    try {
+      mail.rcpt(command, ticket);
+    } catch (error) {
+      this.#onFault(mail, error, ticket);
+    }
   }
 
   onData(ticket: Ticket): void {
-    if (this.#mail === undefined) this.#connection.answer(ticket, replies.needMail);
-    else this.#mail.data(ticket);
+    const mail = this.#mail;
+    if (mail === undefined) {
+      this.#connection.answer(ticket, replies.needMail);
+      return;
+    }
+    try {
+      mail.data(ticket);
+    } catch (error) {
+      this.#onFault(mail, error, ticket);
+    }
   }
 
   onContent(octets: Buffer): void {
-    this.#mail?.content(octets);
+    const mail = this.#mail;
+    try {
+      mail?.content(octets);
+    } catch (error) {
+      mail?.onFault(error);
+    }
   }
 
   onContentEnd(ticket: Ticket, isDotFree: boolean): void {
-    this.#mail?.contentEnd(ticket, isDotFree);
+    const mail = this.#mail;
+    try {
+      mail?.contentEnd(ticket, isDotFree);
+    } catch (error) {
+      if (mail !== undefined) this.#onFault(mail, error, ticket);
+    }
+  }
+
+  /** A command of the client's led to it: it has its answer, and the session goes on. */
+  #onFault(mail: Mail, error: unknown, ticket: Ticket): void {
+    mail.onFault(error);
+    this.#connection.answer(ticket, gatewayReplies.fault);
   }
 
   /** Who exists here is not told (RFC 5321 section 7.3). */
@@ -134,11 +171,16 @@ export class Dialog implements ServerHandler {
   }
 
   onReset(cause: ResetCause): void {
-    this.#mail?.reset(cause);
+    const mail = this.#mail;
+    try {
+      mail?.reset(cause);
+    } catch (error) {
+      mail?.onFault(error);
+    }
   }
 
   onClosed(): void {
-    this.#mail?.reset('LOST');
+    this.onReset('LOST');
     this.#home?.left(this.#connection);
   }
 

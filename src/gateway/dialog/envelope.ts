@@ -4,6 +4,7 @@ import {
   isPositive,
   type MailCommand,
   type Parameters,
+  parseDsnRcpt,
   parseRcptArgument,
   type RcptCommand,
   type Reply,
@@ -37,6 +38,8 @@ export class Envelope {
   readonly recipients: MailRecipient[] = [];
   /** How many came that are not listed. */
   unlisted = 0;
+  /** Those of them that may have no reply yet. */
+  #late: MailRecipient[] = [];
 
   constructor(command: MailCommand) {
     this.command = command;
@@ -53,8 +56,19 @@ export class Envelope {
     };
     // A client may send any number that are refused for now; the record of a mail is not there to be filled by it.
     if (this.recipients.length < MAX_LISTED) this.recipients.push(recipient);
-    else this.unlisted++;
+    else this.#addLate(recipient);
     return recipient;
+  }
+
+  /** Recipients without a reply. */
+  get unanswered(): readonly MailRecipient[] {
+    return [...this.recipients, ...this.#late].filter(({ reply }) => reply === undefined);
+  }
+
+  #addLate(recipient: MailRecipient): void {
+    this.unlisted++;
+    if (this.#late.length >= MAX_LISTED) this.#late = this.#late.filter(({ reply }) => reply === undefined);
+    this.#late.push(recipient);
   }
 
   /** The new domain, or `undefined` where `argument` is none of RCPT. */
@@ -86,4 +100,9 @@ export function relayedParameters({ relayed, command }: MailRecipient): Paramete
 /** RCPT's argument as it is relayed. */
 export function relayedArgument(recipient: MailRecipient): string {
   return recipient.relayedAs ?? recipient.command.argument;
+}
+
+/** A report on success was asked for. */
+export function wantsSuccess({ params }: RcptCommand): boolean {
+  return params.has('NOTIFY') && parseDsnRcpt(params)?.notify?.includes('SUCCESS') === true;
 }

@@ -19,6 +19,8 @@ export interface LegEvents {
   /** The hop's answer to the content; `each`: by the leg's recipients, where it answers for each of them. */
   onRelayed(leg: Leg, reply: Reply, each?: readonly (Reply | undefined)[]): void;
   onStoreFailed(error: Error): void;
+  /** The mail's own entry for exceptions: it fails, and no other. */
+  onFault(error: unknown): void;
 }
 
 export class Leg implements MailRelayEvents {
@@ -138,5 +140,9 @@ export class Leg implements MailRelayEvents {
 
   onStoreFailed(error: Error): void {
     this.#events.onStoreFailed(error);
+  }
+
+  onFault(error: unknown): void {
+    this.#events.onFault(error);
   }
 }

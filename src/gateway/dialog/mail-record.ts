@@ -123,3 +123,8 @@ function traceLines(block: Buffer): string[] {
   const text = block.toString('latin1').trimEnd();
   return text.replace(/\r\n[ \t]+/g, ' ').split('\r\n');
 }
+
+/** Of a mail that was not taken. */
+export function outcomeOf(answer: Reply): MailOutcome {
+  return answer.code >= 500 ? 'refused' : 'tempfailed';
+}

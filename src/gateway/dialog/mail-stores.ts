@@ -8,6 +8,7 @@ export interface MailStoresEvents {
   /** The original's writer caught up with the disk. */
   onCaughtUp(): void;
   onFailed(error: Error): void;
+  onFault(error: unknown): void;
 }
 
 const EMPTY_LINE = new FixedOctets(Buffer.from(CRLF));
@@ -72,6 +73,10 @@ export class MailStores {
 
   #open(onCaughtUp: () => void): OctetStore {
     const { budget, spill } = this.#world;
-    return new OctetStore(budget, spill, { onCaughtUp, onFailed: (error) => this.#events.onFailed(error) });
+    return new OctetStore(budget, spill, {
+      onCaughtUp,
+      onFailed: (error) => this.#events.onFailed(error),
+      onFault: (error) => this.#events.onFault(error),
+    });
   }
 }

@@ -30,12 +30,13 @@ import type { MessageFacts } from '../rules/index.ts';
 import type { SpoolVariant } from '../spool/port.ts';
 import { addTraceToReply, traceReplyLine, type ViaEntry } from '../trace/index.ts';
 import { closeEach, hearsEach, settleAll, settleLeg } from './each-reply.ts';
-import { Envelope, type MailRecipient } from './envelope.ts';
+import { Envelope, type MailRecipient, wantsSuccess } from './envelope.ts';
 import { commonRefusal, decideHandOver, isHeld, lostHops, refusalOf, standingOf } from './hand-over.ts';
 import type { Leg } from './leg.ts';
-import { addressFacts, mailFacts, messageFacts, wantsSuccess } from './mail-facts.ts';
+import { addressFacts, mailFacts, messageFacts } from './mail-facts.ts';
+import { MailFault } from './mail-fault.ts';
 import { MailHeader } from './mail-header.ts';
-import { makeRecord, summarise } from './mail-record.ts';
+import { makeRecord, outcomeOf, summarise } from './mail-record.ts';
 import { MailStores, type MailStoresEvents } from './mail-stores.ts';
 import { gatewayReplies } from './replies.ts';
 import { Sender } from './sender.ts';
@@ -68,6 +69,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   // Content.
   readonly #stores: MailStores;
   #isHeld = false;
+  #mailTicket = -1;
   #finalTicket = -1;
   #refusal: Reply | undefined;
   #released: Content | undefined;
@@ -139,6 +141,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
 
   /** Answers MAIL: at once, unless a service has a say in it. */
   begin(ticket: number): void {
+    this.#mailTicket = ticket;
     const { spill, spool, dispatcher } = this.world;
     if (spill.isFull || spool?.isFull === true) {
       this.#refuseMail(ticket, gatewayReplies.storageFull);
@@ -146,20 +149,24 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     }
     const steps = dispatcher.atMail(this.facts);
     if (!steps.some((step) => step.service.lastSelection?.adaptive.has('MAIL'))) {
-      this.#peer.answer(ticket, replies.mailOk);
+      this.#acceptMail(ticket);
       return;
     }
     const variant = this.#addVariant(steps.map((step) => ({ step, isOpen: false })));
     variant.askMail((verdict) => {
       if (this.#state === 'over') return;
       if (verdict.kind === 'refused') this.#refuseMail(ticket, this.#traced(verdict.reply));
-      else if (variant.sender.rewrite(verdict.argument)) this.#peer.answer(ticket, replies.mailOk);
+      else if (variant.sender.rewrite(verdict.argument)) this.#acceptMail(ticket);
       else this.#refuseMail(ticket, this.#traced(gatewayReplies.badRewrite));
     });
   }
 
   rcpt(command: RcptCommand, ticket: number): void {
     const recipient = this.envelope.add(command, ticket);
+    if (this.#refusal !== undefined) {
+      this.onRcptAnswer(recipient, this.#refusal);
+      return;
+    }
     if (wantsSuccess(command)) this.#wantsSuccess = true;
     const plan = this.world.dispatcher.atRecipient(this.facts, addressFacts(command.forwardPath));
     if (plan === undefined) this.onRcptAnswer(recipient, gatewayReplies.noRoute);
@@ -195,9 +202,10 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   data(ticket: number): void {
     if (this.variants.length > 1 || this.onlyLeg === undefined) this.#prune();
     const lost = this.#isInline ? lostHops(this.variants) : undefined;
-    const refusal = lost ?? commonRefusal(this.variants.map(({ chain }) => chain.fatal));
+    const fatal = commonRefusal(this.variants.map(({ chain }) => chain.fatal));
+    const refusal = this.#refusal ?? lost ?? (fatal && this.#traced(fatal));
     if (refusal !== undefined) {
-      this.#answerFinal(ticket, lost === undefined ? this.#traced(refusal) : refusal, outcomeOf(refusal));
+      this.#answerFinal(ticket, refusal, outcomeOf(refusal));
       return;
     }
     this.#state = 'content';
@@ -225,6 +233,11 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     this.onRcptAnswer(recipient, this.#traced(answer));
   }
 
+  #acceptMail(ticket: number): void {
+    this.#mailTicket = -1;
+    this.#peer.answer(ticket, replies.mailOk);
+  }
+
   #refuseMail(ticket: number, answer: Reply): void {
     this.#refusal = answer;
     this.#over(outcomeOf(answer), answer);
@@ -245,7 +258,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     this.#stores.ended(isDotFree);
     this.#finalTicket = ticket;
     this.#state = 'adapting';
-    if (this.header.end()) this.#headerKnown();
+    if (this.#refusal === undefined && this.header.end()) this.#headerKnown();
     if (this.#refusal !== undefined) {
       this.#finish(this.#refusal);
       return;
@@ -436,11 +449,16 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
         dispose: () => stores.dispose(),
       },
       (error) => {
-        if (error === undefined) this.#onStored(decision.variants);
-        else {
-          this.storeFailed(error);
-          stores.dispose();
+        const isUnheard = error === undefined && this.isOver;
+        // Whoever was told otherwise, or is gone, sends it again; it is delivered all the same (decision 0038).
+        if (isUnheard) this.world.log.info('mail.stored-unheard', { mail: this.id });
+        try {
+          if (error === undefined) this.#onStored(decision.variants);
+          else this.storeFailed(error);
+        } catch (fault) {
+          this.onFault(fault);
         }
+        if (error !== undefined) stores.dispose();
       },
     );
   }
@@ -458,6 +476,32 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
 
   onDeadline(): void {
     this.#refuse(this.#traced(gatewayReplies.tooSlow));
+  }
+
+  /**
+   * An exception out of something that came from elsewhere (a timer, the disk, a callout server, a next hop, the store): a bug
+   * of ours, and this mail's alone. The hop is given up, so nothing of it is delivered that was not; the client hears 451 for
+   * whatever it waits for, and for all it may still ask.
+   */
+  onFault(error: unknown): void {
+    const fault = new MailFault(this.world.log, this.id, error);
+    const reply = gatewayReplies.fault;
+    if (this.#state !== 'over') this.#refusal = reply;
+    fault.attempt(() => this.#releaseServices({ code: 400, reason: 'internal fault' }));
+    for (const { legs } of this.variants) for (const leg of legs) fault.attempt(() => leg.abort());
+    // Otherwise the client is still at it, and hears of it at its next command or at the end of its content.
+    const isAwaited = this.#finalTicket >= 0 || this.#mailTicket >= 0;
+    if (isAwaited) fault.attempt(() => this.#over('tempfailed', reply));
+    fault.attempt(() => this.#resumeClient());
+    if (this.#state === 'over') {
+      // The end itself may be what failed.
+      fault.attempt(() => this.#stores.end());
+      fault.attempt(() => this.#onOver());
+    }
+    // Answers that are not owed any more are ignored by the session.
+    if (this.#mailTicket >= 0) fault.attempt(() => this.#peer.answer(this.#mailTicket, reply));
+    for (const recipient of this.envelope.unanswered) fault.attempt(() => this.onRcptAnswer(recipient, reply));
+    if (this.#finalTicket >= 0) fault.attempt(() => this.#peer.answer(this.#finalTicket, reply));
   }
 
   #finish(answer: Reply): void {
@@ -503,7 +547,3 @@ const NOTHING: readonly ViaEntry[] = [];
 
 /** Each variant is a chain of callouts over the whole mail: what one client may make us do has a bound. */
 const MAX_VARIANTS = 16;
-
-function outcomeOf(answer: Reply): MailOutcome {
-  return answer.code >= 500 ? 'refused' : 'tempfailed';
-}

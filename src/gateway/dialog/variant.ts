@@ -278,6 +278,10 @@ export class Variant implements ChainMail {
     this.#mail.storeFailed(error);
   }
 
+  onFault(error: unknown): void {
+    this.#mail.onFault(error);
+  }
+
   onData(verdict: DataVerdict): void {
     const before = this.#before;
     const whole =

@@ -57,6 +57,7 @@ export const METRICS: Readonly<Record<string, MetricDefinition>> = {
   opes_deliveries_total: counter('Tries of the spool, a recipient each, by how they ended', 'outcome'),
   opes_queue_deliveries: gauge('Recipients in the store, by what they wait for', 'state'),
   opes_queue_active: gauge('Transactions of the spool under way or waiting for a connection'),
+  opes_store_refused_total: counter('What the store refused for good, and is left to an operator', 'what'),
   opes_reports_total: counter('Reports to senders, by what they tell', 'kind'),
   opes_report_exceptions_total: counter('Failed deliveries nobody was told of, and why', 'why'),
   opes_content_memory_octets: gauge('Content of mails held in memory'),

@@ -24,6 +24,8 @@ export interface MailRelayEvents {
   onLost(reply: Reply, why: string): void;
   /** Content that we stored cannot be read back. */
   onStoreFailed(error: Error): void;
+  /** An exception out of the handling of one of these, or of ours. The hop was given up before; nothing follows. */
+  onFault(error: unknown): void;
 }
 
 /** One write to the hop: what its socket takes at once. */
@@ -59,10 +61,18 @@ export class MailRelay implements OutboundEvents {
     if (this.#isOver) return;
     this.#content = content;
     endsWithCrlf(content, (error, ends) => {
-      if (this.#isOver) return;
-      if (error !== undefined) this.#events.onStoreFailed(error);
-      else this.#outbound.data({ exact: !ends });
+      try {
+        this.#ask(error, ends);
+      } catch (fault) {
+        this.#fault(fault);
+      }
     });
+  }
+
+  #ask(error: Error | undefined, endsWithCrlf: boolean): void {
+    if (this.#isOver) return;
+    if (error !== undefined) this.#events.onStoreFailed(error);
+    else this.#outbound.data({ exact: !endsWithCrlf });
   }
 
   /** Given up; no event follows. */
@@ -72,37 +82,78 @@ export class MailRelay implements OutboundEvents {
     this.#outbound.abort();
   }
 
+  // What the hop says comes in here, on a connection that other mails share: an exception behind these is this mail's alone.
+
   onRcptReply(index: number, reply: Reply): void {
-    if (!this.#isOver) this.#events.onRcptReply(index, reply);
+    if (this.#isOver) return;
+    try {
+      this.#events.onRcptReply(index, reply);
+    } catch (error) {
+      this.#fault(error);
+    }
   }
 
   onDataReply(reply: Reply): void {
     if (this.#isOver) return;
-    if (reply.code !== 354) {
-      this.#over(reply);
-      return;
+    try {
+      if (reply.code === 354) this.#begin();
+      else this.#over(reply);
+    } catch (error) {
+      this.#fault(error);
     }
-    this.#reader = new ContentReader(this.#content as Content, () => this.#pump());
-    this.#hasRoom = true;
-    this.#pump();
   }
 
   onDrain(): void {
     this.#hasRoom = true;
-    this.#pump();
+    this.#wake();
   }
 
   onFinalReply(reply: Reply, each?: readonly (Reply | undefined)[]): void {
-    if (!this.#isOver) this.#over(reply, each);
+    if (this.#isOver) return;
+    try {
+      this.#over(reply, each);
+    } catch (error) {
+      this.#fault(error);
+    }
   }
 
   onFailed(failure: OutboundFailure): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    try {
+      this.#failed(failure);
+    } catch (error) {
+      this.#fault(error);
+    }
+  }
+
+  #wake(): void {
+    try {
+      this.#pump();
+    } catch (error) {
+      this.#fault(error);
+    }
+  }
+
+  /** A connection that has half a mail ends with it. */
+  #fault(error: unknown): void {
+    this.#isOver = true;
+    this.#reader = undefined;
+    this.#outbound.abort();
+    this.#events.onFault(error);
+  }
+
+  #failed(failure: OutboundFailure): void {
     const reply = replyToFailure(failure);
     const why = `${failure.stage}: ${failure.reason}${failure.detail === undefined ? '' : ` (${failure.detail})`}`;
     if (this.#content === undefined) this.#events.onLost(reply, why);
     else this.#events.onRelayed(reply);
+  }
+
+  #begin(): void {
+    this.#reader = new ContentReader(this.#content as Content, () => this.#wake());
+    this.#hasRoom = true;
+    this.#pump();
   }
 
   #over(reply: Reply, each?: readonly (Reply | undefined)[]): void {

@@ -18,6 +18,7 @@ import { loadHeader } from '../content/compare.ts';
 import { type Content, OctetStore } from '../content/index.ts';
 import { Envelope, type MailRecipient } from '../dialog/envelope.ts';
 import { addressFacts, mailFacts, messageFacts } from '../dialog/mail-facts.ts';
+import { MailFault } from '../dialog/mail-fault.ts';
 import { MailHeader } from '../dialog/mail-header.ts';
 import { Sender } from '../dialog/sender.ts';
 import { makeSessionView, type SessionView } from '../dialog/session-view.ts';
@@ -117,20 +118,25 @@ class AdaptRun implements VariantMail {
 
   start(): void {
     loadHeader(this.#job.content, this.world.limits.headerOctets, (error, octets) => {
-      if (error !== undefined) {
-        this.storeFailed(error);
-        return;
+      try {
+        if (error === undefined) this.#begin(octets);
+        else this.storeFailed(error);
+      } catch (fault) {
+        this.onFault(fault);
       }
-      this.header.feed(octets);
-      this.header.end();
-      const { mail, deliveries } = this.#job;
-      const only = deliveries.length === 1 ? deliveries[0]?.forwardPath : undefined;
-      const isUtf8 = mail.params['SMTPUTF8'] !== undefined;
-      this.header.receive(this.session, this.id, isUtf8, only, mail.acceptedMs);
-      const groups = this.#groups();
-      if (groups.length > 1) this.#end({ kind: 'split', groups });
-      else this.#askRecipients();
     });
+  }
+
+  #begin(octets: Buffer): void {
+    this.header.feed(octets);
+    this.header.end();
+    const { mail, deliveries } = this.#job;
+    const only = deliveries.length === 1 ? deliveries[0]?.forwardPath : undefined;
+    const isUtf8 = mail.params['SMTPUTF8'] !== undefined;
+    this.header.receive(this.session, this.id, isUtf8, only, mail.acceptedMs);
+    const groups = this.#groups();
+    if (groups.length > 1) this.#end({ kind: 'split', groups });
+    else this.#askRecipients();
   }
 
   /** Deliveries that meet the same services, by the rules that read recipient and message (decision 0043). */
@@ -288,11 +294,11 @@ class AdaptRun implements VariantMail {
   #end(result: AdaptResult): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    // Never from within `run`: whoever asked is still at it.
+    queueMicrotask(() => this.#done(result));
     const isDone = result.kind === 'release' || result.kind === 'delay';
     this.#variant.chain.release(isDone ? { code: 200, reason: '' } : { code: 400, reason: 'mail stays in the queue' });
     if (!isDone) this.#inserted?.dispose();
-    // Never from within `run`: whoever asked is still at it.
-    queueMicrotask(() => this.#done(result));
   }
 
   messageFacts(): MessageFacts {
@@ -301,7 +307,11 @@ class AdaptRun implements VariantMail {
 
   openInserted(onCaughtUp: () => void): OctetStore {
     const { budget, spill } = this.world;
-    this.#inserted = new OctetStore(budget, spill, { onCaughtUp, onFailed: (error) => this.storeFailed(error) });
+    this.#inserted = new OctetStore(budget, spill, {
+      onCaughtUp,
+      onFailed: (error) => this.storeFailed(error),
+      onFault: (error) => this.onFault(error),
+    });
     return this.#inserted;
   }
 
@@ -313,6 +323,11 @@ class AdaptRun implements VariantMail {
   storeFailed(error: Error): void {
     this.world.log.error('store.failed', { mail: this.id, error: error.message });
     this.#end({ kind: 'later', reply: spoolReplies.unreadable });
+  }
+
+  onFault(error: unknown): void {
+    const fault = new MailFault(this.world.log, this.id, error);
+    fault.attempt(() => this.#end({ kind: 'later', reply: spoolReplies.fault }));
   }
 
   // Nobody waits for progress, and there is no next hop yet.

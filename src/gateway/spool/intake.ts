@@ -2,6 +2,7 @@
  * The octets of contents on their way into the store: short ones go with their mail in one unit, long ones ahead of it,
  * portion by portion, so that no mail is ever whole in memory for this.
  */
+import type { Log } from '../../base/index.ts';
 import type { ContentWriter, NewContent, Store } from '../../store/index.ts';
 import type { Content } from '../content/index.ts';
 
@@ -10,24 +11,39 @@ const MAX_TOGETHER = 256 * 1024;
 /** One read from the spill file, one write to the store. */
 const PORTION = 256 * 1024;
 
-/** What `commit` takes, at once where the octets are in memory. */
-export function contentInMemory(id: string, content: Content): NewContent | undefined {
-  if (content.size > MAX_TOGETHER) return undefined;
-  const octets = content.view(0, content.size);
-  return octets === undefined ? undefined : { id, octets };
-}
+/** The contents of one unit. */
+export class Intake {
+  readonly #store: Pick<Store, 'writeContent'>;
+  readonly #ahead: ContentWriter[] = [];
 
-/** Writes the octets ahead of the unit. Where it rejects, nothing of them stays. */
-export async function writeAhead(store: Store, id: string, content: Content): Promise<NewContent> {
-  const writer = store.writeContent(id);
-  try {
+  constructor(store: Pick<Store, 'writeContent'>) {
+    this.#store = store;
+  }
+
+  /** What `commit` takes. Octets that are in memory and few go with it; others are written now. */
+  async take(id: string, content: Content): Promise<NewContent> {
+    const octets = content.size > MAX_TOGETHER ? undefined : content.view(0, content.size);
+    if (octets !== undefined) return { id, octets };
+    const writer = this.#store.writeContent(id);
+    this.#ahead.push(writer);
     await copy(content, writer);
     await writer.end();
-  } catch (error) {
-    await writer.discard();
-    throw error;
+    return { id, octets: 'written' };
   }
-  return { id, octets: 'written' };
+
+  /**
+   * The unit failed and is not tried again: what was written ahead of it belongs to nobody. Of a content that a lost answer
+   * bound after all nothing is touched. Never rejects: what cannot be discarded now goes when the store is closed.
+   */
+  async discard(log: Log, mail: string): Promise<void> {
+    for (const writer of this.#ahead.splice(0)) {
+      try {
+        await writer.discard();
+      } catch (error) {
+        log.warn('spool.discard-failed', { mail, error: String(error) });
+      }
+    }
+  }
 }
 
 async function copy(content: Content, writer: ContentWriter): Promise<void> {

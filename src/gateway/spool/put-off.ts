@@ -2,9 +2,9 @@
  * Mail that a service of the slow lane had wait: stored with what the services before it made, so that only that service and
  * those behind it run again.
  */
-import type { Change, Json, Store, StoredMail, Unit } from '../../store/index.ts';
+import type { Change, Json, StoredMail, Unit } from '../../store/index.ts';
 import type { ViaEntry } from '../trace/index.ts';
-import { contentInMemory, writeAhead } from './intake.ts';
+import type { Intake } from './intake.ts';
 import { type DeliveryNotes, notesOf, type QueuedDelivery } from './rows.ts';
 import type { Progress } from './world.ts';
 
@@ -17,13 +17,13 @@ export interface PutOff {
 
 /** Writes what the earlier services made, where they made something. `id` of the content: nobody's so far. */
 export async function storeProgress(
-  store: Store,
+  intake: Intake,
   mail: StoredMail,
   deliveries: readonly QueuedDelivery[],
   { service, content, via, rewritten }: Progress,
   id: string,
 ): Promise<PutOff> {
-  const stored = content && (contentInMemory(id, content) ?? (await writeAhead(store, id, content)));
+  const stored = content && (await intake.take(id, content));
   const notes = new Map(
     deliveries.map((one): readonly [number, Json] => {
       const before = notesOf(one);

@@ -9,11 +9,13 @@
  * memory where they just came in and there is room, else read from the store. Whatever dies, the claims end with us and
  * the next start takes them up. A mail may be delivered twice where a next hop's 250 was lost, but never not at all.
  */
-import { Armed, type Deadline } from '../../base/index.ts';
-import { type NewContent, type NewMail, type StoredDelivery, StoreError } from '../../store/index.ts';
+import { Armed, type Deadline, stackOf } from '../../base/index.ts';
+import { type NewMail, type StoredDelivery, StoreError } from '../../store/index.ts';
 import { Content } from '../content/index.ts';
 import type { QueueOptions } from '../options.ts';
-import { contentInMemory, writeAhead } from './intake.ts';
+import { isPassing } from './commits.ts';
+import { unknownMail } from './damage.ts';
+import { Intake } from './intake.ts';
 import type { Acceptance, SpoolPort, SpoolVariant } from './port.ts';
 import { mailRow, type QueuedDelivery, storedDeliveries, storedMail } from './rows.ts';
 import { StoredOctets } from './stored-octets.ts';
@@ -48,6 +50,7 @@ export class Spool implements SpoolPort, Deadline {
   readonly #maxTasks: number;
   readonly #worker: Worker;
   readonly #poll: Armed;
+  readonly #renewal: Armed;
   #fullUntilMs = 0;
   #counted = { queued: 0, held: 0 };
   #polls = 0;
@@ -69,11 +72,13 @@ export class Spool implements SpoolPort, Deadline {
     this.#maxTasks = maxTasks;
     this.#worker = new Worker(options, world, { onIdle: () => this.#maybeIdle(), onWork: () => this.onDeadline() });
     this.#poll = new Armed(this);
+    this.#renewal = new Armed({ onDeadline: () => this.#renew() });
   }
 
   /** Takes up what is in the store, and from now on whatever comes due. */
   start(): void {
     this.#world.deadlines.arm(this.#poll, 1);
+    this.#armRenewal();
   }
 
   get hasNotice(): boolean {
@@ -110,6 +115,7 @@ export class Spool implements SpoolPort, Deadline {
   async close(drainMs: number): Promise<void> {
     this.#isClosing = true;
     this.#world.deadlines.release(this.#poll);
+    this.#world.deadlines.release(this.#renewal);
     this.#worker.close();
     if (this.#jobs === 0 && this.#worker.isIdle) return;
     const idle = new Promise<void>((resolve) => {
@@ -130,31 +136,39 @@ export class Spool implements SpoolPort, Deadline {
 
   accept(acceptance: Acceptance, done: (error: Error | undefined) => void): void {
     this.#jobs++;
-    this.#storeNew(acceptance).then(
+    const intake = new Intake(this.#world.store);
+    this.#storeNew(acceptance, intake).then(
       (stored) => {
         this.#fullUntilMs = 0;
-        done(undefined);
+        this.#tell(acceptance, done, undefined);
         this.#beginSafely(acceptance, stored);
         this.#jobDone();
       },
       (error: Error) => {
         if (error instanceof StoreError && error.code === 'full') this.#fullUntilMs = this.#world.wallClock() + FULL_MS;
-        done(error);
-        this.#jobDone();
+        this.#tell(acceptance, done, error);
+        void intake.discard(this.#world.log, acceptance.id).then(() => this.#jobDone());
       },
     );
   }
 
-  async #storeNew(acceptance: Acceptance): Promise<Stored> {
+  /** Whatever the dialog makes of it, what is stored goes its way. */
+  #tell({ id }: Acceptance, done: (error: Error | undefined) => void, error: Error | undefined): void {
+    try {
+      done(error);
+    } catch (fault) {
+      this.#world.log.error('spool.fault', { mail: id, error: stackOf(fault) });
+    }
+  }
+
+  async #storeNew(acceptance: Acceptance, intake: Intake): Promise<Stored> {
     const { store, wallClock } = this.#world;
     const times = { ...this.#options, nowMs: wallClock() };
     const mails: NewMail[] = [];
     for (const [at, variant] of acceptance.variants.entries()) {
       const row = mailRow(acceptance, variant, at, times);
       const id = `${row.id}/0`;
-      const content: NewContent =
-        contentInMemory(id, variant.content) ?? (await writeAhead(store, id, variant.content));
-      mails.push({ ...row, contents: [content] });
+      mails.push({ ...row, contents: [await intake.take(id, variant.content)] });
     }
     const notices = await this.#noticesOf(acceptance, mails);
     await store.commit({ mails: [...mails, ...notices] });
@@ -167,7 +181,7 @@ export class Spool implements SpoolPort, Deadline {
       this.#begin(acceptance, mails);
       if (!this.#isClosing) this.#worker.takeNew(notices);
     } catch (error) {
-      this.#world.log.error('spool.fault', { mail: acceptance.id, error: String(error) });
+      this.#world.log.error('spool.fault', { mail: acceptance.id, error: stackOf(error) });
     }
   }
 
@@ -248,6 +262,23 @@ export class Spool implements SpoolPort, Deadline {
       });
   }
 
+  /** A wait for a slow hop, or behind many mails, may be longer than a lease; gateways that share the store must not take it up. */
+  #renew(): void {
+    if (this.#isClosing) return;
+    this.#armRenewal();
+    const { store, log } = this.#world;
+    const ours = this.#worker.underWay();
+    if (ours.length === 0) return;
+    store.renew(ours).catch((error: Error) => {
+      log.error('spool.renew-failed', { deliveries: ours.length, error: error.message });
+    });
+  }
+
+  /** Three times a lease: one that fails is made good by the next. */
+  #armRenewal(): void {
+    this.#world.deadlines.arm(this.#renewal, this.#world.store.leaseMs / 3);
+  }
+
   async #claimDue(): Promise<void> {
     const { store, wallClock } = this.#world;
     if (this.#polls++ % COUNT_EVERY === 0) this.#counted = await store.counters();
@@ -269,14 +300,22 @@ export class Spool implements SpoolPort, Deadline {
     return claimed.length;
   }
 
-  /** What cannot be taken up now is left for the next poll; the others it was claimed with go on. */
-  async #takeUpSafely(mail: string, deliveries: readonly StoredDelivery[]): Promise<void> {
+  /**
+   * The others it was claimed with go on. Where the store is away it is left for the next poll; what the store cannot read
+   * comes back like any delivery that failed, lest it be looked for every second.
+   */
+  async #takeUpSafely(id: string, deliveries: readonly StoredDelivery[]): Promise<void> {
+    const { store, log, wallClock } = this.#world;
     try {
-      await this.#takeUp(mail, deliveries);
+      await this.#takeUp(id, deliveries);
     } catch (error) {
-      const why = String(error instanceof Error ? error.message : error);
-      this.#world.log.error('spool.claim-failed', { mail, error: why });
-      this.#left.push(...deliveries);
+      log.error('spool.claim-failed', { mail: id, error: String(error instanceof Error ? error.message : error) });
+      if (isPassing(error)) {
+        this.#left.push(...deliveries);
+        return;
+      }
+      const mail = await store.mail(id).catch(() => undefined);
+      this.#worker.fault(mail ?? unknownMail(id, wallClock()), deliveries, new Content(), error);
     }
   }
 
@@ -293,19 +332,16 @@ export class Spool implements SpoolPort, Deadline {
   }
 
   async #takeUp(id: string, deliveries: readonly StoredDelivery[]): Promise<void> {
-    const { store, log } = this.#world;
+    const { store, log, wallClock } = this.#world;
     const groups = [...groupBy(deliveries, ({ content }) => content)];
     const [mail, ...contents] = await Promise.all([store.mail(id), ...groups.map(([one]) => store.content(one))]);
     for (const [at, [contentId, group]] of groups.entries()) {
       const content = contents[at];
-      if (mail === undefined || content === undefined || this.#isClosing) {
-        if (!this.#isClosing)
-          log.error('spool.incomplete', {
-            mail: id,
-            content: contentId,
-            fix: 'restore the data directory from its backup',
-          });
-        this.#left.push(...group);
+      if (this.#isClosing) this.#left.push(...group);
+      else if (mail === undefined || content === undefined) {
+        const fix = 'restore the data directory from its backup';
+        log.error('spool.incomplete', { mail: id, content: contentId, fix });
+        this.#worker.fault(mail ?? unknownMail(id, wallClock()), group, new Content(), 'a part of it is missing');
       } else {
         const octets = this.#stored(contentId, content.size);
         this.#worker.take(mail, group, octets, new Lease(() => undefined));

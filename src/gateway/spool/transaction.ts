@@ -17,16 +17,29 @@ export interface TransactionResult {
 export class Transaction implements MailRelayEvents {
   readonly #task: Task;
   readonly #done: (result: TransactionResult) => void;
-  readonly #relay: MailRelay;
+  readonly #failed: (error: unknown) => void;
+  readonly #open: OpenRelay;
+  #relay: MailRelay | undefined;
   readonly #refusals: (Reply | undefined)[] = [];
   #answers = 0;
   #refused = 0;
   #isOver = false;
 
-  constructor(relay: OpenRelay, task: Task, done: (result: TransactionResult) => void) {
+  /** One of `done` and `failed` is called, once, unless it is aborted. */
+  constructor(
+    open: OpenRelay,
+    task: Task,
+    done: (result: TransactionResult) => void,
+    failed: (error: unknown) => void,
+  ) {
+    this.#open = open;
     this.#task = task;
     this.#done = done;
-    const { mail, deliveries, route, content } = task;
+    this.#failed = failed;
+  }
+
+  start(): void {
+    const { mail, deliveries, route, content } = this.#task;
     const { session } = mailNotes(mail);
     const envelope: RelayEnvelope = {
       mail: `<${mail.reversePath}>`,
@@ -35,19 +48,20 @@ export class Transaction implements MailRelayEvents {
       domain: deliveries[0]?.destination,
     };
     const isUtf8 = mail.params['SMTPUTF8'] !== undefined;
-    this.#relay = new MailRelay(relay, route, envelope, this);
+    const relay = new MailRelay(this.#open, route, envelope, this);
+    this.#relay = relay;
     for (const { forwardPath, params, notes } of deliveries) {
       const { named } = notes as DeliveryNotes;
       const passed = named === undefined ? params : passedOn(params, named, forwardPath, isUtf8);
-      this.#relay.rcpt(`<${forwardPath}>`, hasAny(passed) ? parametersOf(passed) : undefined);
+      relay.rcpt(`<${forwardPath}>`, hasAny(passed) ? parametersOf(passed) : undefined);
     }
-    this.#relay.send(content);
+    relay.send(content);
   }
 
   /** Given up: nothing is told any more. */
   abort(): void {
     this.#isOver = true;
-    this.#relay.abort();
+    this.#relay?.abort();
   }
 
   onRcptReply(index: number, answer: Reply): void {
@@ -58,7 +72,7 @@ export class Transaction implements MailRelayEvents {
     this.#answers++;
     // Where all are refused no DATA is sent, and no other answer comes.
     if (this.#refused < this.#task.deliveries.length) return;
-    this.#relay.abort();
+    this.#relay?.abort();
     this.#end(answer, false);
   }
 
@@ -71,14 +85,20 @@ export class Transaction implements MailRelayEvents {
   }
 
   onStoreFailed(): void {
-    this.#relay.abort();
+    this.#relay?.abort();
     this.#end(spoolReplies.unreadable, false);
+  }
+
+  onFault(error: unknown): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#failed(error);
   }
 
   #end(answer: Reply, isUnreachable: boolean, each?: readonly (Reply | undefined)[]): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    const passesDsn = this.#relay.passesDsn === true;
+    const passesDsn = this.#relay?.passesDsn === true;
     const outcomes = this.#task.deliveries.map((_, i) =>
       outcomeOf(this.#refusals[i] ?? each?.[i] ?? answer, passesDsn),
     );

@@ -1,36 +1,22 @@
 /**
- * The work on mail that is stored and claimed: services for what waits for them, next hops for what is ready, and the
- * ends of both. Every end is stored before it counts; where it cannot be, the same is tried until it can.
+ * The work on mail that is stored and claimed, in lanes: services for what waits for them, next hops for what is ready, and
+ * what has its end already. What comes of it goes to `ends.ts`.
  */
-import { Armed, type Counter, printable } from '../../base/index.ts';
 import type { Reply } from '../../smtp/index.ts';
-import type { Change, Ending, Json, NewMail, StoredMail, Unit } from '../../store/index.ts';
+import type { NewMail, StoredMail } from '../../store/index.ts';
 import { Content, FixedOctets } from '../content/index.ts';
-import { type QueueOptions, showNextHop } from '../options.ts';
+import { type QueueOptions, type RouteOptions, showNextHop } from '../options.ts';
 import { destinationOf } from '../relay/destination.ts';
+import { Adapting } from './adapting.ts';
 import { nextTryMs } from './backoff.ts';
+import { isReadable } from './damage.ts';
 import { Destinations } from './destinations.ts';
-import { contentInMemory, writeAhead } from './intake.ts';
-import { logDeliveries } from './log.ts';
-import type { Reports } from './port.ts';
-import { type PutOff, storeProgress } from './put-off.ts';
+import { type Case, type DeliveryKey, Ends } from './ends.ts';
 import { spoolReplies } from './replies.ts';
 import { deliveryAsSent, mailAsSent, notesOf, type QueuedDelivery, storedDeliveries, storedMail } from './rows.ts';
-import { type Settlement, settle } from './settle.ts';
-import { type Blocker, groupBy, Lease, type Outcome, type Task } from './task.ts';
+import { groupBy, Lease, type Outcome, type Task } from './task.ts';
 import { Transaction, type TransactionResult } from './transaction.ts';
-import type { AdaptResult, Refusal, SpoolWorld } from './world.ts';
-
-/** After a unit that says how deliveries ended could not be stored. */
-const AGAIN_MS = 2000;
-
-/** What is being ended, and what is needed to tell its sender. */
-export interface Case {
-  readonly mail: StoredMail;
-  readonly deliveries: readonly QueuedDelivery[];
-  readonly content: Content;
-  readonly nextHop: string | undefined;
-}
+import type { SpoolWorld } from './world.ts';
 
 export interface WorkerEvents {
   /** A piece of work has ended, and none is left. */
@@ -44,24 +30,26 @@ export class Worker {
   readonly #world: SpoolWorld;
   readonly #events: WorkerEvents;
   readonly #places: Destinations;
-  readonly #counts: Readonly<Record<'delivered' | 'failed' | 'later', Counter>>;
+  readonly #ends: Ends;
+  readonly #adapting: Adapting;
   readonly #running = new Map<Task, Transaction>();
-  /** What we work on. A claim's lease may end before a long wait does, and the store then hands it out once more. */
+  /** What we work on. Where a lease could not be renewed in time the store hands it out once more, and we do not take it twice. */
   readonly #mine = new Set<string>();
-  /** Cases and adaptations under way. */
-  #jobs = 0;
-  #isGivenUp = false;
 
   constructor(options: QueueOptions, world: SpoolWorld, events: WorkerEvents) {
     this.#options = options;
     this.#world = world;
     this.#events = events;
-    const { metrics } = world;
-    this.#counts = {
-      delivered: metrics.counter('opes_deliveries_total', { outcome: 'delivered' }),
-      failed: metrics.counter('opes_deliveries_total', { outcome: 'failed' }),
-      later: metrics.counter('opes_deliveries_total', { outcome: 'later' }),
-    };
+    this.#ends = new Ends(options, world, {
+      onStored: (deliveries) => this.#letGo(deliveries),
+      onNew: (mails) => this.takeNew(mails),
+      onIdle: () => this.#maybeIdle(),
+    });
+    this.#adapting = new Adapting(world, this.#ends, {
+      onStored: (deliveries) => this.#letGo(deliveries),
+      onWork: () => events.onWork(),
+      onIdle: () => this.#maybeIdle(),
+    });
     this.#places = new Destinations(
       options,
       (task) => this.#run(task),
@@ -75,11 +63,16 @@ export class Worker {
   }
 
   get isIdle(): boolean {
-    return this.load === 0 && this.#jobs === 0;
+    return this.load === 0 && this.#adapting.isIdle && this.#ends.isIdle;
   }
 
-  isUnderWay(delivery: { readonly mail: string; readonly n: number }): boolean {
+  isUnderWay(delivery: DeliveryKey): boolean {
     return this.#mine.has(keyOf(delivery));
+  }
+
+  /** All that is ours: waiting, under way, and what the store would not take an end of. */
+  underWay(): readonly DeliveryKey[] {
+    return Array.from(this.#mine, deliveryOf);
   }
 
   /** What waits goes back to the store; what is under way ends. */
@@ -88,7 +81,8 @@ export class Worker {
   }
 
   abort(): void {
-    this.#isGivenUp = true;
+    this.#ends.abort();
+    this.#adapting.abort();
     for (const [task, transaction] of this.#running) {
       transaction.abort();
       this.#places.free(task, false, this.#world.wallClock());
@@ -106,49 +100,93 @@ export class Worker {
   take(mail: StoredMail, claimed: readonly QueuedDelivery[], content: Content, lease: Lease): void {
     const deliveries = claimed.filter((one) => !this.#mine.has(keyOf(one)));
     for (const one of deliveries) this.#mine.add(keyOf(one));
-    const lanes = groupBy(deliveries, laneOf);
+    const lanes = groupBy(deliveries, (one) => laneOf(mail, one));
+    const damaged = lanes.get('damaged');
+    if (damaged !== undefined)
+      this.#ends.fault(caseAtRest(mail, damaged, content), 'a row that cannot be read', lease.take());
     const refused = lanes.get('refused');
     if (refused !== undefined) {
       const outcomes = refused.map(refusedAtEntry);
-      this.#end({ mail, deliveries: refused, content, nextHop: undefined }, outcomes, lease.take());
+      this.#ends.end(caseAtRest(mail, refused, content), outcomes, lease.take());
     }
     const held = lanes.get('held');
-    if (held !== undefined) this.#endHeld(mail, held);
+    if (held !== undefined) this.#ends.endHeld(mail, held);
     const adapt = lanes.get('adapt');
-    if (adapt !== undefined) this.#adapt(mail, adapt, content, lease);
+    if (adapt !== undefined) {
+      const about = caseAtRest(mail, adapt, content);
+      this.#attempt(about, lease, () => this.#adapting.take(about, lease));
+    }
     const relay = lanes.get('relay');
-    if (relay !== undefined) this.#relay(mail, relay, content, lease);
+    if (relay !== undefined) {
+      const about = caseAtRest(mail, relay, content);
+      this.#attempt(about, lease, () => this.#relay(about, lease));
+    }
+  }
+
+  /** What is claimed and cannot be worked on: tried later, or reported where its time is over. */
+  fault(mail: StoredMail, claimed: readonly QueuedDelivery[], content: Content, error: unknown): void {
+    const deliveries = claimed.filter((one) => !this.#mine.has(keyOf(one)));
+    for (const one of deliveries) this.#mine.add(keyOf(one));
+    this.#ends.fault(caseAtRest(mail, deliveries, content), error, new Lease(() => undefined));
+  }
+
+  /** A fault of ours while these deliveries are begun is theirs alone. `work` throws before it has begun any of them. */
+  #attempt(about: Case, lease: Lease, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#ends.fault(about, error, lease.take());
+    }
   }
 
   // --- to the next hop ----------------------------------------------------------------------------------------------
 
-  #relay(mail: StoredMail, deliveries: readonly QueuedDelivery[], content: Content, lease: Lease): void {
-    for (const same of groupBy(deliveries, (one) => JSON.stringify(notesOf(one).rewritten?.from)).values())
-      this.#relaySame(mailAsSent(mail, same[0] as QueuedDelivery), same.map(deliveryAsSent), content, lease);
-  }
-
-  /** Deliveries with one reverse-path. */
-  #relaySame(mail: StoredMail, deliveries: readonly QueuedDelivery[], content: Content, lease: Lease): void {
+  #relay({ mail, deliveries, content }: Case, lease: Lease): void {
     const { dispatcher, wallClock } = this.#world;
-    for (const [destination, group] of groupBy(deliveries, (one) => destinationOf(dispatcher, one.destination))) {
-      const route = dispatcher.routeOf(group[0]?.destination ?? '');
-      if (route !== undefined)
-        this.#places.push({ mail, deliveries: group, route, destination, content, lease: lease.take() }, wallClock());
+    const groups: (Omit<Task, 'route' | 'lease'> & { readonly route: RouteOptions | undefined })[] = [];
+    // One reverse-path, and one destination: what one transaction can serve.
+    for (const same of groupBy(deliveries, (one) => JSON.stringify(notesOf(one).rewritten?.from)).values()) {
+      const sent = mailAsSent(mail, same[0] as QueuedDelivery);
+      const byPlace = groupBy(same.map(deliveryAsSent), (one) => destinationOf(dispatcher, one.destination));
+      for (const [destination, group] of byPlace) {
+        const route = dispatcher.routeOf(group[0]?.destination ?? '');
+        groups.push({ mail: sent, deliveries: group, route, destination, content });
+      }
+    }
+    for (const { route, ...group } of groups) {
+      if (route !== undefined) this.#places.push({ ...group, route, lease: lease.take() }, wallClock());
       else {
-        const outcomes = group.map((): Outcome => ({ kind: 'later', reply: spoolReplies.noRoute }));
-        const about: Case = { mail, deliveries: group, content, nextHop: undefined };
-        this.#end(about, outcomes, lease.take());
+        const outcomes = group.deliveries.map((): Outcome => ({ kind: 'later', reply: spoolReplies.noRoute }));
+        this.#ends.end(caseAtRest(group.mail, group.deliveries, content), outcomes, lease.take());
       }
     }
   }
 
   #run(task: Task): void {
-    this.#running.set(task, new Transaction(this.#world.relay, task, (result) => this.#ran(task, result)));
+    const transaction = new Transaction(
+      this.#world.relay,
+      task,
+      (result) => this.#ran(task, result),
+      (error) => this.#ranInto(task, error),
+    );
+    this.#running.set(task, transaction);
+    try {
+      transaction.start();
+    } catch (error) {
+      transaction.abort();
+      this.#ranInto(task, error);
+    }
+  }
+
+  #ranInto(task: Task, error: unknown): void {
+    this.#running.delete(task);
+    this.#ends.fault(caseOf(task), error, task.lease);
+    this.#places.free(task, false, this.#world.wallClock());
   }
 
   #ran(task: Task, { outcomes, isUnreachable }: TransactionResult): void {
     this.#running.delete(task);
-    this.#end(caseOf(task), outcomes, task.lease);
+    this.#ends.end(caseOf(task), outcomes, task.lease);
     this.#places.free(task, isUnreachable, this.#world.wallClock());
   }
 
@@ -157,246 +195,10 @@ export class Worker {
     const { wallClock, random } = this.#world;
     const atMs = Math.max(untilMs, nextTryMs(1, wallClock(), this.#options, random()));
     const outcomes = task.deliveries.map((): Outcome => ({ kind: 'later', reply: spoolReplies.down, atMs }));
-    this.#end(caseOf(task), outcomes, task.lease);
+    this.#ends.end(caseOf(task), outcomes, task.lease);
   }
 
-  // --- through the services -----------------------------------------------------------------------------------------
-
-  #adapt(mail: StoredMail, deliveries: readonly QueuedDelivery[], content: Content, lease: Lease): void {
-    for (const group of groupBy(deliveries, (one) => this.#world.adapt.keyOf(mail, one)).values())
-      this.#adaptTogether({ mail, deliveries: group, content, nextHop: undefined }, lease.take());
-  }
-
-  #adaptTogether(about: Case, lease: Lease): void {
-    this.#jobs++;
-    this.#world.adapt.run(about, (result) => {
-      // Services that lose their connections because we end say nothing of the mail: the next start runs them again.
-      if (!this.#isGivenUp) this.#adapted(about, result, lease);
-      else {
-        if (result.kind === 'release') result.dispose();
-        if (result.kind === 'delay') result.progress.dispose();
-        lease.give();
-      }
-      this.#jobDone();
-    });
-  }
-
-  #adapted(about: Case, result: AdaptResult, lease: Lease): void {
-    const { deliveries } = about;
-    switch (result.kind) {
-      case 'release':
-        this.#released(about, result, lease);
-        return;
-      case 'refused':
-        this.#end(
-          about,
-          deliveries.map((): Outcome => ({ kind: 'failed', reply: result.reply, by: result.by })),
-          lease,
-        );
-        return;
-      case 'later':
-        this.#end(
-          about,
-          deliveries.map((): Outcome => ({ kind: 'later', reply: result.reply, ...(result.by && { by: result.by }) })),
-          lease,
-        );
-        return;
-      case 'split':
-        for (const group of result.groups) this.#adaptTogether({ ...about, deliveries: group }, lease.take());
-        lease.give();
-        return;
-      case 'delay':
-        this.#putOff(about, result, lease);
-        return;
-      case 'hold':
-        this.#holdAll(about, result.service, result.reason, lease);
-    }
-  }
-
-  #holdAll({ mail, deliveries, content }: Case, service: string, reason: string, lease: Lease): void {
-    const changes = deliveries.map((one) => this.#hold(one, service, reason));
-    this.#jobs++;
-    void this.#notices(mail, deliveries, content).then((mails) => {
-      this.#commit({ mails, changes }, (isStored) => {
-        lease.give();
-        if (isStored && !this.#isGivenUp) this.takeNew(mails);
-      });
-      this.#jobDone();
-    });
-  }
-
-  async #notices(mail: StoredMail, held: readonly QueuedDelivery[], content: Content): Promise<readonly NewMail[]> {
-    const { notices, wallClock, log } = this.#world;
-    if (notices === undefined || held.length === 0) return [];
-    try {
-      const expiresMs = wallClock() + this.#options.keepMs;
-      return await notices.make(
-        mail,
-        held.map((one) => ({ ...one, expiresMs })),
-        content,
-        wallClock(),
-      );
-    } catch (error) {
-      log.error('notice.failed', { mail: mail.id, error: String(error) });
-      return [];
-    }
-  }
-
-  #hold({ mail, n }: QueuedDelivery, service: string, reason: string): Change {
-    const heldMs = this.#world.wallClock();
-    return { kind: 'hold', mail, n, hold: { service, reason, heldMs }, expiresMs: heldMs + this.#options.keepMs };
-  }
-
-  /** Tried again from there; that it took place is stored with it. */
-  #putOff(all: Case, { atMs, refused, progress }: Extract<AdaptResult, { kind: 'delay' }>, lease: Lease): void {
-    const { store, wallClock, log } = this.#world;
-    const both = new Lease(() => {
-      progress.dispose();
-      lease.give();
-    });
-    // The services that refused some will not be asked about them again.
-    const about: Case = { ...all, deliveries: this.#endRefused(all, refused, both) };
-    const { mail, deliveries } = about;
-    const by: Blocker = { service: progress.service, because: 'delay', isOnContent: false };
-    this.#jobs++;
-    storeProgress(store, mail, deliveries, progress, `${mail.id}/a${deliveries[0]?.n}.${wallClock()}`).then(
-      (putOff) => {
-        const outcomes = deliveries.map((): Outcome => ({ kind: 'later', reply: spoolReplies.delayed, atMs, by }));
-        this.#end(about, outcomes, both, putOff);
-        this.#jobDone();
-      },
-      (error: Error) => {
-        log.error('spool.store-failed', { mail: mail.id, error: error.message });
-        const outcomes = deliveries.map((): Outcome => ({ kind: 'later', reply: spoolReplies.unreadable, atMs }));
-        this.#end(about, outcomes, both);
-        this.#jobDone();
-      },
-    );
-  }
-
-  /** The result is stored before it goes on: a crash must not run services with side effects again. */
-  #released(about: Case, result: Extract<AdaptResult, { kind: 'release' }>, lease: Lease): void {
-    const both = new Lease(() => {
-      result.dispose();
-      lease.give();
-    });
-    const rest = this.#endRefused(about, result.refused, both);
-    if (rest.length === 0) {
-      both.give();
-      return;
-    }
-    this.#jobs++;
-    this.#storeAdapted(about.mail, rest, result).then(
-      () => {
-        for (const one of rest) this.#mine.delete(keyOf(one));
-        both.give();
-        this.#events.onWork();
-        this.#jobDone();
-      },
-      (error: Error) => {
-        this.#world.log.error('spool.store-failed', { mail: about.mail.id, error: error.message });
-        const outcomes = rest.map((): Outcome => ({ kind: 'later', reply: spoolReplies.unreadable }));
-        this.#end({ ...about, deliveries: rest }, outcomes, both);
-        this.#jobDone();
-      },
-    );
-  }
-
-  /** Recipients that services refused one by one come to their ends; returns the others. */
-  #endRefused(about: Case, by: ReadonlyMap<number, Refusal>, lease: Lease): readonly QueuedDelivery[] {
-    if (by.size === 0) return about.deliveries;
-    const isRefused = ({ n }: QueuedDelivery): boolean => by.has(n);
-    const refused = about.deliveries.filter(isRefused);
-    const outcomes = refused.map(({ n }): Outcome => {
-      const refusal = by.get(n) as Refusal;
-      return { kind: 'failed', reply: refusal.reply, ...(refusal.by && { by: refusal.by }) };
-    });
-    if (refused.length > 0) this.#end({ ...about, deliveries: refused }, outcomes, lease.take());
-    return about.deliveries.filter((one) => !isRefused(one));
-  }
-
-  /** They are unclaimed then: whoever claims them relays them, and nobody else does. */
-  async #storeAdapted(
-    mail: StoredMail,
-    deliveries: readonly QueuedDelivery[],
-    { content, rewritten }: Extract<AdaptResult, { kind: 'release' }>,
-  ): Promise<void> {
-    const { store, wallClock } = this.#world;
-    const first = deliveries[0] as QueuedDelivery;
-    // A try that was stored and lost its answer must not meet its own name.
-    const id = `${mail.id}/a${first.n}.${wallClock()}`;
-    const nextMs = wallClock();
-    const stored = contentInMemory(id, content) ?? (await writeAhead(store, id, content));
-    await store.commit({
-      contents: [{ mail: mail.id, content: stored }],
-      changes: deliveries.map((one): Change => {
-        const made = rewritten?.get(one.n);
-        const before = notesOf(one);
-        const all = made && { ...before, rewritten: { ...before.rewritten, ...made } };
-        const notes = all && { notes: all as unknown as Json };
-        return { kind: 'queue', mail: mail.id, n: one.n, nextMs, lane: 'relay', content: id, ...notes };
-      }),
-    });
-  }
-
-  /** Nobody released it in time. It is in the counters and the log, and nobody is written to: senders of such mail are mostly forged (D19). */
-  #endHeld(mail: StoredMail, held: readonly QueuedDelivery[]): void {
-    const { log } = this.#world;
-    for (const { n, forwardPath, hold } of held)
-      log.info('quarantine.expired', { mail: mail.id, n, to: printable(forwardPath), service: hold?.service });
-    const changes = held.map(({ n }): Change => ({ kind: 'end', mail: mail.id, n, as: 'excepted' }));
-    this.#commit({ changes }, () => undefined);
-  }
-
-  // --- ends ---------------------------------------------------------------------------------------------------------
-
-  #end(about: Case, outcomes: readonly Outcome[], lease: Lease, putOff?: PutOff): void {
-    const { wallClock, random, log } = this.#world;
-    const settlement = settle(about.mail, about.deliveries, outcomes, wallClock(), this.#options, random);
-    logDeliveries(log, about, settlement, wallClock());
-    for (const outcome of ['delivered', 'failed', 'later'] as const)
-      if (settlement[outcome].length > 0) this.#counts[outcome].add(settlement[outcome].length);
-    const { retries } = settlement;
-    const changes = [
-      ...settlement.delivered.map(({ delivery }) => ending(delivery, 'delivered')),
-      ...(putOff === undefined ? retries : retries.flatMap((retry) => putOff.goingOn(retry))),
-    ];
-    const contents = putOff === undefined || retries.length === 0 ? [] : putOff.contents;
-    if (!wantsReport(settlement)) {
-      this.#commit({ contents, changes }, () => lease.give());
-      return;
-    }
-    this.#jobs++;
-    void this.#tell(about, settlement).then(({ mails, excepted, held }) => {
-      for (const { delivery, by } of settlement.failed) {
-        if (held.has(delivery.n)) changes.push(this.#hold(delivery, by?.service ?? '', 'refused'));
-        else changes.push(ending(delivery, excepted.has(delivery.n) ? 'excepted' : 'reported'));
-      }
-      this.#commit({ mails, contents, changes }, (isStored) => {
-        lease.give();
-        if (isStored && !this.#isGivenUp) this.takeNew(mails);
-      });
-      this.#jobDone();
-    });
-  }
-
-  /** Reports to the sender, notices to recipients of what may not be reported. */
-  async #tell(about: Case, settlement: Settlement): Promise<Reports> {
-    const reports = await this.#report(about, settlement);
-    const held = about.deliveries.filter(({ n }) => reports.held.has(n));
-    return { ...reports, mails: [...reports.mails, ...(await this.#notices(about.mail, held, about.content))] };
-  }
-
-  /** A report that cannot be made must not keep its mail: it ends as an exception, which is logged and counted. */
-  async #report(about: Case, settlement: Settlement): Promise<Reports> {
-    try {
-      return await this.#world.reports.make({ ...about, ...settlement });
-    } catch (error) {
-      this.#world.log.error('report.failed', { mail: about.mail.id, error: String(error) });
-      const excepted = new Map(settlement.failed.map(({ delivery }) => [delivery.n, 'it cannot be made']));
-      return { mails: [], excepted, held: new Set() };
-    }
-  }
+  // --- our own mails --------------------------------------------------------------------------------------------------
 
   /** Short mails of our own, just stored. */
   takeNew(mails: readonly NewMail[]): void {
@@ -413,52 +215,23 @@ export class Worker {
     }
   }
 
-  /** What is not stored has not happened: tried until it is. After a crash the mail would be delivered a second time. */
-  #commit(unit: Unit, then: (isStored: boolean) => void): void {
-    this.#jobs++;
-    this.#world.store.commit(unit).then(
-      () => {
-        for (const change of unit.changes ?? []) this.#mine.delete(keyOf(change));
-        then(true);
-        this.#jobDone();
-      },
-      (error: Error) => {
-        this.#world.log.error('spool.store-failed', { error: error.message });
-        if (this.#isGivenUp) {
-          then(false);
-          this.#jobDone();
-          return;
-        }
-        // It stays a job until then: whoever closes waits for it as long as for anything else.
-        const again = new Armed({
-          onDeadline: () => {
-            this.#commit(unit, then);
-            this.#jobDone();
-          },
-        });
-        this.#world.deadlines.arm(again, AGAIN_MS);
-      },
-    );
+  #letGo(deliveries: readonly DeliveryKey[]): void {
+    for (const one of deliveries) this.#mine.delete(keyOf(one));
   }
 
-  #jobDone(): void {
-    this.#jobs--;
+  #maybeIdle(): void {
     if (this.isIdle) this.#events.onIdle();
   }
 }
 
-function keyOf({ mail, n }: { readonly mail: string; readonly n: number }): string {
+function keyOf({ mail, n }: DeliveryKey): string {
   return `${mail} ${n}`;
 }
 
-function ending({ mail, n }: QueuedDelivery, as: Ending): Change {
-  return { kind: 'end', mail, n, as };
-}
-
-/** Whether a sender may have to be told something. */
-function wantsReport({ delivered, failed, delayed }: Settlement): boolean {
-  if (failed.length > 0 || delayed.length > 0) return true;
-  return delivered.some(({ delivery }) => delivery.params['NOTIFY'] !== undefined);
+/** Ids of mails have no space. */
+function deliveryOf(key: string): DeliveryKey {
+  const at = key.lastIndexOf(' ');
+  return { mail: key.slice(0, at), n: Number(key.slice(at + 1)) };
 }
 
 function refusedAtEntry(delivery: QueuedDelivery): Outcome {
@@ -471,7 +244,13 @@ function caseOf({ mail, deliveries, content, route }: Task): Case {
   return { mail, deliveries, content, nextHop: showNextHop(route.nextHop) };
 }
 
-function laneOf(delivery: QueuedDelivery): 'refused' | 'held' | 'adapt' | 'relay' {
+/** Where no hop is, or was, asked. */
+function caseAtRest(mail: StoredMail, deliveries: readonly QueuedDelivery[], content: Content): Case {
+  return { mail, deliveries, content, nextHop: undefined };
+}
+
+function laneOf(mail: StoredMail, delivery: QueuedDelivery): 'refused' | 'held' | 'damaged' | 'adapt' | 'relay' {
   if (delivery.hold !== undefined) return 'held';
+  if (!isReadable(mail, delivery)) return 'damaged';
   return notesOf(delivery).refused === undefined ? delivery.lane : 'refused';
 }

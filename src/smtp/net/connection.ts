@@ -6,7 +6,7 @@
  */
 import type { Socket } from 'node:net';
 import { type SecureContext, TLSSocket } from 'node:tls';
-import { Armed, type Deadline, type Deadlines, type Log } from '../../base/index.ts';
+import { Armed, type Deadline, type Deadlines, type Log, stackOf } from '../../base/index.ts';
 import { readShared } from '../../base/net/index.ts';
 import { type ConnectionLimits, connectionLimits } from '../limits.ts';
 import { replies } from '../replies.ts';
@@ -124,8 +124,14 @@ export class SmtpConnection implements ServerOut, Deadline {
     else this.#turn(() => this.session.greet(refusal));
   }
 
+  // An answer lets the session read on, and what is read may be the next mail's: its faults are not those of whoever answers.
+
   answer(ticket: Ticket, reply: Reply): void {
-    this.session.answer(ticket, reply);
+    try {
+      this.session.answer(ticket, reply);
+    } catch (error) {
+      this.#onHandlerFailed(error);
+    }
     this.#afterWord();
   }
 
@@ -135,17 +141,29 @@ export class SmtpConnection implements ServerOut, Deadline {
   }
 
   answerAuth(ticket: Ticket, answer: AuthAnswer): void {
-    this.session.answerAuth(ticket, answer);
+    try {
+      this.session.answerAuth(ticket, answer);
+    } catch (error) {
+      this.#onHandlerFailed(error);
+    }
     this.#afterWord();
   }
 
   answerHello(ticket: Ticket): void {
-    this.session.answerHello(ticket);
+    try {
+      this.session.answerHello(ticket);
+    } catch (error) {
+      this.#onHandlerFailed(error);
+    }
     this.#afterWord();
   }
 
   go(ticket: Ticket): void {
-    this.session.go(ticket);
+    try {
+      this.session.go(ticket);
+    } catch (error) {
+      this.#onHandlerFailed(error);
+    }
     this.#afterWord();
   }
 
@@ -354,8 +372,7 @@ export class SmtpConnection implements ServerOut, Deadline {
   }
 
   #onHandlerFailed(error: unknown): void {
-    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    this.#owner.log.error('smtp.handler-failed', { client: this.remoteAddress, error: detail });
+    this.#owner.log.error('smtp.handler-failed', { client: this.remoteAddress, error: stackOf(error) });
     this.destroy();
   }
 

@@ -419,6 +419,26 @@ test('a handler that throws loses its own connection only', async () => {
   await two.say('NOOP\r\n', /250/);
 });
 
+test('a handler that throws while an answer of another turn lets the session read on: the same', async () => {
+  const { client, logged, handlers } = await setup();
+  const [one, two] = [await client(), await client()];
+  const [first] = handlers;
+  assert.ok(first);
+  // Held back until its answer is given, out of a turn that is not the socket's.
+  const tickets: Ticket[] = [];
+  first.onRcpt = (_, ticket) => void tickets.push(ticket);
+  first.onReset = () => {
+    throw new Error('on purpose');
+  };
+  await one.say('HELO a\r\nMAIL FROM:<a@b>\r\n', /250[\s\S]*250/);
+  one.socket.write('RCPT TO:<c@d>\r\nRSET\r\n');
+  await waitFor(() => tickets.length === 1);
+  assert.doesNotThrow(() => first.connection.answer(tickets[0] as Ticket, replies.rcptOk));
+  await one.closed();
+  assert.ok(logged.includes('smtp.handler-failed'));
+  await two.say('NOOP\r\n', /250/);
+});
+
 test('closing: idle sessions hear 421 at once, a mail under way ends, and nothing new begins', async () => {
   const { client, listener, handlers } = await setup();
   const [idle, busy] = [await client(), await client()];

@@ -38,6 +38,8 @@ export interface ConnectionOwner {
   readonly deadlines: Deadlines;
   /** May serve a mail; again after each. */
   onReady(connection: NextHopConnection): void;
+  /** An exception while the connection was served; it ends. */
+  onFault(error: unknown): void;
   /** The hop refused XFORWARD. */
   onDeclined(reply: Reply): void;
   /** Gone; the last call. */
@@ -93,10 +95,12 @@ export class NextHopConnection implements ClientOut, WriterEvents, Deadline {
     };
     this.#socket = connect({ ...placeOf(address), onread });
     this.#writer = new NextHopWriter(this.#socket, limits.pendingOctets, this);
-    this.#socket.on('connect', () => {
-      if (options.identity === 'proxy') this.#sendProxyHeader(client);
-      this.session.connected();
-    });
+    this.#socket.on('connect', () =>
+      this.#guard(() => {
+        if (options.identity === 'proxy') this.#sendProxyHeader(client);
+        this.session.connected();
+      }),
+    );
     this.#listen(this.#socket);
     owner.deadlines.arm(this.#armed, limits.connectMs);
   }
@@ -137,21 +141,25 @@ export class NextHopConnection implements ClientOut, WriterEvents, Deadline {
     const secure = security.connect(this.#socket);
     this.#socket = secure;
     this.#writer = new NextHopWriter(secure, limits.pendingOctets, this);
-    secure.on('secureConnect', () => {
-      const flaw = security.flawOf(secure);
-      if (flaw !== undefined) {
-        this.session.untrusted(flaw);
-        return;
-      }
-      security.keepSessions(secure);
-      this.session.secured();
-    });
+    secure.on('secureConnect', () =>
+      this.#guard(() => {
+        const flaw = security.flawOf(secure);
+        if (flaw !== undefined) {
+          this.session.untrusted(flaw);
+          return;
+        }
+        security.keepSessions(secure);
+        this.session.secured();
+      }),
+    );
     secure.on('data', (chunk: Buffer) => this.#recv(chunk));
     this.#listen(secure);
   }
 
   derive(password: string, salt: Buffer, iterations: number): void {
-    this.#options.salted.derive(password, salt, iterations, (salted) => this.session.derived(salted));
+    this.#options.salted.derive(password, salt, iterations, (salted) =>
+      this.#guard(() => this.session.derived(salted)),
+    );
   }
 
   isPrivate(): boolean {
@@ -201,13 +209,38 @@ export class NextHopConnection implements ClientOut, WriterEvents, Deadline {
   }
 
   #recv(chunk: Buffer): void {
-    if (!this.#isOver) this.session.recv(chunk);
+    if (this.#isOver) return;
+    try {
+      this.session.recv(chunk);
+    } catch (error) {
+      this.onFault(error);
+    }
   }
 
   #listen(socket: Socket): void {
-    socket.on('error', (error: NodeJS.ErrnoException) => this.#onGone(error.code ?? 'error'));
-    socket.on('end', () => this.#onGone('end'));
-    socket.on('close', () => this.#onGone('close'));
+    socket.on('error', (error: NodeJS.ErrnoException) => this.#guard(() => this.#onGone(error.code ?? 'error')));
+    socket.on('end', () => this.#guard(() => this.#onGone('end')));
+    socket.on('close', () => this.#guard(() => this.#onGone('close')));
+  }
+
+  #guard(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.onFault(error);
+    }
+  }
+
+  /** What is left of its state is not to be trusted: it ends, and its mail is told so. */
+  onFault(error: unknown): void {
+    this.#owner.onFault(error);
+    try {
+      this.session.ended('internal fault');
+    } catch (again) {
+      this.#owner.onFault(again);
+    }
+    // Where even that failed, nothing is known of how far the mail got: it is not begun again.
+    this.#end({ stage: 'envelope', reason: 'lost', detail: 'internal fault', sent: true });
   }
 
   #onGone(detail: string): void {

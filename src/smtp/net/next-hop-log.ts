@@ -1,5 +1,5 @@
 /** What the operator is told of one next hop: what failed, and what can be done where only he can do it. */
-import { type Log, printable } from '../../base/index.ts';
+import { type Log, printable, stackOf } from '../../base/index.ts';
 import type { FailureReason, OutboundFailure } from '../client/outbound.ts';
 import type { HopAddress } from './next-hop-connection.ts';
 
@@ -39,6 +39,10 @@ export class HopLog {
       ...(reply && { code: reply.code, text: printable(reply.text.join(' ')) }),
       fix: FIXES.get(reason),
     });
+  }
+
+  fault(error: unknown): void {
+    this.#log.error('next-hop.fault', { ...this.#place, error: stackOf(error) });
   }
 
   /** Once: each mail would say the same. */

@@ -192,6 +192,10 @@ export class NextHopPool implements ConnectionOwner, OutboundOwner {
     this.#restIfEmpty();
   }
 
+  onFault(error: unknown): void {
+    this.#log.fault(error);
+  }
+
   onDeclined(reply: Reply): void {
     this.#log.identity(`XFORWARD is refused: ${reply.code} ${printable(reply.text.join(' '))}`);
   }

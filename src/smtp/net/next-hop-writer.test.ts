@@ -57,6 +57,9 @@ function make(room = 256 * 1024) {
   const socket = new FakeSocket();
   const events: string[] = [];
   const writer = new NextHopWriter(socket, room, {
+    onFault: (error) => {
+      throw error;
+    },
     onWriting: (octets) => events.push(`writing ${octets}`),
     onWritten: () => events.push('written'),
     onRoom: () => events.push('room'),

@@ -35,6 +35,8 @@ export interface WriterEvents {
   onWritten(): void;
   /** There is room again after there was none. */
   onRoom(): void;
+  /** An exception out of a write, or out of one of these. */
+  onFault(error: unknown): void;
 }
 
 export class NextHopWriter {
@@ -90,6 +92,14 @@ export class NextHopWriter {
   flush(): void {
     this.#isFlushDue = false;
     if (this.#socket.destroyed) return;
+    try {
+      this.#flush();
+    } catch (error) {
+      this.#events.onFault(error);
+    }
+  }
+
+  #flush(): void {
     if (this.#commands !== '') {
       if (this.isBusy) this.#queueCommands();
       else {
@@ -171,6 +181,14 @@ export class NextHopWriter {
   #onDone(): void {
     this.#flyingOctets = 0;
     if (this.#socket.destroyed) return;
+    try {
+      this.#goOn();
+    } catch (error) {
+      this.#events.onFault(error);
+    }
+  }
+
+  #goOn(): void {
     if (this.#waitingOctets > 0) this.#write();
     else this.#events.onWritten();
     if (this.#isFull && this.#waitingOctets <= this.#roomOctets / 2) {

@@ -3,6 +3,8 @@ import { createServer } from 'node:net';
 import { test } from 'vitest';
 import { SentMail, sendMail, type TestMail, withHop } from '../../../test/support/outbound.ts';
 import type { SinkOptions } from '../../../test/support/sink.ts';
+import { silentLog } from '../../base/index.ts';
+import type { OutboundEvents } from '../client/outbound.ts';
 import { NextHop } from './next-hop.ts';
 
 test('a mail arrives as it is, and the next one uses the same connection', async () => {
@@ -19,6 +21,31 @@ test('a mail arrives as it is, and the next one uses the same connection', async
     assert.deepEqual(hop.stats, { connections: 1, idle: 1, waiting: 0, opened: 1, begun: 2, retried: 0 });
   });
 });
+
+for (const event of ['onRcptReply', 'onDataReply', 'onFinalReply'] as const)
+  test(`whoever relays throws in ${event}: that connection ends, and other mails for the hop go on`, async () => {
+    const faults: unknown[] = [];
+    const log = { ...silentLog, error: (name: string) => faults.push(name) };
+    await withHop({}, { log }, async (hop, sink) => {
+      const events: OutboundEvents = {
+        onRcptReply: () => out.data(),
+        onDataReply: () => out.content([Buffer.from('x\r\n')], true),
+        onDrain: () => undefined,
+        onFinalReply: () => undefined,
+        onFailed: () => undefined,
+        [event]: () => {
+          throw new Error('on purpose');
+        },
+      };
+      const out = hop.open({ mail: '<a@b>', params: new Map() }, events);
+      out.rcpt('<c@d>');
+      while (faults.length === 0) await new Promise(setImmediate);
+      out.abort();
+      assert.equal((await sendMail(hop)).result, 250);
+      assert.deepEqual(new Set(faults), new Set(['next-hop.fault']));
+      assert.equal(sink.mails.at(-1)?.mail, '<a@example.org>');
+    });
+  });
 
 test('three writes a mail: the envelope, DATA, and the content with its end', async () => {
   await withHop({}, {}, async (hop, sink) => {

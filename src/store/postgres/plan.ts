@@ -78,15 +78,16 @@ export class Plan {
       case 'retry':
       case 'hold':
       case 'queue':
+      case 'renew':
       case 'release':
         this.#flushEnds();
         this.#change(op);
     }
   }
 
-  #change(op: Extract<Op, readonly ['retry' | 'hold' | 'queue' | 'release', ...unknown[]]>): void {
+  #change(op: Extract<Op, readonly ['retry' | 'hold' | 'queue' | 'renew' | 'release', ...unknown[]]>): void {
     const [name, ...values] = op;
-    if (name === 'release') {
+    if (name === 'release' || name === 'renew') {
       this.#add(name, [...values, this.#owner]);
       return;
     }
@@ -152,7 +153,7 @@ export function areEntangled(units: readonly (readonly Op[])[]): boolean {
   return made.size > 0 && ops.some((op) => CHANGES.has(op[0]) && made.has(op[1]));
 }
 
-const CHANGES: ReadonlySet<Op[0]> = new Set(['end', 'retry', 'hold', 'queue', 'release']);
+const CHANGES: ReadonlySet<Op[0]> = new Set(['end', 'retry', 'hold', 'queue', 'renew', 'release']);
 
 export function queryOf(name: Name, values: Query['values'] = []): Query {
   return { name, text: statements[name], values };

@@ -41,6 +41,7 @@ export const statements = {
   hold: `update delivery set hold_service = $3, hold_reason = $4, held_ms = $5, expires_ms = $6, ${FREE} where ${ONE}`,
   queue: `update delivery set hold_service = null, hold_reason = null, held_ms = null, next_ms = $3, lane = coalesce($4, lane),
       content = coalesce($5, content), expires_ms = coalesce($6, expires_ms), notes = coalesce($7, notes), ${FREE} where ${ONE}`,
+  renew: `update delivery set lease_ms = $3 where ${ONE} and owner = $4`,
   release: `update delivery set ${FREE} where ${ONE} and owner = $3`,
   count: `update counter set batch = $2, accepted = accepted + $3, delivered = delivered + $4, reported = reported + $5,
       excepted = excepted + $6, removed = removed + $7, octets = octets + $8 where owner = $1`,

@@ -143,6 +143,9 @@ export class Applier {
         if (run.queue.run(op[3], op[4], op[5], op[6], op[7], op[1], op[2]).changes === 0 || op[5] === null) return;
         if (run.isBound.get(op[5]) === undefined) throw gone(op[5]);
         return;
+      case 'renew':
+        run.renew.run(op[3], op[1], op[2], this.#owner);
+        return;
       case 'release':
         run.release.run(op[1], op[2], this.#owner);
         return;

@@ -22,6 +22,7 @@ type Name =
   | 'retry'
   | 'hold'
   | 'queue'
+  | 'renew'
   | 'release'
   | 'count'
   | 'freePages'
@@ -58,6 +59,7 @@ export function prepare(db: Database.Database): Readonly<Record<Name, Database.S
       `update delivery set hold_service = null, hold_reason = null, held_ms = null, next_ms = ?, lane = coalesce(?, lane),
         content = coalesce(?, content), expires_ms = coalesce(?, expires_ms), notes = coalesce(?, notes), ${FREE} where ${ONE}`,
     ),
+    renew: db.prepare(`update delivery set lease_ms = ? where ${ONE} and owner = ?`),
     release: db.prepare(`update delivery set ${FREE} where ${ONE} and owner = ?`),
     count: db
       .prepare(

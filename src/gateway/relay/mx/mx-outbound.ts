@@ -74,10 +74,7 @@ export class MxOutbound implements Outbound {
     this.#events = events;
     this.#options = options;
     this.#sinceMs = options.clock();
-    destination.then(
-      (found) => this.#onFound(found),
-      (error: unknown) => this.#onBroken(error),
-    );
+    destination.then((found) => this.#onFound(found)).catch((error: unknown) => this.#onBroken(error));
   }
 
   /** Where the mail is, or is being tried: for the log. */
@@ -135,9 +132,10 @@ export class MxOutbound implements Outbound {
     if (this.#data !== undefined) this.#tellNoRecipients();
   }
 
-  /** A bug in the look-ups must not leave a client waiting. */
+  /** A bug in the look-ups, or on the way to a host, must not leave a client waiting. */
   #onBroken(error: unknown): void {
-    if (this.#state.at !== 'finding') return;
+    if (this.#state.at === 'over') return;
+    this.#attempt?.out.abort();
     this.#fail({ stage: 'connect', reason: 'unreachable', detail: String(error), sent: false });
   }
 

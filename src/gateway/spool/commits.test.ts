@@ -1,0 +1,188 @@
+/** Units that the store cannot take now, or ever: what it may take is there, and what it refuses is told once. */
+import assert from 'node:assert/strict';
+import { setImmediate as turn } from 'node:timers/promises';
+import { test } from 'vitest';
+import { Deadlines, noMetrics, silentLog } from '../../base/index.ts';
+import {
+  type Change,
+  type NewMail,
+  type Store,
+  StoreError,
+  type StoreErrorCode,
+  type Unit,
+} from '../../store/index.ts';
+import { Commits } from './commits.ts';
+
+type Answer = StoreErrorCode | 'stored' | Error;
+
+/** A store that answers as it is told to, and knows what it took. */
+class Script {
+  readonly deadlines = new Deadlines();
+  readonly tried: string[] = [];
+  readonly stored: string[] = [];
+  readonly logged: { event: string; fields: Readonly<Record<string, unknown>> }[] = [];
+  readonly counted: string[] = [];
+  /** Mails that are there, whoever brought them. */
+  readonly there = new Set<string>();
+  readonly commits: Commits;
+  isOver = false;
+
+  constructor(answer: (unit: Unit, nth: number) => Answer) {
+    const store: Pick<Store, 'commit' | 'mail'> = {
+      commit: async (unit) => {
+        this.tried.push(show(unit));
+        const said = answer(unit, this.tried.length);
+        if (said !== 'stored') throw said instanceof Error ? said : new StoreError(said, `it is ${said}`);
+      },
+      mail: async (id) =>
+        this.there.has(id) ? { id, acceptedMs: 0, reversePath: '', params: {}, facts: null } : undefined,
+    };
+    this.commits = new Commits(
+      {
+        store: store as Store,
+        deadlines: this.deadlines,
+        log: { ...silentLog, error: (event, fields = {}) => this.logged.push({ event, fields }) },
+        metrics: { ...noMetrics, count: (name, labels) => this.counted.push(`${name} ${labels?.['what']}`) },
+      },
+      { onStored: (unit) => this.stored.push(show(unit)), onIdle: () => undefined },
+    );
+  }
+
+  /** Ends where nothing is left to try, or after `forMs`. */
+  async run(unit: Unit, forMs = 600_000): Promise<void> {
+    this.commits.commit(unit, () => {
+      this.isOver = true;
+    });
+    await this.wait(forMs);
+  }
+
+  async wait(forMs: number): Promise<void> {
+    for (let ms = 0; ms < forMs && !this.isOver; ms += 500) {
+      for (let i = 0; i < 5; i++) await turn();
+      this.deadlines.tick(this.deadlines.nowMs + 500);
+    }
+    for (let i = 0; i < 5; i++) await turn();
+  }
+
+  /** The lines that are for an operator to act on. */
+  get final(): string[] {
+    return this.logged
+      .filter(({ event }) => event !== 'spool.store-failed')
+      .map(({ event, fields }) => {
+        assert.match(String(fields['fix']), event === 'report.failed' ? /its sender is not told/ : /is started again/);
+        return [event, fields['mail'], fields['n'], fields['what']].map(String).join(' ');
+      });
+  }
+}
+
+const end = (n: number, as: 'delivered' | 'reported' = 'delivered'): Change => ({ kind: 'end', mail: 'm', n, as });
+
+function mail(id: string): NewMail {
+  return { id, acceptedMs: 0, reversePath: '', params: {}, facts: null, contents: [], deliveries: [] };
+}
+
+function show({ mails = [], changes = [] }: Unit): string {
+  const ended = changes.map((one) => (one.kind === 'end' ? `${one.n} ${one.as}` : `${one.n} ${one.kind}`));
+  return [...mails.map(({ id }) => id), ...ended].join(', ');
+}
+
+const has = (n: number) => (unit: Unit) => unit.changes?.some((one) => one.n === n) === true;
+
+test('a store that is full is asked for as long as it takes, ever less often', async () => {
+  const script = new Script((_, nth) => (nth <= 20 ? 'full' : 'stored'));
+  await script.run({ changes: [end(1)] }, 2000 + 4000 + 10 * 5000);
+  // After 0, 2 and 6 seconds, and every 5 from then on.
+  assert.ok(script.tried.length >= 12 && script.tried.length <= 14, `${script.tried.length} tries`);
+  assert.equal(script.commits.isIdle, false);
+  await script.wait(200_000);
+  assert.deepEqual(script.stored, ['1 delivered']);
+  assert.deepEqual([script.final, script.counted, script.commits.isIdle], [[], [], true]);
+});
+
+test('a poisonous change takes no other with it, is told once, and is waited for no longer', async () => {
+  const isPoisoned = has(2);
+  const script = new Script((unit) => (isPoisoned(unit) ? 'failed' : 'stored'));
+  await script.run({ changes: [end(1), end(2), end(3)] });
+  assert.deepEqual(script.stored.toSorted(), ['1 delivered', '3 delivered']);
+  assert.deepEqual(script.final, ['spool.refused m 2 delivered']);
+  assert.deepEqual(script.counted, ['opes_store_refused_total end']);
+  assert.equal(script.commits.isIdle, true);
+  const { length } = script.tried;
+  script.deadlines.tick(script.deadlines.nowMs + 3_600_000);
+  await turn();
+  assert.equal(script.tried.length, length);
+});
+
+test('an exception out of packing is a refusal like any other', async () => {
+  const script = new Script(() => new TypeError('Do not know how to serialize a BigInt'));
+  await script.run({ changes: [{ kind: 'hold', mail: 'm', n: 7, hold: HOLD, expiresMs: 0 }] });
+  assert.deepEqual(script.final, ['spool.refused m 7 hold']);
+  assert.deepEqual(script.stored, []);
+});
+
+const HOLD = { service: 'av', reason: 'crash', heldMs: 0 };
+
+test('what failed and is mended within half a minute is stored', async () => {
+  const script = new Script((_, nth) => (nth < 5 ? 'failed' : 'stored'));
+  await script.run({ changes: [end(1)] });
+  assert.deepEqual([script.stored, script.final], [['1 delivered'], []]);
+});
+
+test('a report that cannot be stored: its ends are exceptions, and the mail does not stay for it', async () => {
+  const script = new Script(({ mails = [] }) => (mails.length > 0 ? 'duplicate' : 'stored'));
+  await script.run({ mails: [mail('m.r1')], changes: [end(1, 'reported'), end(2)] });
+  assert.deepEqual(script.stored.toSorted(), ['1 excepted', '2 delivered']);
+  assert.deepEqual(script.final, ['report.failed m.r1 undefined undefined']);
+  assert.deepEqual(script.counted, ['opes_store_refused_total report']);
+});
+
+test('a poisonous end does not keep the report on it from its sender', async () => {
+  const isPoisoned = has(2);
+  const script = new Script((unit) => (isPoisoned(unit) ? 'corrupt' : 'stored'));
+  await script.run({ mails: [mail('m.r1')], changes: [end(1, 'reported'), end(2, 'reported')] });
+  assert.deepEqual(script.stored, ['m.r1', '1 reported']);
+  assert.deepEqual(script.final, ['spool.refused m 2 reported']);
+});
+
+test('done the first time, with the answer lost: the second time says so, and it has happened', async () => {
+  const script = new Script((_, nth) => (nth === 1 ? 'unreachable' : 'duplicate'));
+  script.there.add('m.r1');
+  await script.run({ mails: [mail('m.r1')], changes: [end(1, 'reported')] });
+  assert.deepEqual(script.stored, ['m.r1, 1 reported']);
+  assert.deepEqual([script.tried.length, script.final], [2, []]);
+});
+
+test('a name that is taken, by a mail that is none of ours or without a doubt, is no sign that it happened', async () => {
+  const other = new Script(({ mails = [] }, nth) =>
+    nth === 1 ? 'unreachable' : mails.length > 0 ? 'duplicate' : 'stored',
+  );
+  other.there.add('m.r1');
+  await other.run({ mails: [mail('m.r1'), mail('m.r2')], changes: [end(1, 'reported')] });
+  assert.ok(!other.stored.includes('m.r1, m.r2, 1 reported'));
+  assert.ok(other.stored.includes('1 excepted'));
+  const sure = new Script(({ mails = [] }) => (mails.length > 0 ? 'duplicate' : 'stored'));
+  sure.there.add('m.r1');
+  await sure.run({ mails: [mail('m.r1')], changes: [end(1, 'reported')] });
+  assert.deepEqual(sure.stored, ['1 excepted']);
+});
+
+test('what fails behind a stored unit is said, and keeps nobody waiting', async () => {
+  const script = new Script(() => 'stored');
+  script.stored.push = () => {
+    throw new Error('on purpose');
+  };
+  await script.run({ changes: [end(1)] });
+  assert.deepEqual([script.isOver, script.commits.isIdle], [true, true]);
+  assert.deepEqual(
+    script.logged.map(({ event, fields }) => [event, fields['mail']]),
+    [['spool.fault', 'm']],
+  );
+});
+
+test('given up: nothing more is tried, and nothing is told of it', async () => {
+  const script = new Script(() => 'unreachable');
+  const running = script.run({ changes: [end(1)] }, 10_000);
+  script.commits.abort();
+  await running;
+  assert.deepEqual([script.tried.length, script.isOver, script.final], [1, true, []]);
+});
