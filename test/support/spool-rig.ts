@@ -111,6 +111,7 @@ export class SpoolRig implements OpenRelay {
             this.adaptLater(() => done(this.adapt(job)));
           },
         },
+        reviveServices: () => undefined,
         deadlines: this.deadlines,
         wallClock: () => this.nowMs,
         random: () => 0.5,

@@ -424,6 +424,29 @@ test('the deadline ends a mail whose services and hop take too long together', a
   assert.deepEqual([final?.code, final?.enhanced], [451, '4.4.7']);
 });
 
+test('a mail whose recipients were all refused was refused, however its client leaves', async () => {
+  for (const [code, outcome] of [
+    [550, 'refused'],
+    [451, 'tempfailed'],
+  ] as const) {
+    const refuses: Script = {
+      ...keepAll(['RCPT']),
+      onPart(tx, part, all) {
+        if (all.length === 1) tx.startMessage();
+        if (part.part === 'RCPT') tx.sendData(answerBlock('RCPT', { smtpError: `${code} no` }), [], 0);
+      },
+    };
+    const { rig } = rigWith([refuses]);
+    const { mail } = await rig.begin();
+    await mail.rcpt('b@dst.example');
+    mail.reset();
+    assert.deepEqual(
+      rig.records.map((record) => record.outcome),
+      [outcome],
+    );
+  }
+});
+
 test('a client that goes away leaves nothing behind: no delivery, one record', async () => {
   const { rig } = rigWith([keepAll(['RCPT', 'RAWDATA'])]);
   const { mail } = await rig.begin();

@@ -18,6 +18,8 @@ export interface SpoolWorld {
   readonly relay: OpenRelay;
   readonly reports: ReportMaker;
   readonly adapt: AdaptLane;
+  /** An operator wants everything tried now: services that failed just now are not given up for a while. */
+  readonly reviveServices: () => void;
   /** Absent where recipients are not told of what is held. */
   readonly notices: Notices | undefined;
   readonly deadlines: Deadlines;
