@@ -7,7 +7,7 @@ import { ALL, keepAll, MAIL } from '../../../test/support/scripted-services.ts';
 import { answerBlock } from '../../profile/index.ts';
 import type { StoredMail } from '../../store/index.ts';
 import { Content, FixedOctets } from '../content/index.ts';
-import type { Bypassable } from '../options.ts';
+import type { Bypassable, FailureAction } from '../options.ts';
 import type { ViaEntry } from '../trace/index.ts';
 import { QueueAdaptation } from './adaptation.ts';
 import { load } from './intake.ts';
@@ -36,17 +36,20 @@ const STORED: StoredMail = {
 interface Service {
   readonly bypassable: Bypassable;
   readonly when?: string;
-  readonly script?: Script;
+  /** `undefined`, written out: nobody listens where it should be. */
+  readonly script?: Script | undefined;
+  readonly onFailure?: FailureAction;
 }
 
 const ROUTES = [plainRoute('new.example', 'new', 25), plainRoute('*', 'hop', 25)];
 
-/** Runs services `s1`, `s2`, ... on a stored mail; which of them saw it, and what it then was. */
-async function run(services: readonly Service[], notes: DeliveryNotes, facts: Partial<MailNotes> = {}) {
+/** Runs services `s1`, `s2`, ... on a stored mail. */
+async function runAll(services: readonly Service[], notes: DeliveryNotes, facts: Partial<MailNotes> = {}) {
   const stored = { ...STORED, facts: { ...(STORED.facts as object), ...facts } as StoredMail['facts'] };
   const callouts = new MemoryCallouts();
-  const pipeline = services.map(({ bypassable, script, ...more }, i) => {
-    callouts.servers.set(i + 1, script ?? keepAll(['RAWDATA']));
+  const pipeline = services.map(({ bypassable, ...rest }, i) => {
+    const { script, ...more } = { script: keepAll(['RAWDATA']), ...rest };
+    if (script !== undefined) callouts.servers.set(i + 1, script);
     return { options: { ...serviceOptions(`s${i + 1}`, new Set(ALL), [i + 1]), bypassable }, ...more };
   });
   const rig = new MailRig(callouts, pipeline, ROUTES);
@@ -72,6 +75,12 @@ async function run(services: readonly Service[], notes: DeliveryNotes, facts: Pa
   const result = await new Promise<AdaptResult>((resolve) => {
     lane.run({ mail: stored, deliveries: [delivery], content }, resolve);
   });
+  return { result, rig, callouts, keys: lane.keyOf(stored, delivery) };
+}
+
+/** Which of them saw it, and what it then was. */
+async function run(services: readonly Service[], notes: DeliveryNotes, facts: Partial<MailNotes> = {}) {
+  const { result, rig, callouts, keys } = await runAll(services, notes, facts);
   assert.equal(result.kind, 'release');
   const text = Buffer.concat(await load(result.content, 0, result.content.size)).toString('latin1');
   assert.ok(text.endsWith(`\r\n${MAIL}`), 'what no service changed is as it was');
@@ -82,7 +91,7 @@ async function run(services: readonly Service[], notes: DeliveryNotes, facts: Pa
     .filter(({ event }) => event === 'callout.bypassed')
     .map(({ fields }) => fields['service']);
   const rewritten = result.rewritten?.get(0);
-  return { outcomes, bypassed, calls: callouts.seen.length, keys: lane.keyOf(stored, delivery), rewritten };
+  return { outcomes, bypassed, calls: callouts.seen.length, keys, rewritten };
 }
 
 const never: Service = { bypassable: 'never' };
@@ -151,4 +160,54 @@ test('what a service makes of the envelope now is kept with the result', async (
     from: { path: 'z@src.example', params: {} },
     to: { path: 'c@new.example', params: {}, destination: 'new.example' },
   });
+});
+
+test('who stops a stored mail is named: a service that does not work, or one that refuses, now or for good', async () => {
+  const dead = (action: FailureAction): Service => ({
+    bypassable: 'never',
+    script: undefined,
+    onFailure: action,
+  });
+  const refuses = (reply: string): Service => ({
+    bypassable: 'never',
+    script: {
+      ...keepAll(['RAWDATA']),
+      onOriginalEnd(tx) {
+        tx.sendData(answerBlock('RAWDATA', { smtpError: reply }), [], 0);
+      },
+    },
+  });
+  const failure = { service: 's1', because: 'failure', isOnContent: false };
+  const verdict = { service: 's1', because: 'verdict', isOnContent: true };
+  const cases: readonly (readonly [Service, AdaptResult['kind'], object])[] = [
+    [dead('tempfail'), 'later', failure],
+    // Its recipients are refused for it, one by one.
+    [dead('reject'), 'release', failure],
+    [dead('spool'), 'later', failure],
+    [refuses('451 4.7.1 not now'), 'later', verdict],
+    [refuses('550 5.7.1 no'), 'refused', verdict],
+  ];
+  for (const [service, kind, by] of cases) {
+    const { result } = await runAll([service, never], { isReleased: true });
+    const stopped = result.kind === 'release' ? result.refused.get(0)?.by : 'by' in result && result.by;
+    assert.deepEqual([result.kind, stopped], [kind, by]);
+  }
+});
+
+test('a recipient is stopped by name, too', async () => {
+  const onRcpt = (reply: string): Service => ({
+    bypassable: 'never',
+    script: {
+      ...keepAll(['RCPT']),
+      onPart(tx, part, all) {
+        if (all.length === 1) tx.startMessage();
+        if (part.part === 'RCPT') tx.sendData(answerBlock('RCPT', { smtpError: reply }), [], 0);
+      },
+    },
+  });
+  const by = { service: 's1', because: 'verdict', isOnContent: false };
+  const now = (await runAll([onRcpt('451 4.7.1 not now')], {})).result;
+  assert.deepEqual([now.kind, 'by' in now && now.by], ['later', by]);
+  const good = (await runAll([onRcpt('550 5.7.1 no')], {})).result;
+  assert.deepEqual(good.kind === 'release' && good.refused.get(0)?.by, by);
 });

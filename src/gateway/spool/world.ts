@@ -63,6 +63,6 @@ export type AdaptResult =
       readonly dispose: () => void;
     }
   | { readonly kind: 'refused'; readonly reply: Reply; readonly by: Blocker }
-  /** `by`: the service that did not work. */
+  /** `by`: the service that did not work, or refused for now. */
   | { readonly kind: 'later'; readonly reply: Reply; readonly by?: Blocker }
   | { readonly kind: 'hold'; readonly service: string; readonly reason: FailureReason };
