@@ -103,6 +103,7 @@ test('its commands exist, with their options; what they name of the clone is in 
       '--help',
       'check',
       'serve',
+      'start',
       'send',
       'queue list',
       'quarantine list',
@@ -277,7 +278,12 @@ async function command(
     .flatMap((block) => block.trim().split('\n'))
     .find((one) => one.startsWith(`${INSTALLED}bin/opes ${beginning}`));
   assert.ok(line !== undefined, `the page has no opes ${beginning}`);
-  const here = { '/etc/opes/opes.yaml': gateway.file, [INSTALLED]: ROOT, ...changed };
+  const here = {
+    '/etc/opes/opes.yaml': gateway.file,
+    '/tmp/opes-try.yaml': gateway.file,
+    [INSTALLED]: ROOT,
+    ...changed,
+  };
   const args = line.split(' ').slice(1);
   for (const [from, to] of Object.entries(here))
     for (const at of args.keys()) args[at] = (args[at] ?? '').replace(from, to);

@@ -182,6 +182,11 @@ export class Chain implements DataWaiter {
     return via;
   }
 
+  /** The service that refused the message. */
+  get refusedBy(): string | undefined {
+    return this.#calls.find((call) => call.finalVerdict === 'refused')?.name;
+  }
+
   /** The service that stops the mail: by its verdict, or by its failure and what the pipeline says of that. */
   get stoppedBy(): { readonly service: string; readonly because: 'verdict' | 'failure' } | undefined {
     for (const call of this.#calls) {

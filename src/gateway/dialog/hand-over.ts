@@ -56,7 +56,7 @@ function spoolVariant({ variant, verdict, accepted }: Judged, original: Content,
       return { ...envelope, content, lane: 'relay', resume: undefined, recipients: to({ kind: 'deliver' }) };
     }
     case 'refused': {
-      const service = variant.chain.stoppedBy?.service ?? '';
+      const service = variant.chain.refusedBy ?? '';
       const fate: Fate = isSenderKnown
         ? { kind: 'refused', service, reply: verdict.reply }
         : { kind: 'hold', service, reason: 'refused' };
