@@ -348,7 +348,7 @@ test("the operator's afternoon: before a real Postfix the filter dies, the mail 
   );
   const counters = await command('queue counters', gateway);
   assert.match(counters, /^accepted +2 [\s\S]*^delivered +2 [\s\S]*^queued +0 [\s\S]*^held +0 /m);
-});
+}, 240_000);
 
 // --- tables ---------------------------------------------------------------------------------------------------------
 

@@ -100,7 +100,7 @@ test('the dialog of the RFC, as it stands there', async () => {
 });
 
 test('octet by octet', async () => {
-  await isAsTold((words) => [...words]);
+  await isAsTold((words) => words.split(''));
 });
 
 test('with a pause at each place', async () => {
