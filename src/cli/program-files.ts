@@ -1,5 +1,5 @@
 /** Where the program itself lies: as TypeScript in a clone, as JavaScript in an installed package. */
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -24,7 +24,9 @@ export function selfArgs(args: readonly string[]): string[] {
 export function readableForSelf(): string[] {
   // Installed as a package, its own packages may lie further up, in the `node_modules` it stands in.
   const packages = [join(ROOT, 'node_modules'), dirname(ROOT)].filter((dir) => dir.endsWith('node_modules'));
-  return [CODE, join(ROOT, 'package.json'), ...packages].filter((path) => existsSync(path));
+  const present = [CODE, join(ROOT, 'package.json'), ...packages].filter((path) => existsSync(path));
+  // Node judges a file by its real place: a `node_modules` that is a link would be readable, and nothing in it.
+  return [...new Set(present.flatMap((path) => [path, realpathSync(path)]))];
 }
 
 /** Services that come with the program, for `run: builtin:NAME`. */

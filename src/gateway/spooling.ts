@@ -60,6 +60,9 @@ export function makeSpool(options: GatewayOptions, deadlines: Deadlines, current
         }
       },
     },
+    reviveServices: () => {
+      for (const service of current().parts.services) service.revive();
+    },
     deadlines,
     wallClock: Date.now,
     random: Math.random,

@@ -99,7 +99,20 @@ test('its commands exist, with their options; what they name of the clone is in 
   }
   assert.deepEqual(
     [...helps.keys()],
-    ['--help', 'check', 'serve', 'send', 'user', 'queue list', 'quarantine list', 'queue counters'],
+    [
+      '--help',
+      'check',
+      'serve',
+      'start',
+      'send',
+      'queue list',
+      'quarantine list',
+      'queue retry',
+      'quarantine release',
+      'queue counters',
+      'trace',
+      'user',
+    ],
   );
 });
 
@@ -228,10 +241,11 @@ test('the filter is broken: each policy does what the table says, and a reload i
   assert.match(delivered()[0] ?? '', /^X-Envelope: from ann@example\.org to 1 recipient/m);
   await filter.child.stop();
 
-  const rows = [...PAGE.matchAll(/^\| `(tempfail|reject|skip)` \| `([^`]+)` \|/gm)];
+  const rows = [...PAGE.matchAll(/^\| `(tempfail|reject|skip|spool|quarantine)` \| `([^`]+)`/gm)];
+  const actions = ['tempfail', 'reject', 'skip', 'spool', 'quarantine'];
   assert.deepEqual(
     rows.map(([, action]) => action),
-    ['tempfail', 'reject', 'skip'],
+    actions,
   );
   for (const [, action = '', hears = ''] of rows) {
     const said = await gateway.reload(
@@ -249,9 +263,92 @@ test('the filter is broken: each policy does what the table says, and a reload i
   const failures = gateway.logs().filter(({ event }) => event === 'callout.failed');
   assert.deepEqual(
     failures.map(({ action }) => action),
-    ['tempfail', 'reject', 'skip'],
+    // What was spooled is tried at the filter once more, at once.
+    actions.flatMap((action) => (action === 'spool' ? [action, action] : [action])),
   );
 });
+
+/** A command of the page, for this gateway: `changed` is put in the place of what the page has there. */
+async function command(
+  beginning: string,
+  gateway: Gateway,
+  changed: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const line = blocks('sh')
+    .flatMap((block) => block.trim().split('\n'))
+    .find((one) => one.startsWith(`${INSTALLED}bin/opes ${beginning}`));
+  assert.ok(line !== undefined, `the page has no opes ${beginning}`);
+  const here = {
+    '/etc/opes/opes.yaml': gateway.file,
+    '/tmp/opes-try.yaml': gateway.file,
+    [INSTALLED]: ROOT,
+    ...changed,
+  };
+  const args = line.split(' ').slice(1);
+  for (const [from, to] of Object.entries(here))
+    for (const at of args.keys()) args[at] = (args[at] ?? '').replace(from, to);
+  const { code, stdout, stderr } = await run(OPES, args);
+  assert.equal(code, 0, `${line}\n${stdout}${stderr}`);
+  return stdout;
+}
+
+test("the operator's afternoon: before a real Postfix the filter dies, the mail is found, and drained when it is back", async () => {
+  const postfix = await postfixWith(postfixLines('main.cf')[0] ?? '', (port) =>
+    (postfixLines('master.cf')[0] ?? '').replace('127.0.0.1:10026', `127.0.0.1:${port}`).trimEnd(),
+  );
+  const file = join(ROOT, 'examples/add-header.ts');
+  const filter = await serve(file);
+  const at = Number(filter.endpoint.split(':').at(-1));
+  // The page's MX, with the filter of its section 6.
+  const filtered = (TRY.match(/^services:[\s\S]*/m)?.[0] ?? '').replace('127.0.0.1:4037', `127.0.0.1:${at}`);
+  const text = BEFORE.replace(/^services:[\s\S]*(?=^console:)/m, filtered)
+    .replace('0.0.0.0:25', '127.0.0.1:0')
+    .replace('127.0.0.1:10026', `127.0.0.1:${postfix.port}`)
+    .replace('to: example.com', 'to: dst.test')
+    .replace('127.0.0.1:8025', '127.0.0.1:0')
+    .replace('127.0.0.1:9464', '127.0.0.1:0');
+  const gateway = await gatewayAt(text.replace('onFailure: tempfail', 'onFailure: spool'));
+  const send = async (): Promise<string> =>
+    await command('send', gateway, {
+      '127.0.0.1:2525': `127.0.0.1:${gateway.port()}`,
+      'bob@example.com': 'b@dst.test',
+    });
+  assert.match(await send(), /^S: 250 2\.0\.0 Ok: queued as/m);
+  assert.match((await postfix.waitForMails(1))[0]?.content.toString('latin1') ?? '', /^X-Envelope: /m);
+
+  // It breaks. What the gateway says leads to the mail, and to the reason.
+  await filter.child.stop();
+  const id = /accepted as (\S+)/.exec(await send())?.[1] ?? '';
+  const traced = await command('trace', gateway, { 'og-OssTrjxlU.1': id });
+  assert.match(traced, /^ {2}filter {2}failed +unreachable: /m);
+  assert.ok(traced.includes(`${id}#0`), traced);
+  assert.match(await command('queue list', gateway), /b@dst\.test/);
+  await gateway.reload(readFileSync(gateway.file, 'utf8').replace('onFailure: spool', 'onFailure: quarantine'));
+  const refused = await SmtpTalk.hello(gateway.port());
+  assert.equal(verdict(await refused.mail(MAIL('kept'))), 554);
+  await refused.quit();
+  assert.match(await command('quarantine list', gateway), /filter \(unreachable\)/);
+  const health = gateway.ready.metrics ?? '';
+  assert.match(await (await fetch(`${health}readyz`)).text(), /^not ready\nservice filter is not connected/);
+
+  // It is back, and what waits is let go without waiting for anything.
+  const again = await serve(file, at);
+  onTestFinished(async () => void (await again.child.stop()));
+  await command('queue retry', gateway);
+  await gateway.child.until(() => gateway.logs().find(({ event }) => event === 'delivery'), 'the retried mail');
+  await command('quarantine release', gateway);
+  const arrived = (await postfix.waitForMails(3)).map(({ content }) => content.toString('latin1'));
+  assert.match(arrived.find((mail) => mail.includes(`id=${id}`)) ?? '', /^X-Envelope: /m);
+  assert.match(arrived.find((mail) => mail.includes('Subject: kept')) ?? '', /outcome=bypassed/);
+  await gateway.child.until(
+    () =>
+      gateway.logs().filter(({ event, delivered }) => event === 'delivery' && delivered !== undefined).length === 2 ||
+      undefined,
+    'both deliveries in the log',
+  );
+  const counters = await command('queue counters', gateway);
+  assert.match(counters, /^accepted +2 [\s\S]*^delivered +2 [\s\S]*^queued +0 [\s\S]*^held +0 /m);
+}, 240_000);
 
 // --- tables ---------------------------------------------------------------------------------------------------------
 

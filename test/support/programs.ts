@@ -28,6 +28,7 @@ const PACKAGE_OF = {
   'systemd-notify': 'systemd',
   'systemd-socket-activate': 'systemd',
   setpriv: 'util-linux',
+  unshare: 'util-linux',
   perl: 'perl-base',
   dovecot: 'dovecot-core',
   lmtp: 'dovecot-lmtpd',
@@ -52,36 +53,51 @@ export async function needPrograms<P extends Program>(...names: readonly P[]): P
   return Object.fromEntries(found) as Record<P, string>;
 }
 
-/** What Exim of Debian needs of the system; its package itself cannot stand beside Postfix. */
-const EXIM_LIBRARIES = ['libdb5.3', 'libgnutls-dane0', 'libidn12', 'libidn2-0', 'libnsl2', 'libpcre2-8-0'];
-const EXIM_USER = 'Debian-exim';
+/** What a mail server of Debian needs of the system; its package itself cannot stand beside Postfix. */
+interface Unpacked {
+  readonly package: string;
+  readonly libraries: readonly string[];
+  /** A user it will not run without, made in the system. */
+  readonly user?: string;
+}
 
-/**
- * Debian's mail servers exclude each other: Exim's package is unpacked into `folder` instead of installed, with its libraries
- * and its user in the system. Returns the path of the program.
- */
+const EXIM: Unpacked = {
+  package: 'exim4-daemon-light',
+  libraries: ['libdb5.3', 'libgnutls-dane0', 'libidn12', 'libidn2-0', 'libnsl2', 'libpcre2-8-0'],
+  user: 'Debian-exim',
+};
+const OPENSMTPD: Unpacked = {
+  package: 'opensmtpd',
+  libraries: ['libdb5.3', 'libevent-2.1-7', 'libpam0g', 'libssl3', 'zlib1g'],
+};
+
+/** The path of Exim, unpacked into `folder`, with its libraries and its user in the system. */
 export async function unpackExim(folder: string): Promise<string> {
-  const advise = (why: string): Error => new Error(`${why}. These tests unpack Debian's exim4-daemon-light, as root.`);
+  await unpack(EXIM, folder);
+  return join(folder, 'usr', 'sbin', 'exim4');
+}
+
+/** OpenSMTPD's files below `folder`. */
+export async function unpackOpenSmtpd(folder: string): Promise<void> {
+  await unpack(OPENSMTPD, folder);
+}
+
+/** Debian's mail servers exclude each other: all but Postfix are unpacked, not installed. */
+async function unpack({ package: name, libraries, user }: Unpacked, folder: string): Promise<void> {
+  const advise = (why: string): Error => new Error(`${why}. These tests unpack Debian's ${name}, as root.`);
   if (process.getuid?.() !== 0) throw advise('this user may not install');
   await takeLock();
   try {
     const env = { DEBIAN_FRONTEND: 'noninteractive' };
-    const steps: readonly (readonly [string, ...string[]])[] = [
+    const quiet = ['-y', '-qq', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=200'];
+    const steps: (readonly [string, ...string[]])[] = [
       ['apt-get', 'update', '-qq'],
-      [
-        'apt-get',
-        'install',
-        '-y',
-        '-qq',
-        '--no-install-recommends',
-        '-o',
-        'DPkg::Lock::Timeout=200',
-        ...EXIM_LIBRARIES,
-      ],
-      ['apt-get', 'download', '-qq', 'exim4-daemon-light'],
-      ['sh', '-c', 'dpkg-deb -x exim4-daemon-light_*.deb .'],
-      ['sh', '-c', `id ${EXIM_USER} || useradd --system --no-create-home --shell /usr/sbin/nologin ${EXIM_USER}`],
+      ['apt-get', 'install', ...quiet, ...libraries],
+      ['apt-get', 'download', '-qq', name],
+      ['sh', '-c', `dpkg-deb -x ${name}_*.deb .`],
     ];
+    if (user !== undefined)
+      steps.push(['sh', '-c', `id ${user} || useradd --system --no-create-home --shell /usr/sbin/nologin ${user}`]);
     for (const [command, ...args] of steps) {
       const done = await run(command, args, { env, cwd: folder, timeoutMs: INSTALL_MS });
       // Without an update the lists of before may do.
@@ -90,7 +106,6 @@ export async function unpackExim(folder: string): Promise<string> {
   } finally {
     rmSync(LOCK, { recursive: true, force: true });
   }
-  return join(folder, 'usr', 'sbin', 'exim4');
 }
 
 function find(name: string): string | undefined {

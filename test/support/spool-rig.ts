@@ -120,6 +120,7 @@ export class SpoolRig implements OpenRelay {
             this.adaptLater(() => done(this.adapt(job)));
           },
         },
+        reviveServices: () => undefined,
         deadlines: this.deadlines,
         wallClock: () => this.nowMs,
         random: () => this.random(),

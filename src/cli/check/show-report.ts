@@ -64,5 +64,5 @@ export function reply(one: ReplyRecord | undefined): string {
   const enhanced = one.enhanced === undefined ? '' : `${one.enhanced} `;
   return one.text
     .map((line, at) => `${one.code}${at === one.text.length - 1 ? ' ' : '-'}${enhanced}${printable(line, 500)}`)
-    .join('\n  ');
+    .join('\n');
 }

@@ -1,12 +1,18 @@
-/** Rows in columns, for people: each column as wide as its widest cell, the last one free. */
+/** Rows in columns, for people: each column as wide as its widest cell, the last one free; where that has lines, they begin below each other. */
 export function table(rows: readonly (readonly string[])[], indent = '  '): string {
   const widths: number[] = [];
   for (const row of rows) {
     for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, cell.length);
   }
-  return rows
-    .map((row) => row.map((cell, at) => (at === row.length - 1 ? cell : cell.padEnd(widths[at] ?? 0))).join('  '))
-    .map((line) => `${indent}${line.trimEnd()}\n`)
+  const text = rows.map((row) => {
+    const before = row.slice(0, -1).map((cell, at) => `${cell.padEnd(widths[at] ?? 0)}  `);
+    const start = indent + before.join('');
+    const [first = '', ...more] = (row.at(-1) ?? '').split('\n');
+    return [start + first, ...more.map((line) => ' '.repeat(start.length) + line)];
+  });
+  return text
+    .flat()
+    .map((line) => `${line.trimEnd()}\n`)
     .join('');
 }
 

@@ -50,7 +50,12 @@ export function addQuarantineCommands(program: Command, ended: Ended): void {
     ended(await (await code()).list({ ...options, state: 'held' }, 'quarantine')),
   );
   showCommand(quarantine, ended);
-  actCommand(quarantine, 'release', 'let go, through the services that may not be bypassed', ended, 'held');
+  command(quarantine, 'release', 'let go, through the services that may not be bypassed')
+    .argument('[id...]', 'mails or recipients')
+    .option('--by <service>', 'everything that this service had held')
+    .option('--all', 'everything that is held')
+    .addHelpText('after', ABOUT_IDS)
+    .action(async (ids, options) => ended(await (await code()).release(ids, options)));
   actCommand(quarantine, 'remove', 'take out; nobody is told, and it is counted', ended, 'held');
 }
 

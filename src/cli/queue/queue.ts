@@ -127,6 +127,39 @@ export async function retry(
   return await act([{ act: 'retry', destination: to?.toLowerCase() }], options);
 }
 
+/** Ids, or what `all` and `by` (the service that held it) mean together. */
+export async function release(
+  ids: readonly string[],
+  options: AdminOptions & { readonly all?: boolean; readonly by?: string },
+): Promise<number> {
+  const { all, by } = options;
+  const isMany = all === true || by !== undefined;
+  if (isMany === ids.length > 0 || (all === true && by !== undefined))
+    throw new Failure('say what to release: an ID or several, --by SERVICE, or --all', EXIT.usage);
+  const meant = isMany ? await heldBy(by, options) : ids;
+  if (meant.length === 0 && options.json !== true)
+    await out(`nothing is in quarantine${by === undefined ? '' : ` by ${by}`}\n`);
+  return await act(
+    meant.map((id) => ({ act: 'release', id, only: 'held' })),
+    options,
+  );
+}
+
+/** All of it is listed before any of it is released: what a service holds again is not released again. */
+async function heldBy(service: string | undefined, options: AdminOptions): Promise<readonly string[]> {
+  const ids: string[] = [];
+  await withGateway(options, async (client) => {
+    let after: QueuePlace | undefined;
+    do {
+      const page = await client.ask({ do: 'list', filter: { state: 'held' }, limit: PAGE, after });
+      for (const { id, held } of page.entries) if (service === undefined || held?.service === service) ids.push(id);
+      after = page.after;
+    } while (after !== undefined);
+    return EXIT.ok;
+  });
+  return ids;
+}
+
 export async function counters(options: AdminOptions): Promise<number> {
   return await withGateway(options, async (client) => {
     const found = await client.ask({ do: 'counters' });

@@ -20,7 +20,15 @@ const record: NonNullable<TraceReport['record']> = {
       relayedAs: 'robert@example.com',
       reply: { code: 250, enhanced: '2.1.5', text: ['OK'] },
     },
-    { address: 'carl@example.com', relayedAs: undefined, reply: undefined },
+    {
+      address: 'carl@example.com',
+      relayedAs: undefined,
+      reply: {
+        code: 451,
+        enhanced: '4.7.1',
+        text: ['try again later', 'OPES-System: https://mail.example.com/opes?id=s.1'],
+      },
+    },
   ],
   sizeBefore: 288,
   sizeAfter: 2048,
@@ -56,7 +64,8 @@ test('what was done to a mail that has left', () => {
 
 recipients
   bob@example.com   as robert@example.com  250 2.1.5 OK
-  carl@example.com
+  carl@example.com                         451-4.7.1 try again later
+                                           451 4.7.1 OPES-System: https://mail.example.com/opes?id=s.1
 
 services
   av  changed  3ms

@@ -73,6 +73,11 @@ export class CalloutService {
     for (const channel of this.#channels) channel.connect();
   }
 
+  /** Connects now also where a failure just now would make it wait: an operator says it is mended. */
+  revive(): void {
+    for (const channel of this.#channels) channel.revive();
+  }
+
   get isReady(): boolean {
     return this.#channels.some((channel) => channel.isReady);
   }
@@ -248,6 +253,13 @@ export class CalloutChannel implements ProcessorEvents {
     );
     this.#state = { at: 'connecting', opened };
     return true;
+  }
+
+  /** Does not rest any longer. Mails that come now wait for what becomes of it. */
+  revive(): void {
+    if (this.#closed || this.#state.at !== 'resting') return;
+    this.#world.deadlines.release(this.#rest);
+    this.#wakeUp();
   }
 
   close(): void {

@@ -209,9 +209,14 @@ export class Chain implements DataWaiter {
     return this.#calls.slice(0, this.#at).flatMap((call) => call.viaEntry() ?? []);
   }
 
-  /** The service that refused the message. */
-  get refusedBy(): string | undefined {
-    return this.#calls.find((call) => call.finalVerdict === 'refused')?.name;
+  /** The service that stops the mail: by its verdict, or by its failure and what the pipeline says of that. */
+  get stoppedBy(): { readonly service: string; readonly because: 'verdict' | 'failure' } | undefined {
+    for (const call of this.#calls) {
+      if (call.finalVerdict === 'refused') return { service: call.name, because: 'verdict' };
+      const action = call.failureAction;
+      if (action !== undefined && action !== 'skip') return { service: call.name, because: 'failure' };
+    }
+    return undefined;
   }
 
   /** For the log line: each service, what came of it and how long it took. */

@@ -207,3 +207,12 @@ test('XCLIENT is the client, with what it may and what it may not', async () => 
   await client.all('XCLIENT ADDR=192.0.2.9 LOGIN=ann@example.com', 'EHLO proxy');
   assert.match(await client.mail('ann@example.com'), /with ESMTPA id /);
 });
+
+test('who exists here is told to nobody, known or not', async () => {
+  const client = new Client('192.0.2.1', {});
+  await client.say('EHLO client.example');
+  for (const who of ['b', '<b@dst.example>', 'nobody@elsewhere.example']) {
+    assert.match(await client.say(`VRFY ${who}`), /^252 /);
+    assert.match(await client.say(`EXPN ${who}`), /^502 /);
+  }
+});

@@ -58,10 +58,12 @@ function spoolVariant({ variant, verdict, accepted }: Judged, original: Content,
       return { ...envelope, content, lane: 'relay', resume: undefined, recipients: to({ kind: 'deliver' }) };
     }
     case 'refused': {
-      const service = variant.chain.refusedBy ?? '';
-      const fate: Fate = isSenderKnown
-        ? { kind: 'refused', service, reply: verdict.reply }
-        : { kind: 'hold', service, reason: 'refused' };
+      const { service, because } = variant.chain.stoppedBy ?? { service: '', because: 'verdict' };
+      // A failure is no verdict on what somebody may have written in another's name.
+      const fate: Fate =
+        isSenderKnown || because === 'failure'
+          ? { kind: 'refused', service, because, reply: verdict.reply }
+          : { kind: 'hold', service, reason: 'refused' };
       const resume = { service: undefined, via: [] };
       return { ...envelope, content: original, lane: 'adapt', resume, recipients: to(fate) };
     }

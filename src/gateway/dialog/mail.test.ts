@@ -424,6 +424,55 @@ test('the deadline ends a mail whose services and hop take too long together', a
   assert.deepEqual([final?.code, final?.enhanced], [451, '4.4.7']);
 });
 
+test('a service that judges the client or its greeting refuses at MAIL, with an id and a trace (decision 0044)', async () => {
+  for (const [part, value] of [
+    ['IP', '[192.0.2.1]'],
+    ['EHLO', 'client.example'],
+  ] as const) {
+    const judges: Script = {
+      ...keepAll(['MAIL', 'RAWDATA']),
+      onPart(tx, { part: now, offset, octets }, all) {
+        if (all.length === 1) tx.startMessage();
+        if (now !== 'MAIL') return;
+        const isBad = all.some((one) => one.part === part && one.octets.toString() === value);
+        if (isBad) tx.sendData(answerBlock('MAIL', { smtpError: `550 5.7.1 not from ${value}` }), [], 0);
+        else tx.useYours(offset, octets.length);
+      },
+    };
+    const { rig } = rigWith([judges]);
+    for (const service of rig.services) service.start();
+    while (!rig.services.every((service) => service.isReady)) await new Promise(setImmediate);
+    const { reply } = await rig.begin();
+    assert.deepEqual(
+      [reply.code, reply.text],
+      [550, [`not from ${value}`, 'OPES-System: https://mail.example.com/opes?id=session.1']],
+    );
+  }
+});
+
+test('a mail whose recipients were all refused was refused, however its client leaves', async () => {
+  for (const [code, outcome] of [
+    [550, 'refused'],
+    [451, 'tempfailed'],
+  ] as const) {
+    const refuses: Script = {
+      ...keepAll(['RCPT']),
+      onPart(tx, part, all) {
+        if (all.length === 1) tx.startMessage();
+        if (part.part === 'RCPT') tx.sendData(answerBlock('RCPT', { smtpError: `${code} no` }), [], 0);
+      },
+    };
+    const { rig } = rigWith([refuses]);
+    const { mail } = await rig.begin();
+    await mail.rcpt('b@dst.example');
+    mail.reset();
+    assert.deepEqual(
+      rig.records.map((record) => record.outcome),
+      [outcome],
+    );
+  }
+});
+
 test('a client that goes away leaves nothing behind: no delivery, one record', async () => {
   const { rig } = rigWith([keepAll(['RCPT', 'RAWDATA'])]);
   const { mail } = await rig.begin();

@@ -271,7 +271,11 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
 
   /** The transaction ended without an answer of ours: RSET, a client that went away, content the session refused. */
   reset(cause: string): void {
-    this.#over('aborted', undefined, cause);
+    // All that was named was refused: the client leaves for that, and whoever looks for what was refused must find it.
+    const { recipients, unlisted } = this.envelope;
+    const isKnown = this.#state === 'envelope' && unlisted === 0;
+    const refusal = isKnown ? commonRefusal(recipients.map(({ reply: answer }) => answer)) : undefined;
+    this.#over(refusal === undefined ? 'aborted' : outcomeOf(refusal), undefined, cause);
   }
 
   #headerKnown(): void {

@@ -144,6 +144,16 @@ test('refused for some and not for others: a sender who logged in is told by a r
   assert.equal(fate?.kind === 'refused' ? fate.reply.code : 0, 550);
 });
 
+test('refused for some because a service does not work: no verdict on its content, so the sender is told', async () => {
+  const spool = new RecordingSpool();
+  const { rig } = rigWith([dies], { each: [{ ...VIP, onFailure: 'reject' }], spool });
+  const { mail } = await rig.begin();
+  for (const recipient of ['vip@dst.example', 'plain@dst.example']) await mail.rcpt(recipient);
+  assert.equal((await mail.content(`${MAIL}${'line\r\n'.repeat(1000)}`, 7)).code, 250);
+  const fate = spool.taken[0]?.recipients[0]?.fate;
+  assert.deepEqual(fate?.kind === 'refused' && [fate.service, fate.because, fate.reply.code], ['s1', 'failure', 554]);
+});
+
 test('refused for all: the client is told, and nothing is stored', async () => {
   const spool = new RecordingSpool();
   const { rig } = rigWith([refuses('550 5.7.1 no'), refuses('554 5.7.1 never')], {

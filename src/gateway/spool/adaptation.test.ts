@@ -7,7 +7,7 @@ import { ALL, finish, keepAll, keepData, MAIL } from '../../../test/support/scri
 import { type Advice, answerBlock } from '../../profile/index.ts';
 import type { StoredMail } from '../../store/index.ts';
 import { Content, FixedOctets } from '../content/index.ts';
-import type { Bypassable } from '../options.ts';
+import type { Bypassable, FailureAction } from '../options.ts';
 import type { ViaEntry } from '../trace/index.ts';
 import { QueueAdaptation } from './adaptation.ts';
 import { load } from './intake.ts';
@@ -36,7 +36,9 @@ const STORED: StoredMail = {
 interface Service {
   readonly bypassable: Bypassable;
   readonly when?: string;
-  readonly script?: Script;
+  /** `undefined`, written out: nobody listens where it should be. */
+  readonly script?: Script | undefined;
+  readonly onFailure?: FailureAction;
 }
 
 const ROUTES = [plainRoute('new.example', 'new', 25), plainRoute('*', 'hop', 25)];
@@ -50,8 +52,9 @@ async function adapt(
 ) {
   const stored = { ...STORED, facts: { ...(STORED.facts as object), ...facts } as StoredMail['facts'] };
   const callouts = new MemoryCallouts();
-  const pipeline = services.map(({ bypassable, script, ...more }, i) => {
-    callouts.servers.set(i + 1, script ?? keepAll(['RAWDATA']));
+  const pipeline = services.map(({ bypassable, ...rest }, i) => {
+    const { script, ...more } = { script: keepAll(['RAWDATA']), ...rest };
+    if (script !== undefined) callouts.servers.set(i + 1, script);
     return {
       options: { ...serviceOptions(`s${i + 1}`, new Set([...ALL, 'quarantine', 'delay']), [i + 1]), bypassable },
       ...more,
@@ -252,4 +255,54 @@ test('what a service makes of the envelope now is kept with the result', async (
     from: { path: 'z@src.example', params: {} },
     to: { path: 'c@new.example', params: {}, destination: 'new.example' },
   });
+});
+
+test('who stops a stored mail is named: a service that does not work, or one that refuses, now or for good', async () => {
+  const dead = (action: FailureAction): Service => ({
+    bypassable: 'never',
+    script: undefined,
+    onFailure: action,
+  });
+  const refuses = (reply: string): Service => ({
+    bypassable: 'never',
+    script: {
+      ...keepAll(['RAWDATA']),
+      onOriginalEnd(tx) {
+        tx.sendData(answerBlock('RAWDATA', { smtpError: reply }), [], 0);
+      },
+    },
+  });
+  const failure = { service: 's1', because: 'failure', isOnContent: false };
+  const verdict = { service: 's1', because: 'verdict', isOnContent: true };
+  const cases: readonly (readonly [Service, AdaptResult['kind'], object])[] = [
+    [dead('tempfail'), 'later', failure],
+    // Its recipients are refused for it, one by one.
+    [dead('reject'), 'release', failure],
+    [dead('spool'), 'later', failure],
+    [refuses('451 4.7.1 not now'), 'later', verdict],
+    [refuses('550 5.7.1 no'), 'refused', verdict],
+  ];
+  for (const [service, kind, by] of cases) {
+    const { result } = await adapt([service, never], { isReleased: true });
+    const stopped = result.kind === 'release' ? result.refused.get(0)?.by : 'by' in result && result.by;
+    assert.deepEqual([result.kind, stopped], [kind, by]);
+  }
+});
+
+test('a recipient is stopped by name, too', async () => {
+  const onRcpt = (reply: string): Service => ({
+    bypassable: 'never',
+    script: {
+      ...keepAll(['RCPT']),
+      onPart(tx, part, all) {
+        if (all.length === 1) tx.startMessage();
+        if (part.part === 'RCPT') tx.sendData(answerBlock('RCPT', { smtpError: reply }), [], 0);
+      },
+    },
+  });
+  const by = { service: 's1', because: 'verdict', isOnContent: false };
+  const now = (await adapt([onRcpt('451 4.7.1 not now')], {})).result;
+  assert.deepEqual([now.kind, 'by' in now && now.by], ['later', by]);
+  const good = (await adapt([onRcpt('550 5.7.1 no')], {})).result;
+  assert.deepEqual(good.kind === 'release' && good.refused.get(0)?.by, by);
 });

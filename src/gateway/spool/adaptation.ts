@@ -194,8 +194,13 @@ class AdaptRun implements VariantMail {
   }
 
   onRcptRefused(recipient: MailRecipient, reply: Reply): void {
-    const service = this.#variant.chain.refusedBy ?? '';
-    this.#answered(recipient, reply, { service, because: 'verdict', isOnContent: false });
+    this.#answered(recipient, reply, this.#blocker(false));
+  }
+
+  /** A report names who stopped the mail, whether by a verdict or by not working (REQ-054). Only a verdict is on the content. */
+  #blocker(isOnContent: boolean): Blocker | undefined {
+    const stop = this.#variant.chain.stoppedBy;
+    return stop && { ...stop, isOnContent: isOnContent && stop.because === 'verdict' };
   }
 
   #answered(recipient: MailRecipient, reply: Reply, by: Blocker | undefined): void {
@@ -206,7 +211,7 @@ class AdaptRun implements VariantMail {
     const forNow = [...this.#refused.values()].find((one) => one.reply.code < 500);
     // A recipient put off puts off those it shares the run with: they meet the same services again.
     if (forNow !== undefined) {
-      this.#end({ kind: 'later', reply: forNow.reply });
+      this.#end({ kind: 'later', reply: forNow.reply, ...(forNow.by && { by: forNow.by }) });
       return;
     }
     if (this.#refused.size === this.#job.deliveries.length) {
@@ -231,13 +236,11 @@ class AdaptRun implements VariantMail {
         });
         return;
       }
-      case 'refused':
-        if (verdict.reply.code < 500) this.#end({ kind: 'later', reply: verdict.reply });
-        else {
-          const service = variant.chain.refusedBy ?? '';
-          this.#end({ kind: 'refused', reply: verdict.reply, by: { service, because: 'verdict', isOnContent: true } });
-        }
+      case 'refused': {
+        const by = this.#blocker(true) ?? { service: '', because: 'verdict', isOnContent: true };
+        this.#end({ kind: verdict.reply.code < 500 ? 'later' : 'refused', reply: verdict.reply, by });
         return;
+      }
       case 'aside':
         this.#putAside(verdict);
     }

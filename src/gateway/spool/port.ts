@@ -89,8 +89,13 @@ export type Fate =
       /** Of a verdict: the service's own. */
       readonly words?: string;
     }
-  /** Refused by a service when others were not: reported to the sender (design D19). */
-  | { readonly kind: 'refused'; readonly service: string; readonly reply: Reply };
+  /** Refused, when others were not, by a service's verdict or for its failure: reported to the sender (design D19). */
+  | {
+      readonly kind: 'refused';
+      readonly service: string;
+      readonly because: 'verdict' | 'failure';
+      readonly reply: Reply;
+    };
 
 /** Tells senders what became of their mail (RFC 3464): decisions of `gateway/dsn`, built and ready for the store. */
 export interface ReportMaker {

@@ -87,10 +87,14 @@ test('what waited for its services has the System in the header that comes back,
   assert.match(text, /https:\/\/mail\.example\.com\/opes\/av/);
 });
 
-test('a verdict on content is told to who logged in, and held for anybody else', async () => {
+test('a verdict on content is told to who logged in, and held for anybody else; also one for now that lasted to the end', async () => {
   const by = { service: 'av', because: 'verdict', isOnContent: true } as const;
-  const failed = [{ delivery: delivery(), reply: reply(550, '5.7.1', 'virus'), speaksDsn: false, by }];
-  assert.match((await textOf(event('ann', { failed }))).text, /virus/);
-  const { mails, held } = await reporter.make(event('', { failed }));
-  assert.deepEqual([mails.length, [...held]], [0, [3]]);
+  for (const answer of [reply(550, '5.7.1', 'virus'), reply(451, '4.7.1', 'virus, perhaps')]) {
+    const failed = [{ delivery: delivery(), reply: answer, speaksDsn: false, by }];
+    const { text } = await textOf(event('ann', { failed }));
+    assert.match(text, /virus/);
+    assert.match(text, /^OPES-Cause: refused; https:\/\/mail\.example\.com\/opes\/av\r$/m);
+    const { mails, held } = await reporter.make(event('', { failed }));
+    assert.deepEqual([mails.length, [...held]], [0, [3]]);
+  }
 });

@@ -30,8 +30,10 @@ export interface DeliveryNotes {
   readonly via?: readonly ViaEntry[];
   /** The recipient as the client named it, where a service made another of it. */
   readonly named?: string;
-  /** Refused by `service` when the mail was taken. */
+  /** Refused because of `service` when the mail was taken. */
   readonly refused?: { readonly code: number; readonly enhanced: string | undefined; readonly text: readonly string[] };
+  /** Of `refused`; a verdict where it is absent. */
+  readonly because?: 'verdict' | 'failure';
   readonly rewritten?: Rewritten;
   /** Released from quarantine by an operator: services that may be bypassed are. */
   readonly isReleased?: boolean;
@@ -108,7 +110,7 @@ function deliveryNotes(resume: SpoolVariant['resume'], named: string | undefined
     ...(resume?.service !== undefined && { service: resume.service }),
     ...(resume !== undefined && resume.via.length > 0 && { via: resume.via }),
     ...(named !== undefined && { named }),
-    ...(fate.kind === 'refused' && { service: fate.service, refused: fate.reply }),
+    ...(fate.kind === 'refused' && { service: fate.service, refused: fate.reply, because: fate.because }),
   };
 }
 

@@ -574,7 +574,7 @@ test('refused when it was taken: told by a report at once, and never sent', asyn
         argument: '<a@one.example>',
         domain: 'one.example',
         named: undefined,
-        fate: { kind: 'refused', service: 's2', reply: reply(550, '5.7.1', 'no') },
+        fate: { kind: 'refused', service: 's2', because: 'verdict', reply: reply(550, '5.7.1', 'no') },
       },
     ],
   });

@@ -107,6 +107,7 @@ export class Spool implements SpoolPort, Deadline {
 
   /** Looks for work now: an operator released something, or wants everything tried. */
   wake(): void {
+    this.#world.reviveServices();
     this.#worker.revive();
     this.onDeadline();
   }

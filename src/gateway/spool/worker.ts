@@ -235,8 +235,9 @@ function deliveryOf(key: string): DeliveryKey {
 }
 
 function refusedAtEntry(delivery: QueuedDelivery): Outcome {
-  const { refused, service } = notesOf(delivery);
-  const by = { service: service ?? '', because: 'verdict', isOnContent: true } as const;
+  const { refused, service, because = 'verdict' } = notesOf(delivery);
+  // That a service failed says nothing of the content.
+  const by = { service: service ?? '', because, isOnContent: because === 'verdict' };
   return { kind: 'failed', reply: refused as Reply, by };
 }
 

@@ -18,6 +18,8 @@ export interface SpoolWorld {
   readonly relay: OpenRelay;
   readonly reports: ReportMaker;
   readonly adapt: AdaptLane;
+  /** An operator wants everything tried now: services that failed just now are not given up for a while. */
+  readonly reviveServices: () => void;
   /** Absent where recipients are not told of what is held. */
   readonly notices: Notices | undefined;
   readonly deadlines: Deadlines;
@@ -61,7 +63,7 @@ export type AdaptResult =
       readonly dispose: () => void;
     }
   | { readonly kind: 'refused'; readonly reply: Reply; readonly by: Blocker }
-  /** `by`: the service that did not work. */
+  /** `by`: the service that did not work, or refused for now. */
   | { readonly kind: 'later'; readonly reply: Reply; readonly by?: Blocker }
   /** Now that the message is read they do not meet the same services: none ran, and each group is a job of its own. */
   | { readonly kind: 'split'; readonly groups: readonly (readonly QueuedDelivery[])[] }

@@ -116,6 +116,11 @@ for (const { name, paths, note, isAsciiOnly = false } of cases) {
           assert.ok(now.trimStart().startsWith(words) && now.endsWith(old) && now.includes('\r\n\r\n'));
         else assertInHtml(old, now, words);
       }
+      // In a chain of gateways the next one finds it there.
+      const again = await run(service, { mail: result.message });
+      assert.deepEqual(again.added, ['X-External-Banner: not added (there already)']);
+      for (const { path } of allParts(parse(before)))
+        assert.equal(shown(again.message, path), shown(result.message, path));
     });
   }
 }

@@ -24,8 +24,11 @@ export function editPart(part: MimePart, head: Buffer, notice: Notice): readonly
   if (block === undefined) return `charset ${printable(charset, 40)}`;
   if (part.encoding === '7bit' && block.some((octet) => octet > 127)) return 'seven bits only';
   const decoded = decodeHead(part.encoding, head);
-  const at = isHtml && decoded !== undefined ? placeInHtml(decoded.octets.toString('latin1')) : 0;
-  const insertion = decoded?.insert(at, block, isHtml ? 'space' : 'line');
+  if (decoded === undefined) return 'transfer encoding';
+  const at = isHtml ? placeInHtml(decoded.octets.toString('latin1')) : 0;
+  // Another gateway on the way has put it there: where it is shown it need not stand twice. A field that says so proves nothing.
+  if (decoded.octets.subarray(at, at + block.length).equals(block)) return 'there already';
+  const insertion = decoded.insert(at, block, isHtml ? 'space' : 'line');
   if (insertion === undefined) return 'transfer encoding';
   const { start, end, data } = insertion;
   return [{ start: part.bodyStart + start, end: part.bodyStart + end, data }, ...digests(part)];

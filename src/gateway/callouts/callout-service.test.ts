@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { test } from 'vitest';
+import { MemoryCallouts, serviceOptions } from '../../../test/support/memory-callout.ts';
+import { keepAll } from '../../../test/support/scripted-services.ts';
+import { CalloutService } from './callout-service.ts';
+
+const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
+
+/** What a mail hears that asks for a channel now; it waits for as long as it has to. */
+function ask(service: CalloutService): Promise<string> {
+  return new Promise((resolve) => {
+    const waiter = { onChannel: () => resolve('a channel'), onNoChannel: (detail: string) => resolve(detail) };
+    service.take(waiter, undefined);
+  });
+}
+
+test('a service that failed rests, unless an operator says it is mended', async () => {
+  const callouts = new MemoryCallouts();
+  const service = new CalloutService(serviceOptions('av', new Set(['refuse']), [1]), callouts.world);
+  service.start();
+  await settled();
+  assert.match(await ask(service), /nobody listens/);
+
+  callouts.servers.set(1, keepAll(['RAWDATA']));
+  assert.match(await ask(service), /nobody listens/, 'it rests: no mail waits for it');
+  service.revive();
+  assert.equal(await ask(service), 'a channel');
+  assert.equal(service.isReady, true);
+  service.revive();
+  assert.equal(service.readyChannels, 1, 'one that works is left alone');
+  service.close();
+});
+
+test('mended too early: it is tried once more, and rests again', async () => {
+  const callouts = new MemoryCallouts();
+  const service = new CalloutService(serviceOptions('av', new Set(['refuse']), [1]), callouts.world);
+  service.start();
+  await settled();
+  service.revive();
+  assert.match(await ask(service), /nobody listens/);
+  assert.equal(callouts.live.length, 2);
+  service.close();
+  service.revive();
+  assert.equal(callouts.live.length, 2, 'nothing is begun after the end');
+});
