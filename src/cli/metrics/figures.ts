@@ -13,7 +13,7 @@ export interface Family {
   readonly name: string;
   readonly kind: MetricDefinition['kind'];
   readonly help: string;
-  samples(): Sample[];
+  readonly samples: () => Sample[];
 }
 
 const NO_LABELS: MetricLabels = {};
