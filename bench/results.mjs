@@ -2,7 +2,7 @@
 //
 //   node results.mjs results.jsonl RESULTS.md
 //
-// A ratio is taken within each round (both sides measured minutes apart), and the median of the rounds' ratios counts.
+// A ratio is taken within each round (both sides within a minute of each other), and the median of the rounds' ratios counts.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
