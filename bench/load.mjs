@@ -1,9 +1,11 @@
 // Drives smtp-source against targets that take turns, and prints one JSON line per target, cell and round: rate, and CPU per
 // mail of the server's processes.
 //
-//   node load.mjs --target NAME:PORT:PID[,PID] [--target ...] --sink PID [--drain QUEUEDIR | --queue SOCKET]
-//     --cells SIZE:SESSIONS:keep|new,... [--round FIRST] [--rounds N] [--quiet CORES]
+//   node load.mjs --target NAME:PORT:PID[,PID][:QUEUE] [--target ...] --sink PID --cells SIZE:SESSIONS:keep|new,...
+//     [--count MAILS] [--round FIRST] [--rounds N] [--quiet CORES]
 //
+// QUEUE: Postfix's queue directory, or our admin socket: a run lasts until it is empty. Without --count each target gets as many
+// mails as it takes in about two seconds.
 // "keep": one connection per session; "new": a connection per mail. All targets are alive and warm, and each has a short run in
 // every round, so that what the neighbours do meets all of them. A round in which other processes of the machine used more than
 // --quiet cores during a run is done again, up to 4 times; the quietest counts, and the lines say what it met (`other_cores`).
@@ -19,19 +21,18 @@ const { values: opt } = parseArgs({
   options: {
     target: { type: 'string', multiple: true, default: [] },
     sink: text(''),
-    drain: text(),
-    queue: text(),
     cells: text(),
     round: text('1'),
     rounds: text('1'),
+    count: text(),
     quiet: text('9'),
   },
 });
 const pids = (s) => s.split(',').filter(Boolean).map(Number);
 const sinks = pids(opt.sink);
 const targets = opt.target.map((t) => {
-  const [name, port, roots] = t.split(':');
-  return { name, port: Number(port), roots: pids(roots ?? '') };
+  const [name, port, roots, queue] = t.split(':');
+  return { name, port: Number(port), roots: pids(roots ?? ''), queue };
 });
 const MIB = 1048576;
 const TRIES = 4;
@@ -53,7 +54,8 @@ function source(port, size, sessions, mode, mails) {
   });
 }
 
-function queued() {
+/** Files in Postfix's queue. */
+function queued(folder) {
   const count = (dir) => {
     let n = 0;
     for (const e of fs.readdirSync(dir, { withFileTypes: true }))
@@ -63,7 +65,7 @@ function queued() {
   let n = 0;
   for (const q of ['maildrop', 'incoming', 'active', 'deferred']) {
     try {
-      n += count(path.join(opt.drain, q));
+      n += count(path.join(folder, q));
     } catch {
       // a file went while we looked
       n++;
@@ -72,19 +74,10 @@ function queued() {
   return n;
 }
 
-const hasQueue = opt.drain !== undefined || opt.queue !== undefined;
-
-async function drain() {
-  for (let i = 0; hasQueue && i < 2400; i++) {
-    if ((opt.queue === undefined ? queued() : await stored()) === 0) return;
-    await sleep(50);
-  }
-}
-
 /** Recipients in our own queue, by the admin socket. */
-function stored() {
+function stored(admin) {
   return new Promise((resolve, reject) => {
-    const socket = net.connect(opt.queue, () => socket.end('{"v":1,"do":"counters"}\n'));
+    const socket = net.connect(admin, () => socket.end('{"v":1,"do":"counters"}\n'));
     let said = '';
     socket.on('data', (octets) => {
       said += octets;
@@ -94,20 +87,29 @@ function stored() {
   });
 }
 
+async function drain({ queue }) {
+  for (let i = 0; queue !== undefined && i < 2400; i++) {
+    if ((queue.endsWith('.sock') ? await stored(queue) : queued(queue)) === 0) return;
+    await sleep(50);
+  }
+}
+
 /** Enough mails for about `seconds`; the tries before also warm the server up. */
-async function calibrate(port, size, sessions, mode) {
+async function calibrate(target, size, sessions, mode) {
+  if (opt.count !== undefined) return Number(opt.count);
   const seconds = targets.length > 1 ? 1.5 : sessions <= 10 ? 4 : 2.5;
   let n = Math.max(sessions * 2, size >= MIB ? 20 : 200);
   let t = 0;
   for (let i = 0; i < 3 && t < 0.6; i++) {
     if (i > 0) n = Math.ceil(n * Math.min(20, 0.8 / t));
-    t = await source(port, size, sessions, mode, n);
-    await drain();
+    t = await source(target.port, size, sessions, mode, n);
+    await drain(target);
   }
   return Math.min(400_000, Math.max(sessions * 2, Math.round((n / t) * seconds)));
 }
 
-async function measure({ port, roots }, size, sessions, mode, n) {
+async function measure(target, size, sessions, mode, n) {
+  const { port, roots, queue } = target;
   const before = {
     server: cpu(roots),
     sink: cpu(sinks),
@@ -117,9 +119,9 @@ async function measure({ port, roots }, size, sessions, mode, n) {
   };
   const t0 = process.hrtime.bigint();
   const wall = await source(port, size, sessions, mode, n);
-  await drain();
+  await drain(target);
   const total = Number(process.hrtime.bigint() - t0) / 1e9;
-  await sleep(hasQueue ? 50 : 20);
+  await sleep(queue === undefined ? 20 : 50);
   const [server, sink] = [cpu(roots), cpu(sinks)];
   const user = server.user - before.server.user;
   const system = server.system - before.server.system;
@@ -130,7 +132,7 @@ async function measure({ port, roots }, size, sessions, mode, n) {
   const ours = user + system + (sinkIsServer ? 0 : sinkCpu) + sourceCpu + (own.user + own.system) / 1e6;
   return {
     rate: short(n / wall),
-    ...(hasQueue ? { drained: short(n / total) } : {}),
+    ...(queue === undefined ? {} : { drained: short(n / total) }),
     cpu_us: short((1e6 * (user + system)) / n),
     user_us: short((1e6 * user) / n),
     sys_us: short((1e6 * system) / n),
@@ -157,7 +159,7 @@ for (const cell of opt.cells.split(',')) {
   const line = { kind: 'load', size: Number(size), sessions: Number(sessions), mode };
   try {
     const counts = [];
-    for (const { port } of targets) counts.push(await calibrate(port, line.size, line.sessions, mode));
+    for (const target of targets) counts.push(await calibrate(target, line.size, line.sessions, mode));
     for (let i = 0; i < Number(opt.rounds); i++) {
       const runs = await takeTurns(line.size, line.sessions, mode, counts);
       for (const [at, { name }] of targets.entries())
@@ -165,6 +167,6 @@ for (const cell of opt.cells.split(',')) {
     }
   } catch (e) {
     console.log(JSON.stringify({ ...line, error: String(e.message) }));
-    await drain();
+    for (const target of targets) await drain(target);
   }
 }

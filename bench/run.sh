@@ -55,42 +55,45 @@ gateway() { build; rm -rf "$TMP/data-$1"
   bg node "$ROOT/dist/cli/main.js" start --config "$TMP/$1.yaml"; GW=$LAST; up $PORT; }
 callout() { build; bg node "$ROOT/dist/cli/main.js" serve "$HERE/header-service.ts" --listen 127.0.0.1:$OCP; CS=$LAST; up $OCP; }
 
-# start TARGET: its processes, the roots whose CPU counts in ROOTS, further arguments for load.mjs in MORE
+# start TARGET: its processes, the roots whose CPU counts in ROOTS, where its mail waits in QUEUE
 start() {
-  ROOTS='' MORE=()
+  ROOTS='' QUEUE=''
   case $1 in
   sink) sink; PORT_OF=$SINK_PORT; ROOTS=$SINK; return ;;
   h-min) sink; hmin $SINK_PORT; ROOTS=$LAST; warm ;;
   haraka) sink; rm -rf "$TMP/haraka"; ./haraka-instance.sh make "$TMP/haraka" $PORT $SINK_PORT add_one_header
     bg node "$MODULES/node_modules/Haraka/bin/haraka" -c "$TMP/haraka"; up $PORT; ROOTS=$LAST; warm 3000 1000 ;;
-  postfix) sink; postfix_ $PORT; ROOTS=$MASTER; MORE=(--drain "$PF/spool") ;;
+  postfix) sink; postfix_ $PORT; ROOTS=$MASTER; QUEUE=:$PF/spool ;;
   c1) sink; rm -f "$TMP/milter.sock"; bg "$TMP/accept_milter" -p "unix:$TMP/milter.sock"; M=$LAST; sleep 0.5; chmod 666 "$TMP/milter.sock"
-    postfix_ $PORT "smtpd_milters = unix:$TMP/milter.sock" "milter_default_action = tempfail"; ROOTS=$MASTER,$M; MORE=(--drain "$PF/spool") ;;
-  hb) sink; understudy; hmin $BEHIND; H=$LAST; warm; behind; ROOTS=$MASTER,$H; MORE=(--drain "$PF/spool") ;;
+    postfix_ $PORT "smtpd_milters = unix:$TMP/milter.sock" "milter_default_action = tempfail"; ROOTS=$MASTER,$M; QUEUE=:$PF/spool ;;
+  hb) sink; understudy; hmin $BEHIND; H=$LAST; warm; behind; ROOTS=$MASTER,$H; QUEUE=:$PF/spool ;;
   g0) sink; gateway g0; ROOTS=$GW; warm ;;
-  gs) sink; gateway gs; ROOTS=$GW; MORE=(--queue "$TMP/data-gs/admin.sock"); warm 20000 0 ;;
+  gs) sink; gateway gs; ROOTS=$GW; QUEUE=:$TMP/data-gs/admin.sock; warm 20000 0 ;;
   g1) sink; callout; gateway g1; ROOTS=$GW,$CS; warm ;;
-  gb) sink; understudy; callout; gateway gb; warm; behind; ROOTS=$MASTER,$GW,$CS; MORE=(--drain "$PF/spool") ;;
+  gb) sink; understudy; callout; gateway gb; warm; behind; ROOTS=$MASTER,$GW,$CS; QUEUE=:$PF/spool ;;
   *) echo "unknown target $1" >&2; return 1 ;;
   esac
   PORT_OF=$PORT
 }
 load() { # TARGET CELLS
-  start "$1" && node load.mjs --target "$1:$PORT_OF:$ROOTS" --sink "$SINK" --cells "$2" --round $ROUND --quiet "$QUIET" "${MORE[@]}" | tee -a "$OUT"
+  start "$1" && node load.mjs --target "$1:$PORT_OF:$ROOTS$QUEUE" --sink "$SINK" --cells "$2" --round $ROUND --quiet "$QUIET" | tee -a "$OUT"
   finish
 }
 
 K10=10240:50:keep,10240:50:new M1=1048576:10:keep
-# All alive on ports of their own, behind one sink.
-cpu() { local all=() few=() t; SHARED_SINK=1; bg smtp-sink -u nobody -m 4000 "127.0.0.1:$SINK_PORT" 2000; SINK=$LAST; up $SINK_PORT
-  for t in h-min g0 g1 haraka; do start $t || return 1; all+=(--target "$t:$PORT:$ROOTS"); [ $t = haraka ] || few+=(--target "$t:$PORT:$ROOTS"); PORT=$((PORT + 1)); done
-  local how=(--sink "$SINK" --rounds "$ROUNDS" --quiet "$QUIET")
-  node load.mjs "${all[@]}" --cells $K10 "${how[@]}" | tee -a "$OUT"
-  node load.mjs "${few[@]}" --cells 10240:10:keep,$M1 "${how[@]}" | tee -a "$OUT"
-  finish; SHARED_SINK='' PORT=2525; }
+# Targets that take turns: all alive, on ports of their own, behind one sink.
+together() { TOGETHER=(); sink; SHARED_SINK=1; local t
+  for t in "$@"; do start "$t" || return 1; TOGETHER+=(--target "$t:$PORT:$ROOTS$QUEUE"); PORT=$((PORT + 1)); done; }
+apart() { finish; SHARED_SINK='' PORT=2525; }
+turns() { node load.mjs "$@" --sink "$SINK" --quiet "$QUIET" | tee -a "$OUT"; }
+
+cpu() { together h-min g0 g1 haraka || return 1
+  turns "${TOGETHER[@]}" --cells $K10 --rounds "$ROUNDS"
+  turns "${TOGETHER[@]:0:6}" --cells 10240:10:keep,$M1 --rounds "$ROUNDS"; apart; }
+# The same mails for both: in its first second a queue takes what it has not begun to deliver.
+spool() { together postfix gs || return 1; turns "${TOGETHER[@]}" --cells 10240:50:keep --count "${MAILS:-6000}" --rounds "${ROUNDS_SPOOL:-3}"; apart; }
 postfix_side() { for ROUND in $(seq "${ROUNDS_POSTFIX:-6}"); do
   for t in c1 hb gb; do load $t 10240:10:keep,10240:10:new; done; done; }
-spool() { for ROUND in $(seq "${ROUNDS_SPOOL:-3}"); do for t in postfix gs; do load $t 10240:50:keep; done; done; }
 latency() { for ROUND in $(seq "$ROUNDS"); do for t in h-min g0 g1; do
   start $t && node latency.mjs --name $t --port "$PORT_OF" --round $ROUND --root "$ROOTS,$SINK" --quiet "$QUIET" | tee -a "$OUT"; finish; done; done; }
 memory() {
