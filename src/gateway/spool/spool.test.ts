@@ -215,6 +215,40 @@ test('a mail beyond what goes in one unit arrives octet by octet', async () => {
   assert.ok(rig.sent[0]?.octets === LARGE);
 });
 
+test('claimed between a commit and its answer: relayed all the same, and not left until its lease ends', async () => {
+  let isClaimed: (() => void) | undefined;
+  await started({}, (store) =>
+    Object.assign(Object.create(store) as Store, {
+      ...bound(store),
+      // As a server with a connection for commits and one for questions may answer.
+      commit: async (unit: Parameters<Store['commit']>[0]) => {
+        await store.commit(unit);
+        if (unit.contents === undefined) return;
+        const polled = new Promise<void>((resolve) => {
+          isClaimed = resolve;
+        });
+        rig.tick(1000);
+        await polled;
+      },
+      content: async (id: string) => {
+        const found = await store.content(id);
+        // It is taken up in the turn after this.
+        if (isClaimed !== undefined) setImmediate(isClaimed);
+        return found;
+      },
+    }),
+  );
+  rig.adapt = ({ content }) => ({ kind: 'release', content, refused: new Map(), dispose: () => undefined });
+  await rig.accept('s.1', ['a@one.example'], { lane: 'adapt', resume: { service: 's2', via: [] } });
+  await rig.until(() => isClaimed !== undefined, 'claimed');
+  for (let second = 0; second < 20 && rig.sent.length === 0; second++) {
+    for (let i = 0; i < 10; i++) await rig.store.counters();
+    rig.tick(1000);
+  }
+  await counts({ delivered: 1, queued: 0 });
+  assert.equal(rig.sent.length, 1);
+});
+
 test('what was under way when we ended is taken up at the next start', async () => {
   await started();
   rig.hops.rcpt = () => 'mute';

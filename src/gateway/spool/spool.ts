@@ -70,7 +70,11 @@ export class Spool implements SpoolPort, Deadline {
     this.#options = options;
     this.#world = world;
     this.#maxTasks = maxTasks;
-    this.#worker = new Worker(options, world, { onIdle: () => this.#maybeIdle(), onWork: () => this.onDeadline() });
+    this.#worker = new Worker(options, world, {
+      onIdle: () => this.#maybeIdle(),
+      onWork: () => this.onDeadline(),
+      onLeft: (deliveries) => this.giveBack(deliveries),
+    });
     this.#poll = new Armed(this);
     this.#renewal = new Armed({ onDeadline: () => this.#renew() });
   }
@@ -103,6 +107,11 @@ export class Spool implements SpoolPort, Deadline {
   /** Whether it is being worked on, whatever became of the claim. */
   isUnderWay(delivery: { readonly mail: string; readonly n: number }): boolean {
     return this.#worker.isUnderWay(delivery);
+  }
+
+  /** Claimed by us and worked on by nobody: the next poll gives them back, and tries it until it is done. */
+  giveBack(deliveries: readonly { readonly mail: string; readonly n: number }[]): void {
+    this.#left.push(...deliveries);
   }
 
   /** Looks for work now: an operator released something, or wants everything tried. */
@@ -228,13 +237,16 @@ export class Spool implements SpoolPort, Deadline {
     lease.give();
   }
 
-  /** A poll claims them when their time has come; a claim that cannot be given back now ends with its lease. */
+  /** A poll claims them when their time has come. */
   #putOff(deliveries: readonly QueuedDelivery[]): void {
     const { store, log } = this.#world;
     this.#jobs++;
     store
       .release(deliveries.map(({ mail, n }) => ({ mail, n })))
-      .catch((error: Error) => log.error('spool.claim-failed', { mail: deliveries[0]?.mail, error: error.message }))
+      .catch((error: Error) => {
+        log.error('spool.claim-failed', { mail: deliveries[0]?.mail, error: error.message });
+        this.giveBack(deliveries);
+      })
       .finally(() => this.#jobDone());
   }
 

@@ -23,6 +23,8 @@ export interface WorkerEvents {
   onIdle(): void;
   /** Something in the store has become due. */
   onWork(): void;
+  /** Claimed by us, and nobody works on them any more. */
+  onLeft(deliveries: readonly DeliveryKey[]): void;
 }
 
 export class Worker {
@@ -35,6 +37,8 @@ export class Worker {
   readonly #running = new Map<Task, Transaction>();
   /** What we work on. Where a lease could not be renewed in time the store hands it out once more, and we do not take it twice. */
   readonly #mine = new Set<string>();
+  /** Handed out once more nevertheless: by a lease that ended, or between a commit and its answer. */
+  readonly #again = new Set<string>();
 
   constructor(options: QueueOptions, world: SpoolWorld, events: WorkerEvents) {
     this.#options = options;
@@ -98,8 +102,7 @@ export class Worker {
 
   /** Deliveries of one mail with one content. `lease` is the caller's. What is under way already is left alone. */
   take(mail: StoredMail, claimed: readonly QueuedDelivery[], content: Content, lease: Lease): void {
-    const deliveries = claimed.filter((one) => !this.#mine.has(keyOf(one)));
-    for (const one of deliveries) this.#mine.add(keyOf(one));
+    const deliveries = this.#newOf(claimed);
     const lanes = groupBy(deliveries, (one) => laneOf(mail, one));
     const damaged = lanes.get('damaged');
     if (damaged !== undefined)
@@ -125,8 +128,8 @@ export class Worker {
 
   /** What is claimed and cannot be worked on: tried later, or reported where its time is over. */
   fault(mail: StoredMail, claimed: readonly QueuedDelivery[], content: Content, error: unknown): void {
-    const deliveries = claimed.filter((one) => !this.#mine.has(keyOf(one)));
-    for (const one of deliveries) this.#mine.add(keyOf(one));
+    const deliveries = this.#newOf(claimed);
+    if (deliveries.length === 0) return;
     this.#ends.fault(caseAtRest(mail, deliveries, content), error, new Lease(() => undefined));
   }
 
@@ -215,8 +218,22 @@ export class Worker {
     }
   }
 
+  /** From now on they are ours. */
+  #newOf(claimed: readonly QueuedDelivery[]): readonly QueuedDelivery[] {
+    return claimed.filter((one) => {
+      const key = keyOf(one);
+      const isOurs = this.#mine.has(key);
+      (isOurs ? this.#again : this.#mine).add(key);
+      return !isOurs;
+    });
+  }
+
   #letGo(deliveries: readonly DeliveryKey[]): void {
-    for (const one of deliveries) this.#mine.delete(keyOf(one));
+    const left = deliveries.filter((one) => {
+      this.#mine.delete(keyOf(one));
+      return this.#again.delete(keyOf(one));
+    });
+    if (left.length > 0) this.#events.onLeft(left);
   }
 
   #maybeIdle(): void {
