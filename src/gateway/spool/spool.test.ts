@@ -6,6 +6,7 @@ import { noMetrics, silentLog } from '../../base/index.ts';
 import { replies, reply } from '../../smtp/index.ts';
 import { type Store, StoreError } from '../../store/index.ts';
 import { ReportDecider } from '../dsn/index.ts';
+import { MAX_RUNS } from './adapting.ts';
 import { Reporter } from './reporter.ts';
 
 const MINUTE = 60_000;
@@ -159,6 +160,65 @@ test('more than may wait in memory waits in the store, and is delivered when its
     return (await rig.store.counters()).delivered === 30;
   }, 'all delivered');
   assert.equal(new Set(rig.sent.map(({ octets }) => octets)).size, 1);
+});
+
+test('a backlog for services is not begun all at once, nor taken out of the store beyond what may wait', async () => {
+  await started({}, undefined, 300);
+  const running: (() => void)[] = [];
+  rig.adaptLater = (then) => void running.push(then);
+  rig.adapt = ({ content }) => ({ kind: 'release', content, refused: new Map(), dispose: () => undefined });
+  for (let i = 0; i < 400; i++)
+    await rig.accept(`s.${i}`, ['a@one.example'], { lane: 'adapt', resume: { service: 's2', via: [] } });
+  await rig.until(() => rig.spool.load === 300, 'begun, or waiting');
+  assert.equal(running.length, MAX_RUNS);
+  let most = 0;
+  await rig.until(async () => {
+    most = Math.max(most, running.length);
+    for (const end of running.splice(0)) end();
+    rig.tick(100);
+    return (await rig.store.counters()).delivered === 400;
+  }, 'all delivered');
+  assert.ok(most <= MAX_RUNS, `${most} at a time`);
+  assert.equal(rig.jobs.length, 400);
+});
+
+test('services that a reload gave to one of two recipients, while their run waited, are not passed by', async () => {
+  await started();
+  const running: (() => void)[] = [];
+  rig.adaptLater = (then) => void running.push(then);
+  for (let i = 0; i < MAX_RUNS; i++)
+    await rig.accept(`s.${i}`, ['a@one.example'], { lane: 'adapt', resume: { service: 's2', via: [] } });
+  await rig.accept('s.x', ['a@one.example', 'b@one.example'], { lane: 'adapt', resume: { service: 's2', via: [] } });
+  await rig.until(() => rig.spool.load === MAX_RUNS + 1, 'waiting');
+  let asked = 0;
+  rig.keyOf = () => `${asked++ % 2}`;
+  const of = () => rig.jobs.filter(({ mail }) => mail.id === 's.x').map((job) => job.deliveries.map(({ n }) => n));
+  await rig.until(() => {
+    for (const end of running.splice(0)) end();
+    return of().length > 0 && rig.spool.load === 0;
+  }, 'begun');
+  assert.deepEqual(of(), [[0], [1]]);
+});
+
+test('runs that wait when the spool closes are left to the next start', async () => {
+  await started();
+  const running: (() => void)[] = [];
+  rig.adaptLater = (then) => void running.push(then);
+  for (let i = 0; i < MAX_RUNS + 5; i++)
+    await rig.accept(`s.${i}`, ['a@one.example'], { lane: 'adapt', resume: { service: 's2', via: [] } });
+  await rig.until(() => rig.spool.load === MAX_RUNS + 5, 'begun, or waiting');
+  const stopped = rig.stop();
+  for (const end of running.splice(0)) end();
+  await stopped;
+  assert.equal(rig.jobs.length, MAX_RUNS);
+  rig.adaptLater = queueMicrotask;
+  rig.adapt = ({ content }) => ({ kind: 'release', content, refused: new Map(), dispose: () => undefined });
+  await rig.start();
+  rig.tick(6 * MINUTE);
+  await rig.until(async () => {
+    rig.tick(1000);
+    return (await rig.store.counters()).delivered === MAX_RUNS + 5;
+  }, 'all delivered');
 });
 
 const LARGE = `Subject: large\r\n\r\n${'0123456789abcdef\r\n'.repeat(60_000)}`;

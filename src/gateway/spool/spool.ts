@@ -25,7 +25,7 @@ import type { SpoolWorld } from './world.ts';
 
 /** Mails whose octets stay in memory for their first try. More would only wait, and take the room of those that come in. */
 const MAX_HOT = 200;
-/** Transactions under way or waiting, beyond which what is due stays in the store. */
+/** Transactions, and runs through services, under way or waiting, beyond which what is due stays in the store. */
 const MAX_CLAIMED = 10_000;
 /** New mail is begun at once beyond that, so that a slow place does not hold up others, until memory is at stake. */
 const MAX_TASKS = 50_000;
@@ -64,7 +64,7 @@ export class Spool implements SpoolPort, Deadline {
   #isClosing = false;
   #whenIdle: (() => void) | undefined;
 
-  /** @param maxTasks transactions under way or waiting, beyond which new mail waits in the store (default 50,000) */
+  /** @param maxTasks transactions and runs under way or waiting, beyond which new mail waits in the store (default 50,000) */
   constructor(options: QueueOptions, world: SpoolWorld, maxTasks = MAX_TASKS) {
     this.mode = options.mode;
     this.#options = options;
@@ -99,7 +99,7 @@ export class Spool implements SpoolPort, Deadline {
     return this.#counted;
   }
 
-  /** Transactions under way or waiting. */
+  /** Transactions, and runs through services, under way or waiting. */
   get load(): number {
     return this.#worker.load;
   }

@@ -61,9 +61,9 @@ export class Worker {
     );
   }
 
-  /** Transactions under way or waiting. */
+  /** Transactions, and runs through services, under way or waiting. */
   get load(): number {
-    return this.#places.waiting + this.#places.active;
+    return this.#places.waiting + this.#places.active + this.#adapting.load;
   }
 
   get isIdle(): boolean {
@@ -82,6 +82,7 @@ export class Worker {
   /** What waits goes back to the store; what is under way ends. */
   close(): void {
     for (const task of this.#places.takeWaiting()) task.lease.give();
+    this.#adapting.close();
   }
 
   abort(): void {
