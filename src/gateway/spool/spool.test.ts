@@ -481,6 +481,32 @@ test('an end that cannot be stored yet is waited for when the spool closes', asy
   await counts({ delivered: 1, queued: 0 });
 });
 
+test('a report that is stored while the spool closes is for the next start, and keeps nobody waiting', async () => {
+  await started();
+  rig.hops = { rcpt: () => 'mute', final: () => reply(554, '5.6.0', 'no') };
+  rig.reports = ({ mail, failed }) => ({
+    excepted: new Map(),
+    held: new Set(),
+    mails: failed.map(({ delivery }) => ({
+      id: `${mail.id}.r1`,
+      acceptedMs: rig.nowMs,
+      reversePath: '',
+      params: {},
+      facts: mail.facts,
+      contents: [{ id: `${mail.id}.r1/0`, octets: [Buffer.from('Failed\r\n')] }],
+      deliveries: [{ ...delivery, content: `${mail.id}.r1/0`, expiresMs: rig.nowMs + MINUTE, hold: undefined }],
+    })),
+  });
+  await rig.accept('s.1', ['a@one.example']);
+  await rig.until(() => rig.tries === 1, 'under way');
+  const closed = rig.spool.close(10_000);
+  rig.answerMute();
+  // No time passes.
+  await closed;
+  const { reported, queued } = await rig.store.counters();
+  assert.deepEqual([rig.tries, reported, queued], [1, 1, 1]);
+});
+
 test('one mail that cannot be read does not keep the others it was claimed with', async () => {
   await started({}, (store) =>
     Object.assign(Object.create(store) as Store, {

@@ -189,7 +189,7 @@ export class Spool implements SpoolPort, Deadline {
   #beginSafely(acceptance: Acceptance, { mails, notices }: Stored): void {
     try {
       this.#begin(acceptance, mails);
-      if (!this.#isClosing) this.#worker.takeNew(notices);
+      this.#worker.takeNew(notices);
     } catch (error) {
       this.#world.log.error('spool.fault', { mail: acceptance.id, error: stackOf(error) });
     }

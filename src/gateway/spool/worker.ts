@@ -39,6 +39,7 @@ export class Worker {
   readonly #mine = new Set<string>();
   /** Handed out once more nevertheless: by a lease that ended, or between a commit and its answer. */
   readonly #again = new Set<string>();
+  #isClosing = false;
 
   constructor(options: QueueOptions, world: SpoolWorld, events: WorkerEvents) {
     this.#options = options;
@@ -81,6 +82,7 @@ export class Worker {
 
   /** What waits goes back to the store; what is under way ends. */
   close(): void {
+    this.#isClosing = true;
     for (const task of this.#places.takeWaiting()) task.lease.give();
     this.#adapting.close();
   }
@@ -204,8 +206,9 @@ export class Worker {
 
   // --- our own mails --------------------------------------------------------------------------------------------------
 
-  /** Short mails of our own, just stored. */
+  /** Short mails of our own, just stored. Who closes leaves them to the next start. */
   takeNew(mails: readonly NewMail[]): void {
+    if (this.#isClosing) return;
     for (const row of mails) {
       const content = new Content();
       for (const { octets } of row.contents) {
