@@ -387,6 +387,20 @@ export function storeSuite({ name, makePlace }: SuiteOptions): void {
     assert.equal((await again.content('s.1/0'))?.size, 2);
   });
 
+  titled('a content written ahead of a unit that is done twice, as its answer was lost, is bound once', async () => {
+    const store = await fresh();
+    await store.commit({ mails: [makeMail('s.1')] });
+    const writer = store.writeContent('s.1/a');
+    await writer.append(Buffer.from('ab'));
+    await writer.end();
+    const content = { mail: 's.1', content: { id: 's.1/a', octets: 'written' } } as const;
+    const queue = { kind: 'queue', mail: 's.1', n: 0, nextMs: NOW, content: 's.1/a' } as const;
+    for (let times = 0; times < 2; times++) await store.commit({ contents: [content], changes: [queue] });
+    await writer.discard();
+    assert.equal((await store.list({}, 1))[0]?.content, 's.1/a');
+    assert.equal((await store.read('s.1/a', 0, 9)).length, 2);
+  });
+
   titled('claims are given back by a close, and everything else stays', async () => {
     const place = await makePlace();
     const store = await at(place);

@@ -30,8 +30,13 @@ export class Prometheus {
   /** From now on what Node and the system say of this process is followed as well; it costs a little. */
   constructor(families: readonly Family[]) {
     this.#open.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
-    for (const { name, kind, help, samples } of families)
-      this.#register({ name, get: async () => ({ name, help, type: kind, values: samples(), aggregator: 'sum' }) });
+    for (const family of families) {
+      const { name, kind, help } = family;
+      this.#register({
+        name,
+        get: async () => ({ name, help, type: kind, values: family.samples(), aggregator: 'sum' }),
+      });
+    }
     const process = new Registry();
     collectDefaultMetrics({ register: process });
     for (const metric of process.getMetricsAsArray()) this.#register(metric as unknown as Asked);

@@ -57,7 +57,8 @@ function released(delivery: StoredDelivery, nextMs: number, expiresMs: number): 
 
 function releasedNotes(delivery: StoredDelivery): DeliveryNotes {
   const { hold } = delivery;
-  const before = notesOf(delivery);
+  // What a service refused when the mail was taken is for the services to say anew, not for the row.
+  const { refused: _, because: __, ...before } = notesOf(delivery);
   const notes: DeliveryNotes = { ...before, isReleased: true };
   // Failures and refusals may come again; a verdict that an operator looks at it has had its effect.
   if (hold === undefined || !isVerdict(hold.reason)) return notes;

@@ -25,13 +25,19 @@ class Rig {
   woken = 0;
   /** What the spool works on, whoever has the claim. */
   readonly underWay = new Set<string>();
+  /** What the spool is to give back. */
+  readonly left: string[] = [];
 
   constructor(store: Store) {
     this.store = store;
     const log = { ...silentLog, info: (event: string, fields = {}) => void this.logged.push({ event, ...fields }) };
     this.admin = new StoreQueueAdmin({
       store,
-      spool: { wake: () => void this.woken++, isUnderWay: ({ mail, n }) => this.underWay.has(`${mail}#${n}`) },
+      spool: {
+        wake: () => void this.woken++,
+        isUnderWay: ({ mail, n }) => this.underWay.has(`${mail}#${n}`),
+        giveBack: (all) => void this.left.push(...all.map(({ mail, n }) => `${mail}#${n}`)),
+      },
       wallClock: () => this.nowMs,
       log,
       lifetimeMs: 5 * DAY,
@@ -190,6 +196,17 @@ test('a release gives one recipient back to the queue, with a new life, past wha
   );
 });
 
+test('what was refused when it was taken, and is held, is for the services to say anew when it is released', async () => {
+  const { store, put, act } = bound(await rig());
+  const refused = { code: 550, enhanced: '5.7.1', text: ['no'] };
+  await put('s.1', {
+    hold: { ...HOLD, reason: 'refused' },
+    notes: { service: 'av', named: 'x@y.example', refused, because: 'verdict' },
+  });
+  await act({ act: 'release', id: 's.1' });
+  assert.deepEqual((await store.list({}, 1))[0]?.notes, { service: 'av', named: 'x@y.example', isReleased: true });
+});
+
 test('what an operator holds goes on as it was when it is released', async () => {
   const { store, put, act } = bound(await rig());
   await put('s.1', { notes: { service: 'av', via: [] } }, { lane: 'relay' });
@@ -249,6 +266,20 @@ test('a change that cannot be stored leaves everything to others again', async (
   const admin = new Rig(failing).admin;
   await assert.rejects(admin.act({ act: 'remove', id: 's.1' }), /disk full/);
   assert.deepEqual(await one.act({ act: 'remove', id: 's.1' }), ['s.1#0 done', 's.1#1 done']);
+});
+
+test('where not even that can be stored the spool sees to it', async () => {
+  const one = await rig();
+  await one.put('s.1', {}, {});
+  const failing: Store = Object.assign(Object.create(one.store) as Store, {
+    commit: () => Promise.reject(new Error('no answer')),
+    release: () => Promise.reject(new Error('still none')),
+    take: one.store.take.bind(one.store),
+    list: one.store.list.bind(one.store),
+  });
+  const { admin, left } = new Rig(failing);
+  await assert.rejects(admin.act({ act: 'retry', id: 's.1' }), /no answer/);
+  assert.deepEqual(left, ['s.1#0', 's.1#1']);
 });
 
 test('the quarantine removes only what is held', async () => {

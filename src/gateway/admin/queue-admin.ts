@@ -31,7 +31,7 @@ const MAX_HEADER = 64 * 1024;
 
 export interface QueueAdminWorld {
   readonly store: Store;
-  readonly spool: Pick<Spool, 'wake' | 'isUnderWay'>;
+  readonly spool: Pick<Spool, 'wake' | 'isUnderWay' | 'giveBack'>;
   readonly wallClock: () => number;
   readonly log: Log;
   readonly lifetimeMs: number;
@@ -147,10 +147,10 @@ export class StoreQueueAdmin implements QueueAdmin {
     try {
       await store.commit({ changes: fit.map((one) => changeOf(act, one, times)) });
     } catch (error) {
-      await store.release(taken);
+      await this.#release(taken);
       throw error;
     }
-    await store.release(taken.filter((one) => !fit.includes(one)));
+    await this.#release(taken.filter((one) => !fit.includes(one)));
     if ('id' in order) for (const one of fit) this.#tell(act, one);
     const done = new Set(fit.map(deliveryId));
     return deliveries.map((one) => {
@@ -158,6 +158,12 @@ export class StoreQueueAdmin implements QueueAdmin {
       const refused = done.has(id) ? undefined : (refusalOf(act, only, one) ?? 'active');
       return { id, to: one.forwardPath, refused };
     });
+  }
+
+  /** What cannot be given back now is the spool's to give back: else nobody would work on it until its claim ends. */
+  async #release(taken: readonly StoredDelivery[]): Promise<void> {
+    const { store, spool } = this.#world;
+    await store.release(taken).catch(() => spool.giveBack(taken));
   }
 
   /** Whoever takes mail out, or lets it out, does it under the log's eyes. */

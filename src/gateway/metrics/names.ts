@@ -56,7 +56,9 @@ export const METRICS: Readonly<Record<string, MetricDefinition>> = {
   opes_next_hop_failures_total: counter('Connections to next hops that failed, where and why', 'stage', 'reason'),
   opes_deliveries_total: counter('Tries of the spool, a recipient each, by how they ended', 'outcome'),
   opes_queue_deliveries: gauge('Recipients in the store, by what they wait for', 'state'),
-  opes_queue_active: gauge('Transactions of the spool under way or waiting for a connection'),
+  opes_queue_active: gauge(
+    'Transactions of the spool, and its runs through services, under way or waiting for their turn',
+  ),
   opes_store_refused_total: counter('What the store refused for good, and is left to an operator', 'what'),
   opes_reports_total: counter('Reports to senders, by what they tell', 'kind'),
   opes_report_exceptions_total: counter('Failed deliveries nobody was told of, and why', 'why'),

@@ -10,7 +10,11 @@ import { storeProgress } from './put-off.ts';
 import { spoolReplies } from './replies.ts';
 import { notesOf, type QueuedDelivery } from './rows.ts';
 import { type Blocker, groupBy, Lease, type Outcome } from './task.ts';
+import { Turns } from './turns.ts';
 import type { AdaptResult, Refusal, SpoolWorld } from './world.ts';
+
+/** Runs at a time that begin at the same service. */
+export const MAX_RUNS = 200;
 
 export interface AdaptingEvents {
   /** What services made of these is stored: they are worked on no more. */
@@ -21,10 +25,16 @@ export interface AdaptingEvents {
   onIdle(): void;
 }
 
+interface Run {
+  readonly about: Case;
+  readonly lease: Lease;
+}
+
 export class Adapting {
   readonly #world: SpoolWorld;
   readonly #ends: Ends;
   readonly #events: AdaptingEvents;
+  readonly #runs = new Turns<Run>(MAX_RUNS, (run, done) => this.#run(run, done));
   #jobs = 0;
   #isGivenUp = false;
 
@@ -35,7 +45,17 @@ export class Adapting {
   }
 
   get isIdle(): boolean {
-    return this.#jobs === 0;
+    return this.#jobs === 0 && this.load === 0;
+  }
+
+  /** Runs under way or waiting. */
+  get load(): number {
+    return this.#runs.load;
+  }
+
+  /** What waits goes back to the store. */
+  close(): void {
+    for (const { lease } of this.#runs.takeWaiting()) lease.give();
   }
 
   /** What services say from now on changes nothing. */
@@ -45,12 +65,20 @@ export class Adapting {
 
   /** Deliveries of one mail; `lease` is the caller's. Throws before it has begun any of them. */
   take({ mail, deliveries, content }: Case, lease: Lease): void {
-    const groups = groupBy(deliveries, (one) => this.#world.adapt.keyOf(mail, one));
-    for (const group of groups.values())
+    for (const group of this.#groups({ mail, deliveries }))
       this.#runTogether({ mail, deliveries: group, content, nextHop: undefined }, lease.take());
   }
 
+  #groups({ mail, deliveries }: Pick<Case, 'mail' | 'deliveries'>): readonly (readonly QueuedDelivery[])[] {
+    return [...groupBy(deliveries, (one) => this.#world.adapt.keyOf(mail, one)).values()];
+  }
+
   #runTogether(about: Case, lease: Lease): void {
+    const [first] = about.deliveries;
+    this.#runs.push((first && notesOf(first).service) ?? '', { about, lease });
+  }
+
+  #run({ about, lease }: Run, done: () => void): void {
     let isOver = false;
     const over = (then: () => void): void => {
       if (isOver) return;
@@ -60,11 +88,15 @@ export class Adapting {
       } catch (error) {
         this.#ends.fault(about, error, lease);
       }
+      done();
       this.#jobDone();
     };
     this.#jobs++;
     try {
-      this.#world.adapt.run(about, (result) => over(() => this.#adapted(about, result, lease)));
+      // While it waited, a reload may have given them services that differ.
+      const groups = this.#groups(about);
+      if (groups.length > 1) over(() => this.#adapted(about, { kind: 'split', groups }, lease));
+      else this.#world.adapt.run(about, (result) => over(() => this.#adapted(about, result, lease)));
     } catch (error) {
       over(() => this.#ends.fault(about, error, lease));
     }
@@ -214,6 +246,6 @@ export class Adapting {
 
   #jobDone(): void {
     this.#jobs--;
-    if (this.#jobs === 0) this.#events.onIdle();
+    if (this.isIdle) this.#events.onIdle();
   }
 }

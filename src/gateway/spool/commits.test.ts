@@ -186,3 +186,36 @@ test('given up: nothing more is tried, and nothing is told of it', async () => {
   await running;
   assert.deepEqual([script.tried.length, script.isOver, script.final], [1, true, []]);
 });
+
+const PROGRESS = { mail: 'm', content: { id: 'm/a1.5', octets: [] } };
+
+function retry(n: number): Change {
+  return { kind: 'retry', mail: 'm', n, attempts: 1, nextMs: 9, lastReply: undefined, isWarned: true };
+}
+
+test('a report that cannot be stored does not keep what services made, nor from where a mail goes on', async () => {
+  const units: Unit[] = [];
+  const script = new Script((unit) => {
+    units.push(unit);
+    return (unit.mails ?? []).length > 0 ? 'failed' : 'stored';
+  });
+  await script.run({ mails: [mail('m.r1')], contents: [PROGRESS], changes: [retry(1), end(2, 'reported')] });
+  assert.deepEqual(script.stored, ['1 retry, 2 excepted']);
+  // One without the other would pass a service by.
+  for (const unit of units)
+    assert.equal(unit.contents?.length === 1, unit.changes?.some(({ kind }) => kind === 'retry') === true);
+  assert.deepEqual(script.final, ['report.failed m.r1 undefined undefined']);
+});
+
+test('what services made, stored with its answer lost, and the report taken back with it: both are there in the end', async () => {
+  let nth = 0;
+  const script = new Script(({ mails = [], contents = [] }) => {
+    nth++;
+    if (nth === 1) return 'unreachable';
+    if (contents.length > 0) return 'duplicate';
+    return mails.length > 0 ? 'stored' : 'failed';
+  });
+  await script.run({ mails: [mail('m.r1')], contents: [PROGRESS], changes: [retry(1)] });
+  assert.deepEqual(script.stored, ['m.r1', '1 retry']);
+  assert.deepEqual(script.final, []);
+});

@@ -85,13 +85,16 @@ export class Commits {
       return;
     }
     if ((await this.#persist({ mails, changes: told }, 1)) === undefined || this.#isGivenUp) return;
-    const isIn = await Promise.all(mails.map((mail) => this.#storeMail(mail)));
+    const ends = await this.#toldOf(mails, told);
     if (this.#isGivenUp) return;
-    // A report that cannot be stored must not keep its mail; which of several told of which end is not known here.
-    const ends = isIn.every(Boolean)
-      ? told
-      : told.map(({ mail, n }): Change => ({ kind: 'end', mail, n, as: 'excepted' }));
     await Promise.all(ends.map((change) => this.#storeChange(change)));
+  }
+
+  /** Stores the mails alone. One that cannot be stored must not keep its mail; which of several told of which end is not known here. */
+  async #toldOf(mails: readonly NewMail[], changes: readonly Change[]): Promise<readonly Change[]> {
+    const isIn = await Promise.all(mails.map((mail) => this.#storeMail(mail)));
+    if (isIn.every(Boolean)) return changes;
+    return changes.map((one) => (isTold(one) ? { kind: 'end', mail: one.mail, n: one.n, as: 'excepted' } : one));
   }
 
   async #storeMail(mail: NewMail): Promise<boolean> {
@@ -103,10 +106,18 @@ export class Commits {
     return false;
   }
 
-  async #storeWhole(unit: Unit): Promise<void> {
-    const error = await this.#persist(unit, MAX_REFUSALS);
+  /** A report beside them that cannot be stored keeps them no more than it keeps an end. */
+  async #storeWhole({ mails = [], contents = [], changes = [] }: Unit): Promise<void> {
+    const doubt = { isInDoubt: false };
+    let rest = changes;
+    if (mails.length > 0) {
+      if ((await this.#persist({ mails, contents, changes }, 1, doubt)) === undefined || this.#isGivenUp) return;
+      rest = await this.#toldOf(mails, changes);
+      if (this.#isGivenUp) return;
+    }
+    const error = await this.#persist({ contents, changes: rest }, MAX_REFUSALS, doubt);
     if (error === undefined || this.#isGivenUp) return;
-    for (const change of unit.changes ?? []) this.#refused(change, error);
+    for (const change of rest) this.#refused(change, error);
   }
 
   /** What cannot be stored stays ours: what is done already is not done again while we live. */
@@ -122,13 +133,15 @@ export class Commits {
     this.#world.log.error('spool.refused', { mail, n, what, error: textOf(error), fix: fixOf(error) });
   }
 
-  /** Why it cannot be stored; `undefined`: it is. `refusals`: how often the store may say no, apart from what passes. */
-  async #persist(unit: Unit, refusals: number): Promise<unknown> {
+  /**
+   * Why it cannot be stored; `undefined`: it is. `refusals`: how often the store may say no, apart from what passes. `doubt`:
+   * whether it may have been done before, with its answer lost.
+   */
+  async #persist(unit: Unit, refusals: number, doubt = { isInDoubt: false }): Promise<unknown> {
     let pauseMs = FIRST_PAUSE_MS;
-    let isInDoubt = false;
     for (let left = refusals; ; ) {
       let error = await this.#try(unit);
-      if (isInDoubt && codeOf(error) === 'duplicate') error = await this.#unlessThere(unit, error);
+      if (doubt.isInDoubt && codeOf(error) === 'duplicate') error = await this.#unlessThere(unit, error);
       if (error === undefined) {
         this.#events.onStored(unit);
         return undefined;
@@ -136,7 +149,7 @@ export class Commits {
       this.#world.log.error('spool.store-failed', { mail: mailOf(unit), error: textOf(error) });
       if (!isPassing(error)) left--;
       if (left === 0 || this.#isGivenUp || codeOf(error) === 'closed') return error;
-      isInDoubt ||= codeOf(error) === 'unreachable';
+      doubt.isInDoubt ||= codeOf(error) === 'unreachable';
       await this.#pause(pauseMs);
       if (this.#isGivenUp) return error;
       pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);

@@ -3,7 +3,7 @@
  * stores all of it together. An end is stored before it counts (`commits.ts`).
  */
 import { type Counter, printable, stackOf } from '../../base/index.ts';
-import type { Change, Ending, NewMail, StoredMail } from '../../store/index.ts';
+import type { Change, NewMail, StoredMail } from '../../store/index.ts';
 import type { Content } from '../content/index.ts';
 import type { QueueOptions } from '../options.ts';
 import { Commits } from './commits.ts';
@@ -14,6 +14,7 @@ import { spoolReplies } from './replies.ts';
 import type { QueuedDelivery } from './rows.ts';
 import { type Settlement, settle } from './settle.ts';
 import type { Lease, Outcome } from './task.ts';
+import { ending, Telling } from './telling.ts';
 import type { SpoolWorld } from './world.ts';
 
 /** What is being ended, and what is needed to tell its sender. */
@@ -39,11 +40,6 @@ export interface EndsEvents {
   onIdle(): void;
 }
 
-interface Told {
-  readonly mails: readonly NewMail[];
-  readonly ends: readonly Change[];
-}
-
 /** Deliveries that the line of a fault names. */
 const MAX_LISTED = 20;
 
@@ -53,6 +49,7 @@ export class Ends {
   readonly #events: EndsEvents;
   readonly #counts: Readonly<Record<'delivered' | 'failed' | 'later', Counter>>;
   readonly #commits: Commits;
+  readonly #telling: Telling;
   /** Reports and notices being made. */
   #jobs = 0;
   #isGivenUp = false;
@@ -68,6 +65,7 @@ export class Ends {
       },
       onIdle: () => this.#maybeIdle(),
     });
+    this.#telling = new Telling(options, world);
     const { metrics } = world;
     this.#counts = {
       delivered: metrics.counter('opes_deliveries_total', { outcome: 'delivered' }),
@@ -84,6 +82,7 @@ export class Ends {
   abort(): void {
     this.#isGivenUp = true;
     this.#commits.abort();
+    this.#telling.abort();
   }
 
   /** `outcomes` in the order of the deliveries; `lease` is this call's; `putOff`: from where those to come go on. */
@@ -143,37 +142,17 @@ export class Ends {
       return;
     }
     this.#jobs++;
-    void this.#tell(about, settlement).then(({ mails, ends }) => {
+    void this.#telling.report(about, settlement).then(({ mails, ends }) => {
       this.#commits.commit({ mails, contents, changes: [...changes, ...ends] }, () => lease.give());
       this.#jobDone();
     });
   }
 
-  /**
-   * Reports to the sender, notices to recipients of what may not be reported, and the ends they go with. A report that cannot
-   * be made must not keep its mail: it ends as an exception, which is logged and counted.
-   */
-  async #tell(about: Case, settlement: Settlement): Promise<Told> {
-    const { failed } = settlement;
-    try {
-      const { mails, excepted, held } = await this.#world.reports.make({ ...about, ...settlement });
-      const ends = failed.map(({ delivery, by }) => {
-        if (held.has(delivery.n)) return this.#hold(delivery, by?.service ?? '', 'refused');
-        return ending(delivery, excepted.has(delivery.n) ? 'excepted' : 'reported');
-      });
-      const kept = about.deliveries.filter(({ n }) => held.has(n));
-      return { mails: [...mails, ...(await this.#notices(about.mail, kept, about.content))], ends };
-    } catch (error) {
-      this.#world.log.error('report.failed', { mail: about.mail.id, error: stackOf(error) });
-      return { mails: [], ends: failed.map(({ delivery }) => ending(delivery, 'excepted')) };
-    }
-  }
-
   /** All of it is kept aside, and its recipients are told; `lease` is this call's. */
   hold({ mail, deliveries, content }: Case, service: string, reason: string, lease: Lease): void {
-    const changes = deliveries.map((one) => this.#hold(one, service, reason));
+    const changes = deliveries.map((one) => this.#telling.hold(one, service, reason));
     this.#jobs++;
-    void this.#notices(mail, deliveries, content).then((mails) => {
+    void this.#telling.notices(mail, deliveries, content).then((mails) => {
       this.#commits.commit({ mails, changes }, () => lease.give());
       this.#jobDone();
     });
@@ -188,29 +167,6 @@ export class Ends {
     this.#commits.commit({ changes }, () => undefined);
   }
 
-  async #notices(mail: StoredMail, held: readonly QueuedDelivery[], content: Content): Promise<readonly NewMail[]> {
-    const { wallClock, log } = this.#world;
-    try {
-      const { notices } = this.#world;
-      if (notices === undefined || held.length === 0) return [];
-      const expiresMs = wallClock() + this.#options.keepMs;
-      return await notices.make(
-        mail,
-        held.map((one) => ({ ...one, expiresMs })),
-        content,
-        wallClock(),
-      );
-    } catch (error) {
-      log.error('notice.failed', { mail: mail.id, error: String(error) });
-      return [];
-    }
-  }
-
-  #hold({ mail, n }: QueuedDelivery, service: string, reason: string): Change {
-    const heldMs = this.#world.wallClock();
-    return { kind: 'hold', mail, n, hold: { service, reason, heldMs }, expiresMs: heldMs + this.#options.keepMs };
-  }
-
   #jobDone(): void {
     this.#jobs--;
     this.#maybeIdle();
@@ -219,10 +175,6 @@ export class Ends {
   #maybeIdle(): void {
     if (this.isIdle) this.#events.onIdle();
   }
-}
-
-function ending({ mail, n }: QueuedDelivery, as: Ending): Change {
-  return { kind: 'end', mail, n, as };
 }
 
 /** Whether a sender may have to be told something. */

@@ -6,7 +6,6 @@ import {
   buildReport,
   type DeliveryOfReport,
   type Fate,
-  type OriginalMail,
   type ReportDecider,
   type ReportPlan,
   type ReportSettings,
@@ -60,12 +59,14 @@ export class Reporter implements ReportMaker {
       isSenderTrusted: notes.session.user !== '',
       client: { name: notes.session.helo, address: notes.session.clientAddress },
     };
+    // Read before anything is decided: where it cannot be read the whole is made anew, and the sender's share of reports is used once.
+    const header = await headerOf(event.content, this.#options.headerOctets);
     const { reports, excepted, quarantine } = this.#decider.decideReports(about, deliveries, nowMs);
     const mails: NewMail[] = [];
     // The clock tells a delivery's tries apart, its number those of one instant, the last digit the reports of one try.
     for (const [k, plan] of reports.entries()) {
       const n = plan.deliveries[0]?.n ?? 0;
-      mails.push(await this.#build(plan, `${nowMs}${n}${k}`, event, notes, nowMs));
+      mails.push(await this.#build(plan, `${nowMs}${n}${k}`, event, header, nowMs));
     }
     return { mails, excepted: new Map(excepted.map(({ n, why }) => [n, why])), held: new Set(quarantine) };
   }
@@ -88,20 +89,16 @@ export class Reporter implements ReportMaker {
     return Buffer.concat([Buffer.from(`OPES-System: ${mailUri(this.#options.system.uri, mail)}\r\n`), header]);
   }
 
-  async #build(plan: ReportPlan, k: string, event: ReportEvent, notes: MailNotes, nowMs: number): Promise<NewMail> {
+  async #build(plan: ReportPlan, k: string, event: ReportEvent, top: Buffer, nowMs: number): Promise<NewMail> {
     const id = `${event.mail.id}.r${k}`;
-    const original = await originalOf(event.content, this.#options.headerOctets, plan.returns === 'full');
+    const notes = mailNotes(event.mail);
     // What waited for its services has no block of ours yet: the System is named all the same (REQ-043).
     const isTraced = [...event.delivered, ...event.failed, ...event.delayed].some(
       ({ delivery }) => delivery.lane === 'relay',
     );
-    const header = isTraced ? original.header : this.#named(original.header, notes.mail);
-    const built = await buildReport(
-      plan,
-      { ...original, header },
-      { id, nonce: this.#options.nonce(), nowMs },
-      this.#options,
-    );
+    const header = isTraced ? top : this.#named(top, notes.mail);
+    const full = plan.returns === 'full' ? octetsOf(event.content) : undefined;
+    const built = await buildReport(plan, { header, full }, { id, nonce: this.#options.nonce(), nowMs }, this.#options);
     const facts: MailNotes = { mail: id, session: { ...notes.session, user: '' } };
     return {
       id,
@@ -144,11 +141,10 @@ function hostOf(nextHop: string | undefined): string | undefined {
   return nextHop?.replace(/^[a-z]+:\/\//, '').replace(/:\d+$/, '');
 }
 
-async function originalOf(content: Content, headerOctets: number, isFull: boolean): Promise<OriginalMail> {
-  const header = await new Promise<Buffer>((resolve, reject) => {
-    loadHeader(content, headerOctets, (error, octets) => (error === undefined ? resolve(octets) : reject(error)));
+function headerOf(content: Content, maxOctets: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    loadHeader(content, maxOctets, (error, octets) => (error === undefined ? resolve(octets) : reject(error)));
   });
-  return { header, full: isFull ? octetsOf(content) : undefined };
 }
 
 async function* octetsOf(content: Content): AsyncGenerator<Uint8Array> {

@@ -6,6 +6,7 @@ import { noMetrics, silentLog } from '../../base/index.ts';
 import { replies, reply } from '../../smtp/index.ts';
 import { type Store, StoreError } from '../../store/index.ts';
 import { ReportDecider } from '../dsn/index.ts';
+import { MAX_RUNS } from './adapting.ts';
 import { Reporter } from './reporter.ts';
 
 const MINUTE = 60_000;
@@ -161,6 +162,65 @@ test('more than may wait in memory waits in the store, and is delivered when its
   assert.equal(new Set(rig.sent.map(({ octets }) => octets)).size, 1);
 });
 
+test('a backlog for services is not begun all at once, nor taken out of the store beyond what may wait', async () => {
+  await started({}, undefined, 300);
+  const running: (() => void)[] = [];
+  rig.adaptLater = (then) => void running.push(then);
+  rig.adapt = ({ content }) => ({ kind: 'release', content, refused: new Map(), dispose: () => undefined });
+  for (let i = 0; i < 400; i++)
+    await rig.accept(`s.${i}`, ['a@one.example'], { lane: 'adapt', resume: { service: 's2', via: [] } });
+  await rig.until(() => rig.spool.load === 300, 'begun, or waiting');
+  assert.equal(running.length, MAX_RUNS);
+  let most = 0;
+  await rig.until(async () => {
+    most = Math.max(most, running.length);
+    for (const end of running.splice(0)) end();
+    rig.tick(100);
+    return (await rig.store.counters()).delivered === 400;
+  }, 'all delivered');
+  assert.ok(most <= MAX_RUNS, `${most} at a time`);
+  assert.equal(rig.jobs.length, 400);
+});
+
+test('services that a reload gave to one of two recipients, while their run waited, are not passed by', async () => {
+  await started();
+  const running: (() => void)[] = [];
+  rig.adaptLater = (then) => void running.push(then);
+  for (let i = 0; i < MAX_RUNS; i++)
+    await rig.accept(`s.${i}`, ['a@one.example'], { lane: 'adapt', resume: { service: 's2', via: [] } });
+  await rig.accept('s.x', ['a@one.example', 'b@one.example'], { lane: 'adapt', resume: { service: 's2', via: [] } });
+  await rig.until(() => rig.spool.load === MAX_RUNS + 1, 'waiting');
+  let asked = 0;
+  rig.keyOf = () => `${asked++ % 2}`;
+  const of = () => rig.jobs.filter(({ mail }) => mail.id === 's.x').map((job) => job.deliveries.map(({ n }) => n));
+  await rig.until(() => {
+    for (const end of running.splice(0)) end();
+    return of().length > 0 && rig.spool.load === 0;
+  }, 'begun');
+  assert.deepEqual(of(), [[0], [1]]);
+});
+
+test('runs that wait when the spool closes are left to the next start', async () => {
+  await started();
+  const running: (() => void)[] = [];
+  rig.adaptLater = (then) => void running.push(then);
+  for (let i = 0; i < MAX_RUNS + 5; i++)
+    await rig.accept(`s.${i}`, ['a@one.example'], { lane: 'adapt', resume: { service: 's2', via: [] } });
+  await rig.until(() => rig.spool.load === MAX_RUNS + 5, 'begun, or waiting');
+  const stopped = rig.stop();
+  for (const end of running.splice(0)) end();
+  await stopped;
+  assert.equal(rig.jobs.length, MAX_RUNS);
+  rig.adaptLater = queueMicrotask;
+  rig.adapt = ({ content }) => ({ kind: 'release', content, refused: new Map(), dispose: () => undefined });
+  await rig.start();
+  rig.tick(6 * MINUTE);
+  await rig.until(async () => {
+    rig.tick(1000);
+    return (await rig.store.counters()).delivered === MAX_RUNS + 5;
+  }, 'all delivered');
+});
+
 const LARGE = `Subject: large\r\n\r\n${'0123456789abcdef\r\n'.repeat(60_000)}`;
 
 test('octets written ahead of a unit that is refused do not stay', async () => {
@@ -213,6 +273,40 @@ test('a mail beyond what goes in one unit arrives octet by octet', async () => {
   await rig.accept('s.1', ['a@one.example'], { octets: LARGE });
   await counts({ delivered: 1 });
   assert.ok(rig.sent[0]?.octets === LARGE);
+});
+
+test('claimed between a commit and its answer: relayed all the same, and not left until its lease ends', async () => {
+  let isClaimed: (() => void) | undefined;
+  await started({}, (store) =>
+    Object.assign(Object.create(store) as Store, {
+      ...bound(store),
+      // As a server with a connection for commits and one for questions may answer.
+      commit: async (unit: Parameters<Store['commit']>[0]) => {
+        await store.commit(unit);
+        if (unit.contents === undefined) return;
+        const polled = new Promise<void>((resolve) => {
+          isClaimed = resolve;
+        });
+        rig.tick(1000);
+        await polled;
+      },
+      content: async (id: string) => {
+        const found = await store.content(id);
+        // It is taken up in the turn after this.
+        if (isClaimed !== undefined) setImmediate(isClaimed);
+        return found;
+      },
+    }),
+  );
+  rig.adapt = ({ content }) => ({ kind: 'release', content, refused: new Map(), dispose: () => undefined });
+  await rig.accept('s.1', ['a@one.example'], { lane: 'adapt', resume: { service: 's2', via: [] } });
+  await rig.until(() => isClaimed !== undefined, 'claimed');
+  for (let second = 0; second < 20 && rig.sent.length === 0; second++) {
+    for (let i = 0; i < 10; i++) await rig.store.counters();
+    rig.tick(1000);
+  }
+  await counts({ delivered: 1, queued: 0 });
+  assert.equal(rig.sent.length, 1);
 });
 
 test('what was under way when we ended is taken up at the next start', async () => {
@@ -385,6 +479,32 @@ test('an end that cannot be stored yet is waited for when the spool closes', asy
   rig.tick(3000);
   await closed;
   await counts({ delivered: 1, queued: 0 });
+});
+
+test('a report that is stored while the spool closes is for the next start, and keeps nobody waiting', async () => {
+  await started();
+  rig.hops = { rcpt: () => 'mute', final: () => reply(554, '5.6.0', 'no') };
+  rig.reports = ({ mail, failed }) => ({
+    excepted: new Map(),
+    held: new Set(),
+    mails: failed.map(({ delivery }) => ({
+      id: `${mail.id}.r1`,
+      acceptedMs: rig.nowMs,
+      reversePath: '',
+      params: {},
+      facts: mail.facts,
+      contents: [{ id: `${mail.id}.r1/0`, octets: [Buffer.from('Failed\r\n')] }],
+      deliveries: [{ ...delivery, content: `${mail.id}.r1/0`, expiresMs: rig.nowMs + MINUTE, hold: undefined }],
+    })),
+  });
+  await rig.accept('s.1', ['a@one.example']);
+  await rig.until(() => rig.tries === 1, 'under way');
+  const closed = rig.spool.close(10_000);
+  rig.answerMute();
+  // No time passes.
+  await closed;
+  const { reported, queued } = await rig.store.counters();
+  assert.deepEqual([rig.tries, reported, queued], [1, 1, 1]);
 });
 
 test('one mail that cannot be read does not keep the others it was claimed with', async () => {

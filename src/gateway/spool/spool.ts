@@ -25,7 +25,7 @@ import type { SpoolWorld } from './world.ts';
 
 /** Mails whose octets stay in memory for their first try. More would only wait, and take the room of those that come in. */
 const MAX_HOT = 200;
-/** Transactions under way or waiting, beyond which what is due stays in the store. */
+/** Transactions, and runs through services, under way or waiting, beyond which what is due stays in the store. */
 const MAX_CLAIMED = 10_000;
 /** New mail is begun at once beyond that, so that a slow place does not hold up others, until memory is at stake. */
 const MAX_TASKS = 50_000;
@@ -64,13 +64,17 @@ export class Spool implements SpoolPort, Deadline {
   #isClosing = false;
   #whenIdle: (() => void) | undefined;
 
-  /** @param maxTasks transactions under way or waiting, beyond which new mail waits in the store (default 50,000) */
+  /** @param maxTasks transactions and runs under way or waiting, beyond which new mail waits in the store (default 50,000) */
   constructor(options: QueueOptions, world: SpoolWorld, maxTasks = MAX_TASKS) {
     this.mode = options.mode;
     this.#options = options;
     this.#world = world;
     this.#maxTasks = maxTasks;
-    this.#worker = new Worker(options, world, { onIdle: () => this.#maybeIdle(), onWork: () => this.onDeadline() });
+    this.#worker = new Worker(options, world, {
+      onIdle: () => this.#maybeIdle(),
+      onWork: () => this.onDeadline(),
+      onLeft: (deliveries) => this.giveBack(deliveries),
+    });
     this.#poll = new Armed(this);
     this.#renewal = new Armed({ onDeadline: () => this.#renew() });
   }
@@ -95,7 +99,7 @@ export class Spool implements SpoolPort, Deadline {
     return this.#counted;
   }
 
-  /** Transactions under way or waiting. */
+  /** Transactions, and runs through services, under way or waiting. */
   get load(): number {
     return this.#worker.load;
   }
@@ -103,6 +107,11 @@ export class Spool implements SpoolPort, Deadline {
   /** Whether it is being worked on, whatever became of the claim. */
   isUnderWay(delivery: { readonly mail: string; readonly n: number }): boolean {
     return this.#worker.isUnderWay(delivery);
+  }
+
+  /** Claimed by us and worked on by nobody: the next poll gives them back, and tries it until it is done. */
+  giveBack(deliveries: readonly { readonly mail: string; readonly n: number }[]): void {
+    this.#left.push(...deliveries);
   }
 
   /** Looks for work now: an operator released something, or wants everything tried. */
@@ -180,7 +189,7 @@ export class Spool implements SpoolPort, Deadline {
   #beginSafely(acceptance: Acceptance, { mails, notices }: Stored): void {
     try {
       this.#begin(acceptance, mails);
-      if (!this.#isClosing) this.#worker.takeNew(notices);
+      this.#worker.takeNew(notices);
     } catch (error) {
       this.#world.log.error('spool.fault', { mail: acceptance.id, error: stackOf(error) });
     }
@@ -228,13 +237,16 @@ export class Spool implements SpoolPort, Deadline {
     lease.give();
   }
 
-  /** A poll claims them when their time has come; a claim that cannot be given back now ends with its lease. */
+  /** A poll claims them when their time has come. */
   #putOff(deliveries: readonly QueuedDelivery[]): void {
     const { store, log } = this.#world;
     this.#jobs++;
     store
       .release(deliveries.map(({ mail, n }) => ({ mail, n })))
-      .catch((error: Error) => log.error('spool.claim-failed', { mail: deliveries[0]?.mail, error: error.message }))
+      .catch((error: Error) => {
+        log.error('spool.claim-failed', { mail: deliveries[0]?.mail, error: error.message });
+        this.giveBack(deliveries);
+      })
       .finally(() => this.#jobDone());
   }
 

@@ -23,6 +23,8 @@ export interface WorkerEvents {
   onIdle(): void;
   /** Something in the store has become due. */
   onWork(): void;
+  /** Claimed by us, and nobody works on them any more. */
+  onLeft(deliveries: readonly DeliveryKey[]): void;
 }
 
 export class Worker {
@@ -35,6 +37,9 @@ export class Worker {
   readonly #running = new Map<Task, Transaction>();
   /** What we work on. Where a lease could not be renewed in time the store hands it out once more, and we do not take it twice. */
   readonly #mine = new Set<string>();
+  /** Handed out once more nevertheless: by a lease that ended, or between a commit and its answer. */
+  readonly #again = new Set<string>();
+  #isClosing = false;
 
   constructor(options: QueueOptions, world: SpoolWorld, events: WorkerEvents) {
     this.#options = options;
@@ -57,9 +62,9 @@ export class Worker {
     );
   }
 
-  /** Transactions under way or waiting. */
+  /** Transactions, and runs through services, under way or waiting. */
   get load(): number {
-    return this.#places.waiting + this.#places.active;
+    return this.#places.waiting + this.#places.active + this.#adapting.load;
   }
 
   get isIdle(): boolean {
@@ -77,7 +82,9 @@ export class Worker {
 
   /** What waits goes back to the store; what is under way ends. */
   close(): void {
+    this.#isClosing = true;
     for (const task of this.#places.takeWaiting()) task.lease.give();
+    this.#adapting.close();
   }
 
   abort(): void {
@@ -98,8 +105,7 @@ export class Worker {
 
   /** Deliveries of one mail with one content. `lease` is the caller's. What is under way already is left alone. */
   take(mail: StoredMail, claimed: readonly QueuedDelivery[], content: Content, lease: Lease): void {
-    const deliveries = claimed.filter((one) => !this.#mine.has(keyOf(one)));
-    for (const one of deliveries) this.#mine.add(keyOf(one));
+    const deliveries = this.#newOf(claimed);
     const lanes = groupBy(deliveries, (one) => laneOf(mail, one));
     const damaged = lanes.get('damaged');
     if (damaged !== undefined)
@@ -125,8 +131,8 @@ export class Worker {
 
   /** What is claimed and cannot be worked on: tried later, or reported where its time is over. */
   fault(mail: StoredMail, claimed: readonly QueuedDelivery[], content: Content, error: unknown): void {
-    const deliveries = claimed.filter((one) => !this.#mine.has(keyOf(one)));
-    for (const one of deliveries) this.#mine.add(keyOf(one));
+    const deliveries = this.#newOf(claimed);
+    if (deliveries.length === 0) return;
     this.#ends.fault(caseAtRest(mail, deliveries, content), error, new Lease(() => undefined));
   }
 
@@ -200,8 +206,9 @@ export class Worker {
 
   // --- our own mails --------------------------------------------------------------------------------------------------
 
-  /** Short mails of our own, just stored. */
+  /** Short mails of our own, just stored. Who closes leaves them to the next start. */
   takeNew(mails: readonly NewMail[]): void {
+    if (this.#isClosing) return;
     for (const row of mails) {
       const content = new Content();
       for (const { octets } of row.contents) {
@@ -215,8 +222,22 @@ export class Worker {
     }
   }
 
+  /** From now on they are ours. */
+  #newOf(claimed: readonly QueuedDelivery[]): readonly QueuedDelivery[] {
+    return claimed.filter((one) => {
+      const key = keyOf(one);
+      const isOurs = this.#mine.has(key);
+      (isOurs ? this.#again : this.#mine).add(key);
+      return !isOurs;
+    });
+  }
+
   #letGo(deliveries: readonly DeliveryKey[]): void {
-    for (const one of deliveries) this.#mine.delete(keyOf(one));
+    const left = deliveries.filter((one) => {
+      this.#mine.delete(keyOf(one));
+      return this.#again.delete(keyOf(one));
+    });
+    if (left.length > 0) this.#events.onLeft(left);
   }
 
   #maybeIdle(): void {

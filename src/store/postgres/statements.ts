@@ -21,7 +21,7 @@ export const statements = {
   chunk: 'insert into chunk (content, at, crc, octets) values ($1, $2, $3, $4)',
   grow: 'update content set size = size - $2 where id = $1',
   seal: 'update content set size = $2 where id = $1 and size = -1 - $2::bigint',
-  bind: 'update content set loose = null where id = $1 and loose is not null and size >= 0',
+  bind: 'update content set loose = null where id = $1 and size >= 0',
   isBound: 'select 1 from content where id = $1 and loose is null',
   discardContent: 'delete from content where id = $1 and loose is not null returning size',
   // Of a content that a lost COMMIT bound after all, nothing is touched.

@@ -41,7 +41,7 @@ export function prepare(db: Database.Database): Readonly<Record<Name, Database.S
     chunk: db.prepare('insert into chunk (content, at, crc, octets) values (?, ?, ?, ?)'),
     grow: db.prepare('update content set size = size - ? where id = ?'),
     seal: db.prepare('update content set size = ? where id = ? and size = -1 - ?'),
-    bind: db.prepare('update content set loose = null where id = ? and loose is not null and size >= 0'),
+    bind: db.prepare('update content set loose = null where id = ? and size >= 0'),
     isBound: db.prepare('select 1 from content where id = ? and loose is null').pluck(),
     discardContent: db.prepare('delete from content where id = ? and loose is not null returning size').pluck(),
     discardChunks: db.prepare('delete from chunk where content = ?'),
