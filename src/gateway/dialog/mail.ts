@@ -76,6 +76,8 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   #timesLost = 0;
   /** A report on success is asked for: the spool sees to it, whatever the hop can (RFC 3461 section 5.2). */
   #wantsSuccess = false;
+  /** Recipients were taken apart whom one transaction with their hop has together: it must not have the content of either. */
+  #isSplit = false;
   #relayStartedMs = 0;
   /** Legs whose hop has the content, and is to answer. */
   #underWay = 0;
@@ -335,6 +337,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   }
 
   onSplit(variant: Variant): void {
+    this.#isSplit = true;
     this.variants.push(variant);
     variant.chain.goOn();
   }
@@ -386,7 +389,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     const { spool } = this.world;
     const leg = this.onlyLeg;
     if (spool === undefined) return leg !== undefined || this.#hearsEach;
-    if (spool.mode === 'spool' || this.#wantsSuccess) return false;
+    if (spool.mode === 'spool' || this.#wantsSuccess || this.#isSplit) return false;
     return this.#hearsEach || leg?.hasOneAnswer === true;
   }
 
