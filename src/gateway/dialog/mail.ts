@@ -69,7 +69,8 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   // Content.
   readonly #stores: MailStores;
   #isHeld = false;
-  #mailTicket = -1;
+  /** The client waits for its answer to MAIL or DATA. */
+  #askedTicket = -1;
   #finalTicket = -1;
   #refusal: Reply | undefined;
   #released: Content | undefined;
@@ -143,7 +144,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
 
   /** Answers MAIL: at once, unless a service has a say in it. */
   begin(ticket: number): void {
-    this.#mailTicket = ticket;
+    this.#askedTicket = ticket;
     const { spill, spool, dispatcher } = this.world;
     if (spill.isFull || spool?.isFull === true) {
       this.#refuseMail(ticket, gatewayReplies.storageFull);
@@ -202,6 +203,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
 
   /** DATA or the first BDAT. */
   data(ticket: number): void {
+    this.#askedTicket = ticket;
     if (this.variants.length > 1 || this.onlyLeg === undefined) this.#prune();
     const lost = this.#isInline ? lostHops(this.variants) : undefined;
     const fatal = commonRefusal(this.variants.map(({ chain }) => chain.fatal));
@@ -211,6 +213,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
       return;
     }
     this.#state = 'content';
+    this.#askedTicket = -1;
     this.#peer.go(ticket);
   }
 
@@ -236,7 +239,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   }
 
   #acceptMail(ticket: number): void {
-    this.#mailTicket = -1;
+    this.#askedTicket = -1;
     this.#peer.answer(ticket, replies.mailOk);
   }
 
@@ -488,7 +491,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   /**
    * An exception out of something that came from elsewhere (a timer, the disk, a callout server, a next hop, the store): a bug
    * of ours, and this mail's alone. The hop is given up, so nothing of it is delivered that was not; the client hears 451 for
-   * whatever it waits for, and for all it may still ask.
+   * whatever it waits for, and for all it may still ask. Where it hears each recipient, who had a last word keeps it.
    */
   onFault(error: unknown): void {
     const fault = new MailFault(this.world.log, this.id, error);
@@ -497,7 +500,8 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     fault.attempt(() => this.#releaseServices({ code: 400, reason: 'internal fault' }));
     for (const { legs } of this.variants) for (const leg of legs) fault.attempt(() => leg.abort());
     // Otherwise the client is still at it, and hears of it at its next command or at the end of its content.
-    const isAwaited = this.#finalTicket >= 0 || this.#mailTicket >= 0;
+    const isAwaited = this.#finalTicket >= 0 || this.#askedTicket >= 0;
+    if (this.#hearsEach && this.#finalTicket >= 0) fault.attempt(() => this.#finish(reply));
     if (isAwaited) fault.attempt(() => this.#over('tempfailed', reply));
     fault.attempt(() => this.#resumeClient());
     if (this.#state === 'over') {
@@ -506,7 +510,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
       fault.attempt(() => this.#onOver());
     }
     // Answers that are not owed any more are ignored by the session.
-    if (this.#mailTicket >= 0) fault.attempt(() => this.#peer.answer(this.#mailTicket, reply));
+    if (this.#askedTicket >= 0) fault.attempt(() => this.#peer.answer(this.#askedTicket, reply));
     for (const recipient of this.envelope.unanswered) fault.attempt(() => this.onRcptAnswer(recipient, reply));
     if (this.#finalTicket >= 0) fault.attempt(() => this.#peer.answer(this.#finalTicket, reply));
   }
