@@ -59,6 +59,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   readonly startedMs: number;
   readonly variants: Variant[] = [];
   readonly earlierVia: readonly ViaEntry[] = NOTHING;
+  readonly judged = undefined;
   readonly #pruned: Variant[] = [];
   readonly #peer: MailPeer;
   readonly #onOver: () => void;
