@@ -243,6 +243,7 @@ export class RigMail implements MailPeer {
   readonly #mail: Mail;
   readonly #waiting = new Map<number, (answer: Reply) => void>();
   #tickets = 0;
+  #isReset = false;
 
   constructor(
     world: MailWorld,
@@ -268,20 +269,23 @@ export class RigMail implements MailPeer {
     return this.#ask((ticket) => this.#mail.rcpt({ argument, forwardPath, params: read }, ticket));
   }
 
-  /** `pieces`: how the content is cut as it comes in. */
+  /** `pieces`: how the content is cut as it comes in. Of a mail that is reset no more is sent, and nothing answered. */
   async content(text: string, pieces = 1): Promise<Reply> {
     const go = await this.#ask((ticket) => this.#mail.data(ticket));
     if (go.code !== 354) return go;
     const octets = Buffer.from(text, 'latin1');
     const step = Math.max(1, Math.ceil(octets.length / pieces));
-    for (let at = 0; at < octets.length; at += step) {
+    for (let at = 0; at < octets.length && !this.#isReset; at += step) {
       this.#mail.content(octets.subarray(at, at + step));
       if (pieces > 1) await new Promise(setImmediate);
     }
-    return this.#ask((ticket) => this.#mail.contentEnd(ticket, false));
+    return this.#ask((ticket) => {
+      if (!this.#isReset) this.#mail.contentEnd(ticket, false);
+    });
   }
 
   reset(): void {
+    this.#isReset = true;
     this.#mail.reset('RSET');
   }
 

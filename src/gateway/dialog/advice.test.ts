@@ -227,3 +227,34 @@ test('without a spool nothing is taken that could not be kept', async () => {
     assert.ok(rig.delivered.every(({ isComplete }) => !isComplete));
   }
 });
+
+test('who waits is judged by the message as it came, whatever services made of it: nobody is left out by that', async () => {
+  const renames: Script = {
+    ...keepAll(['RAWDATA']),
+    onOriginalEnd(tx, all) {
+      for (const { part, octets } of all) {
+        if (part !== 'RAWDATA') continue;
+        const changed = Buffer.from(octets.toString('latin1').replace('Subject: test', 'Subject: other'), 'latin1');
+        tx.sendData(answerBlock('RAWDATA', {}), [changed], changed.length);
+      }
+      finish(tx);
+    },
+  };
+  const when = "message.headers['subject'] == 'test'";
+  const spool = new RecordingSpool();
+  const { rig } = rigWith([renames, advises(DELAY), adds], {
+    may: [...MAY, 'edit-header', 'edit-content'],
+    each: [{}, {}, { when }],
+    spool,
+  });
+  assert.equal((await rig.send(MAIL)).final?.code, 250);
+  assert.match(spool.taken[0]?.octets.toString() ?? '', /^Subject: other\r\n/m);
+  assert.deepEqual(spool.taken[0]?.recipients[0]?.judged, { [`s3 ${when}`]: true });
+});
+
+test('of content that nobody changed nothing is noted: it can be judged again', async () => {
+  const spool = new RecordingSpool();
+  const { rig } = rigWith([advises(DELAY), adds], { may: MAY, each: [{}, { when: 'message.size > 10' }], spool });
+  await rig.send(MAIL);
+  assert.equal(spool.taken[0]?.recipients[0]?.judged, undefined);
+});

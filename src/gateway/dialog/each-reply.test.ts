@@ -118,9 +118,11 @@ for (const hears of ['lmtp', 'prdr'] as const) {
     const spool = new RecordingSpool();
     const { rig } = rigThatHears(hears, [], { spool });
     rig.hopEach.set('<full@box.example>', reply(452, '4.2.2', 'Mailbox full'));
+    rig.hopEach.set('<strange@box.example>', reply(530, '5.7.0', 'Authentication required'));
     rig.hopRefuses.set('<no@box.example>', reply(550, '5.1.1', 'No such user'));
-    const { each } = await rig.send(MAIL, ['no@box.example', 'full@box.example', 'b@box.example']);
-    assert.deepEqual(codes(each), [452, 250]);
+    const to = ['no@box.example', 'full@box.example', 'b@box.example', 'strange@box.example'];
+    const { each } = await rig.send(MAIL, to);
+    assert.deepEqual(codes(each), [452, 250, 451]);
     assert.equal(each?.[0]?.text[0], 'Mailbox full');
     assert.equal(spool.taken.length, 0);
   });

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, test } from 'vitest';
 import { LISTENER, type MailRig, RigMail } from '../../../test/support/mail-rig.ts';
 import type { Script } from '../../../test/support/memory-callout.ts';
 import { RecordingSpool } from '../../../test/support/recording-spool.ts';
+import { plainRoute } from '../../../test/support/routes.ts';
 import { finish, keepAll, MAIL, rigWith } from '../../../test/support/scripted-services.ts';
 import { answerBlock } from '../../profile/index.ts';
 import { makeServerOptions, type Outbound, ServerSession } from '../../smtp/index.ts';
@@ -195,6 +196,31 @@ test('out of the news that it is stored', async () => {
   assertFault(rig);
 });
 
+test('with one of several hops: who was delivered hears it, and the others 451', async () => {
+  const routes = [plainRoute('one.example', 'one', 25), plainRoute('two.example', 'two', 25)];
+  const { rig } = rigWith([], { routes, spool: new RecordingSpool() });
+  rig.hears = 'lmtp';
+  const open = rig.open.bind(rig);
+  rig.open = (route, ...rest) => {
+    const out = open(route, ...rest);
+    if (route !== routes[1]) return out;
+    return { ...out, data: () => void turns(20).then(() => out.data()), content: fail };
+  };
+  const { each } = await rig.send(MAIL, ['a@two.example', 'b@one.example']);
+  assert.deepEqual(
+    each?.map(({ code }) => code),
+    [451, 250],
+  );
+  assert.deepEqual(
+    rig.delivered.filter(({ isComplete }) => isComplete).map(({ rcpts }) => rcpts),
+    [['<b@one.example>']],
+  );
+  assert.deepEqual(
+    rig.records.map(({ outcome, recipients }) => [outcome, recipients.map((one) => one.reply?.code)]),
+    [['relayed', [451, 250]]],
+  );
+});
+
 /** Takes everything, and says so when it is told to. */
 class Disk implements SpillSpace {
   isFull = false;
@@ -283,20 +309,16 @@ test('out of a connection that comes up for several mails: the others get it', a
   assertFault(rig);
 });
 
-test('under a command of the client: it has its answer, and the session goes on', async () => {
-  const { rig } = rigWith([]);
-  const { dispatcher } = rig.world;
-  let isArmed = true;
-  const faulty = {
-    atMail: () => [],
-    atRecipient: () => (isArmed ? fail() : undefined),
-  } as unknown as typeof dispatcher;
-  const world = Object.create(rig.world, { dispatcher: { value: faulty } }) as MailWorld;
+/** A whole session in such a world, and the first nine characters of each of its replies. */
+function sessionIn(
+  rig: MailRig,
+  world: Partial<MailWorld>,
+): { readonly session: ServerSession; readonly said: string[] } {
   const said: string[] = [];
   const session: ServerSession = new ServerSession(
     makeServerOptions({ hostname: 'mx.example.com' }),
     new Dialog(
-      world,
+      Object.create(rig.world, Object.getOwnPropertyDescriptors(world)) as MailWorld,
       LISTENER,
       {
         remoteAddress: '192.0.2.1',
@@ -316,6 +338,18 @@ test('under a command of the client: it has its answer, and the session goes on'
     ),
     { write: (text) => said.push(text.slice(0, 9)), startTls() {}, close() {}, pauseInput() {}, resumeInput() {} },
   );
+  return { session, said };
+}
+
+test('under a command of the client: it has its answer, and the session goes on', async () => {
+  const { rig } = rigWith([]);
+  const { dispatcher } = rig.world;
+  let isArmed = true;
+  const faulty = {
+    atMail: () => [],
+    atRecipient: () => (isArmed ? fail() : undefined),
+  } as unknown as typeof dispatcher;
+  const { session, said } = sessionIn(rig, { dispatcher: faulty });
   session.greet();
   for (const line of ['EHLO a', 'MAIL FROM:<a@b>', 'RCPT TO:<c@d>', 'RSET', 'MAIL FROM:<a@b>', 'RCPT TO:<c@d>']) {
     if (line === 'RSET') isArmed = false;
@@ -323,4 +357,26 @@ test('under a command of the client: it has its answer, and the session goes on'
   }
   assert.deepEqual(said.slice(2), ['250 2.1.0', '451 4.3.0', '250 2.0.0', '250 2.1.0', '550 5.7.1']);
   assert.equal(rig.logged.filter(({ event }) => event === 'mail.fault').length, 1);
+});
+
+test('under DATA: it has one answer, the mail has its line, and the session goes on', async () => {
+  const { rig } = rigWith([]);
+  let isArmed = false;
+  const { session, said } = sessionIn(rig, {
+    get spool() {
+      return isArmed ? fail() : undefined;
+    },
+  });
+  session.greet();
+  const envelope = ['MAIL FROM:<a@b>', 'RCPT TO:<c@d>'];
+  for (const line of ['EHLO a', ...envelope, 'DATA', ...envelope]) {
+    isArmed = line === 'DATA';
+    session.recv(Buffer.from(`${line}\r\n`));
+    await turns(3);
+  }
+  assert.deepEqual(said.slice(2), ['250 2.1.0', '250 2.1.5', '451 4.3.0', '250 2.1.0', '250 2.1.5']);
+  assert.deepEqual(
+    rig.logged.filter(({ event }) => event === 'mail').map(({ fields }) => fields['outcome']),
+    ['tempfailed'],
+  );
 });

@@ -45,11 +45,13 @@ function spoolVariant({ variant, verdict, accepted }: Judged, original: Content,
   const { path, hopParameters, rewritten, command } = variant.sender;
   const namedSender = rewritten === undefined ? {} : { namedSender: writePath(command.reversePath) };
   const envelope = { reversePath: path, params: hopParameters, ...namedSender };
-  const to = (fate: Fate): SpoolRecipient[] =>
+  const to = (fate: Fate, content = original): SpoolRecipient[] =>
     accepted.map((recipient) => ({
       argument: relayedArgument(recipient),
       domain: domainOf(recipient),
       named: recipient.relayedAs === undefined ? undefined : recipient.command.forwardPath.text,
+      // Rules are judged on the message as the client sent it, and what goes on later is another one.
+      judged: content === original ? undefined : variant.judge(recipient),
       fate,
     }));
   switch (verdict.kind) {
@@ -73,7 +75,7 @@ function spoolVariant({ variant, verdict, accepted }: Judged, original: Content,
       if (action === 'spool') {
         const fate: Fate =
           cause.kind === 'delay' ? { kind: 'delay', forMs: cause.seconds * 1000 } : { kind: 'deliver' };
-        return { ...envelope, content: base, lane: 'adapt', resume: { service, via }, recipients: to(fate) };
+        return { ...envelope, content: base, lane: 'adapt', resume: { service, via }, recipients: to(fate, base) };
       }
       const resume = { service: undefined, via: [] };
       const recipients = to(holdOf(service, cause));

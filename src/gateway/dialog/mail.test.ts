@@ -4,6 +4,7 @@ import { MailRig } from '../../../test/support/mail-rig.ts';
 import { type GotPart, MemoryCallouts, type Script, serviceOptions } from '../../../test/support/memory-callout.ts';
 import { ALL, body, finish, keepAll, keepData, MAIL, rigWith } from '../../../test/support/scripted-services.ts';
 import { answerBlock } from '../../profile/index.ts';
+import { reply } from '../../smtp/index.ts';
 
 test('without services a mail passes with our trace on top and is otherwise untouched', async () => {
   const { rig } = rigWith([]);
@@ -483,4 +484,18 @@ test('a client that goes away leaves nothing behind: no delivery, one record', a
     rig.records.map((record) => record.outcome),
     ['aborted'],
   );
+});
+
+test('what the hop says of us and not of the mail becomes 451: the client has not failed to log in (design D13)', async () => {
+  const { rig } = rigWith([]);
+  rig.hopRefuses.set('<no@dst.example>', reply(530, '5.7.0', 'Authentication required'));
+  const { rcpts, final } = await rig.send(MAIL, ['no@dst.example', 'b@dst.example']);
+  assert.deepEqual([rcpts[0]?.code, rcpts[0]?.enhanced, final?.code], [451, '4.4.0', 250]);
+  rig.hopFinals.set('hop', reply(535, '5.7.8', 'secret.internal says no'));
+  const { final: refused } = await rig.send(MAIL);
+  assert.deepEqual([refused?.code, refused?.enhanced], [451, '4.4.0']);
+  assert.doesNotMatch(refused?.text.join() ?? '', /internal/);
+  // Codes that strict clients do not know are as good as the plain ones of their kind.
+  rig.hopFinals.set('hop', reply(571, '5.7.1', 'Delivery not authorized'));
+  assert.deepEqual((await rig.send(MAIL)).final, reply(550, '5.7.1', 'Delivery not authorized'));
 });

@@ -59,6 +59,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   readonly startedMs: number;
   readonly variants: Variant[] = [];
   readonly earlierVia: readonly ViaEntry[] = NOTHING;
+  readonly judged = undefined;
   readonly #pruned: Variant[] = [];
   readonly #peer: MailPeer;
   readonly #onOver: () => void;
@@ -69,13 +70,16 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   // Content.
   readonly #stores: MailStores;
   #isHeld = false;
-  #mailTicket = -1;
+  /** The client waits for its answer to MAIL or DATA. */
+  #askedTicket = -1;
   #finalTicket = -1;
   #refusal: Reply | undefined;
   #released: Content | undefined;
   #timesLost = 0;
   /** A report on success is asked for: the spool sees to it, whatever the hop can (RFC 3461 section 5.2). */
   #wantsSuccess = false;
+  /** Recipients were taken apart whom one transaction with their hop has together: it must not have the content of either. */
+  #isSplit = false;
   #relayStartedMs = 0;
   /** Legs whose hop has the content, and is to answer. */
   #underWay = 0;
@@ -141,7 +145,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
 
   /** Answers MAIL: at once, unless a service has a say in it. */
   begin(ticket: number): void {
-    this.#mailTicket = ticket;
+    this.#askedTicket = ticket;
     const { spill, spool, dispatcher } = this.world;
     if (spill.isFull || spool?.isFull === true) {
       this.#refuseMail(ticket, gatewayReplies.storageFull);
@@ -200,6 +204,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
 
   /** DATA or the first BDAT. */
   data(ticket: number): void {
+    this.#askedTicket = ticket;
     if (this.variants.length > 1 || this.onlyLeg === undefined) this.#prune();
     const lost = this.#isInline ? lostHops(this.variants) : undefined;
     const fatal = commonRefusal(this.variants.map(({ chain }) => chain.fatal));
@@ -209,6 +214,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
       return;
     }
     this.#state = 'content';
+    this.#askedTicket = -1;
     this.#peer.go(ticket);
   }
 
@@ -234,7 +240,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   }
 
   #acceptMail(ticket: number): void {
-    this.#mailTicket = -1;
+    this.#askedTicket = -1;
     this.#peer.answer(ticket, replies.mailOk);
   }
 
@@ -335,6 +341,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   }
 
   onSplit(variant: Variant): void {
+    this.#isSplit = true;
     this.variants.push(variant);
     variant.chain.goOn();
   }
@@ -386,7 +393,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     const { spool } = this.world;
     const leg = this.onlyLeg;
     if (spool === undefined) return leg !== undefined || this.#hearsEach;
-    if (spool.mode === 'spool' || this.#wantsSuccess) return false;
+    if (spool.mode === 'spool' || this.#wantsSuccess || this.#isSplit) return false;
     return this.#hearsEach || leg?.hasOneAnswer === true;
   }
 
@@ -485,7 +492,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   /**
    * An exception out of something that came from elsewhere (a timer, the disk, a callout server, a next hop, the store): a bug
    * of ours, and this mail's alone. The hop is given up, so nothing of it is delivered that was not; the client hears 451 for
-   * whatever it waits for, and for all it may still ask.
+   * whatever it waits for, and for all it may still ask. Where it hears each recipient, who had a last word keeps it.
    */
   onFault(error: unknown): void {
     const fault = new MailFault(this.world.log, this.id, error);
@@ -494,7 +501,8 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     fault.attempt(() => this.#releaseServices({ code: 400, reason: 'internal fault' }));
     for (const { legs } of this.variants) for (const leg of legs) fault.attempt(() => leg.abort());
     // Otherwise the client is still at it, and hears of it at its next command or at the end of its content.
-    const isAwaited = this.#finalTicket >= 0 || this.#mailTicket >= 0;
+    const isAwaited = this.#finalTicket >= 0 || this.#askedTicket >= 0;
+    if (this.#hearsEach && this.#finalTicket >= 0) fault.attempt(() => this.#finish(reply));
     if (isAwaited) fault.attempt(() => this.#over('tempfailed', reply));
     fault.attempt(() => this.#resumeClient());
     if (this.#state === 'over') {
@@ -503,7 +511,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
       fault.attempt(() => this.#onOver());
     }
     // Answers that are not owed any more are ignored by the session.
-    if (this.#mailTicket >= 0) fault.attempt(() => this.#peer.answer(this.#mailTicket, reply));
+    if (this.#askedTicket >= 0) fault.attempt(() => this.#peer.answer(this.#askedTicket, reply));
     for (const recipient of this.envelope.unanswered) fault.attempt(() => this.onRcptAnswer(recipient, reply));
     if (this.#finalTicket >= 0) fault.attempt(() => this.#peer.answer(this.#finalTicket, reply));
   }

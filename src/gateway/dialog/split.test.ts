@@ -220,3 +220,39 @@ test('the log line and the record name each service once for each group it ran f
   const services = rig.logged.find(({ event }) => event === 'mail')?.fields['services'] as readonly string[];
   assert.match(services.join('; '), /^1 to: s1 changed \S+, s2 not-called \S+; 1 to: s2 changed \S+$/);
 });
+
+for (const hears of ['lmtp', 'prdr'] as const)
+  test(`${hears}: who was taken apart is not sent what the first group has: all of it is stored`, async () => {
+    const spool = new RecordingSpool();
+    const { rig } = rigWith([adds('X-Vip: 1')], { each: [{ when: VIP }], spool });
+    rig.hears = hears;
+    const { each } = await rig.send(MAIL, ['plain@dst.example', 'vip@dst.example', 'other@dst.example']);
+    assert.deepEqual(
+      each?.map(({ code, text }) => `${code} ${text[0]}`),
+      Array.from({ length: 3 }, () => '250 OK, message accepted as session.1'),
+    );
+    assert.deepEqual(
+      spool.taken.map(({ to, octets }) => [to, octets.includes('X-Vip')]),
+      [
+        [['<plain@dst.example>', '<other@dst.example>'], false],
+        [['<vip@dst.example>'], true],
+      ],
+    );
+    assert.ok(rig.delivered.every(({ isComplete }) => !isComplete));
+  });
+
+test('lmtp: who was taken apart is refused alone, and the others are stored', async () => {
+  const spool = new RecordingSpool();
+  const { rig } = rigWith([refuses], { each: [{ when: VIP }], spool });
+  rig.hears = 'lmtp';
+  const { each } = await rig.send(MAIL, ['vip@dst.example', 'plain@dst.example']);
+  assert.deepEqual(
+    each?.map(({ code }) => code),
+    [550, 250],
+  );
+  assert.deepEqual(
+    spool.taken.map(({ to, fates }) => [to, fates]),
+    [[['<plain@dst.example>'], ['deliver']]],
+  );
+  assert.ok(rig.delivered.every(({ isComplete }) => !isComplete));
+});

@@ -10,7 +10,7 @@ import { Chain, type ChainMail, type CommandVerdict, type DataVerdict } from '..
 import type { Failure } from '../callouts/failure.ts';
 import type { ServiceRun } from '../callouts/service-run.ts';
 import { Content, FixedOctets, type OctetStore } from '../content/index.ts';
-import type { Plan, PlannedCall } from '../dispatch/dispatcher.ts';
+import type { Judged, Plan, PlannedCall } from '../dispatch/dispatcher.ts';
 import type { MailFacts } from '../dispatch/facts.ts';
 import type { OpenRelay } from '../relay/open-relay.ts';
 import type { MessageFacts } from '../rules/index.ts';
@@ -38,6 +38,8 @@ export interface VariantMail extends LegEvents {
   /** What services did before those of the chain, in an earlier run. */
   readonly earlierVia: readonly ViaEntry[];
   messageFacts(): MessageFacts;
+  /** What rules on the message said when it came in, where it is another one now. */
+  readonly judged: Judged | undefined;
   /** A store of its own for what the services of one variant insert. */
   openInserted(onCaughtUp: () => void): OctetStore;
   /** A refusal by OPES processing: our trace goes into the reply. */
@@ -225,11 +227,11 @@ export class Variant implements ChainMail {
    * called for all: too often is a cost, not at all would be a hole.
    */
   isCalledFor({ step }: PlannedCall): boolean {
-    const { world, facts, maySplit } = this.#mail;
+    const { world, facts, maySplit, judged } = this.#mail;
     const message = this.#mail.messageFacts();
     const { accepted } = this;
     const judge = ({ command }: MailRecipient): boolean =>
-      world.dispatcher.atData(step, facts, addressFacts(command.forwardPath), message);
+      world.dispatcher.atData(step, facts, addressFacts(command.forwardPath), message, judged);
     const [first] = accepted;
     if (first === undefined) return false;
     if (step.rule?.reads.has('recipient') !== true) return judge(first);
@@ -239,6 +241,12 @@ export class Variant implements ChainMail {
     const isFirstCalled = called.has(first);
     this.#mail.onSplit(this.#split(isFirstCalled ? new Set(accepted.filter((one) => !called.has(one))) : called));
     return isFirstCalled;
+  }
+
+  /** What all rules on the message say of this recipient. */
+  judge({ command }: MailRecipient): Judged | undefined {
+    const { world, facts } = this.#mail;
+    return world.dispatcher.allAtData(facts, addressFacts(command.forwardPath), this.#mail.messageFacts());
   }
 
   #split(apart: ReadonlySet<MailRecipient>): Variant {

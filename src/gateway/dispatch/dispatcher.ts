@@ -30,6 +30,9 @@ export interface PlannedCall {
   readonly mayNotHold?: boolean;
 }
 
+/** What rules that wait for the message said of one recipient, by service and rule: a rule that was changed since is judged anew. */
+export type Judged = Readonly<Record<string, boolean>>;
+
 export interface Plan {
   readonly route: RouteOptions;
   readonly calls: readonly PlannedCall[];
@@ -88,9 +91,24 @@ export class Dispatcher {
     return this.#routes.find((route) => matchesDomain(route.to, domain));
   }
 
-  /** Judges a rule that waited for the message. */
-  atData(step: PipelineStep, facts: MailFacts, recipient: RecipientFacts, message: MessageFacts): boolean {
-    return this.#judge(step, facts, recipient, message);
+  /** Judges a rule that waited for the message; `judged` is what it said when the mail came in. */
+  atData(
+    step: PipelineStep,
+    facts: MailFacts,
+    recipient: RecipientFacts,
+    message: MessageFacts,
+    judged?: Judged,
+  ): boolean {
+    return judged?.[judgedKey(step)] ?? this.#judge(step, facts, recipient, message);
+  }
+
+  /** All of them, for mail whose services go on later, on a message that others have changed by then. */
+  allAtData(facts: MailFacts, recipient: RecipientFacts, message: MessageFacts): Judged | undefined {
+    const waiting = this.#steps.filter((step) => step.rule?.reads.has('message') === true);
+    if (waiting.length === 0) return undefined;
+    return Object.fromEntries(
+      waiting.map((step) => [judgedKey(step), this.#judge(step, facts, recipient, message)] as const),
+    );
   }
 
   /** What was left open at the recipient: a line for each step that waited for the message. */
@@ -138,6 +156,10 @@ export class Dispatcher {
 export function matchesDomain(pattern: string, domain: string): boolean {
   if (pattern === '*') return true;
   return pattern.startsWith('.') ? domain.endsWith(pattern) : domain === pattern;
+}
+
+function judgedKey({ service, rule }: PipelineStep): string {
+  return `${service.name} ${rule?.text ?? ''}`;
 }
 
 function because(rule: Rule | undefined, called: boolean): string {

@@ -8,11 +8,12 @@
  */
 import { CR, LF } from '../../base/index.ts';
 import type { Outbound, OutboundEvents, OutboundFailure, Parameters, Reply } from '../../smtp/index.ts';
-import { replyToFailure } from '../../smtp/index.ts';
+import { mapNextHopReply, replyToFailure } from '../../smtp/index.ts';
 import { type Content, ContentReader } from '../content/index.ts';
 import type { RouteOptions } from '../options.ts';
 import type { OpenRelay, RelayEnvelope } from './open-relay.ts';
 
+/** All replies are as the client may hear them (`mapNextHopReply`, design D13). */
 export interface MailRelayEvents {
   onRcptReply(index: number, reply: Reply): void;
   /**
@@ -87,7 +88,8 @@ export class MailRelay implements OutboundEvents {
   onRcptReply(index: number, reply: Reply): void {
     if (this.#isOver) return;
     try {
-      this.#events.onRcptReply(index, reply);
+      // A refusal of MAIL is told of each recipient.
+      this.#events.onRcptReply(index, mapNextHopReply('rcpt', reply));
     } catch (error) {
       this.#fault(error);
     }
@@ -97,7 +99,7 @@ export class MailRelay implements OutboundEvents {
     if (this.#isOver) return;
     try {
       if (reply.code === 354) this.#begin();
-      else this.#over(reply);
+      else this.#over(mapNextHopReply('data', reply));
     } catch (error) {
       this.#fault(error);
     }
@@ -111,7 +113,10 @@ export class MailRelay implements OutboundEvents {
   onFinalReply(reply: Reply, each?: readonly (Reply | undefined)[]): void {
     if (this.#isOver) return;
     try {
-      this.#over(reply, each);
+      this.#over(
+        mapNextHopReply('final', reply),
+        each?.map((one) => one && mapNextHopReply('final', one)),
+      );
     } catch (error) {
       this.#fault(error);
     }

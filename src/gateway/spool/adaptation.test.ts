@@ -306,3 +306,47 @@ test('a recipient is stopped by name, too', async () => {
   const good = (await adapt([onRcpt('550 5.7.1 no')], {})).result;
   assert.deepEqual(good.kind === 'release' && good.refused.get(0)?.by, by);
 });
+
+test('what rules said of the message as it came holds, unless the rule is another one now', async () => {
+  const when = "message.headers['subject'] == 'as it came'";
+  const service: Service = { bypassable: 'never', when };
+  const calls = async (judged: Record<string, boolean>) =>
+    (await run([never, service], { service: 's1', judged })).calls;
+  assert.equal(await calls({ [`s2 ${when}`]: true }), 2);
+  assert.equal(await calls({ 's2 message.size > 1': true }), 1);
+  assert.equal(await calls({}), 1);
+});
+
+test('a delay behind a change of the message notes what rules said before it', async () => {
+  const edits: Script = {
+    ...keepAll(['RAWDATA']),
+    onOriginalEnd(tx, all) {
+      keepData(tx, all, answerBlock(undefined, { addHeaders: ['X-First: 1'] }));
+      finish(tx);
+    },
+  };
+  const delays: Script = {
+    ...keepAll(['RAWDATA']),
+    onOriginalEnd(tx) {
+      tx.sendData(answerBlock('RAWDATA', { advice: { kind: 'delay', seconds: 60, reason: '' } }), [], 0);
+      finish(tx);
+    },
+  };
+  const when = `message.size < ${MAIL.length + 1}`;
+  const services: Service[] = [
+    { bypassable: 'never', script: edits },
+    { bypassable: 'never', script: delays },
+    { bypassable: 'never', when },
+  ];
+  const judgedAfter = async (notes: DeliveryNotes) => {
+    const { result } = await adapt(services, notes);
+    assert.equal(result.kind, 'delay');
+    return result.progress.judged.get(0);
+  };
+  assert.deepEqual(await judgedAfter({}), { [`s3 ${when}`]: true });
+  assert.equal(
+    await judgedAfter({ service: 's2', via: [{ uri: 'http://svc.example/s1', outcome: 'edited' }] }),
+    undefined,
+  );
+  assert.equal(await judgedAfter({ judged: { [`s3 ${when}`]: false } }), undefined, 'that stays as it is noted');
+});

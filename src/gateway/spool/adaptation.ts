@@ -24,7 +24,7 @@ import { Sender } from '../dialog/sender.ts';
 import { makeSessionView, type SessionView } from '../dialog/session-view.ts';
 import { Variant, type VariantMail } from '../dialog/variant.ts';
 import type { MailWorld } from '../dialog/world.ts';
-import type { Plan, PlannedCall } from '../dispatch/dispatcher.ts';
+import type { Judged, Plan, PlannedCall } from '../dispatch/dispatcher.ts';
 import type { MailFacts } from '../dispatch/facts.ts';
 import type { ListenerOptions } from '../options.ts';
 import type { MessageFacts } from '../rules/index.ts';
@@ -82,6 +82,7 @@ class AdaptRun implements VariantMail {
   readonly header: MailHeader;
   readonly envelope: Envelope;
   readonly earlierVia: readonly ViaEntry[];
+  readonly judged: Judged | undefined;
   readonly mayChangeRoute = true;
   /** It is split before its services run, into runs. */
   readonly maySplit = false;
@@ -112,6 +113,7 @@ class AdaptRun implements VariantMail {
     this.#job = job;
     this.#notes = first === undefined ? {} : notesOf(first);
     this.earlierVia = this.#notes.via ?? [];
+    this.judged = this.#notes.judged;
     this.#done = done;
     this.#variant = new Variant(this, new Sender(command), [], undefined);
   }
@@ -147,10 +149,11 @@ class AdaptRun implements VariantMail {
     const message = this.messageFacts();
     const keyOf = (delivery: QueuedDelivery): string => {
       const recipient = addressFacts(namedRecipient(delivery));
+      const { judged } = notesOf(delivery);
       const calls = dispatcher.atRecipient(this.facts, recipient)?.calls ?? [];
       return calls
         .filter(({ step, isOpen }) => isOpen && step.rule?.reads.has('recipient'))
-        .map(({ step }) => (dispatcher.atData(step, this.facts, recipient, message) ? '+' : '-'))
+        .map(({ step }) => (dispatcher.atData(step, this.facts, recipient, message, judged) ? '+' : '-'))
         .join('');
     };
     return [...groupBy(deliveries, keyOf).values()];
@@ -264,14 +267,26 @@ class AdaptRun implements VariantMail {
 
   #putOff(service: string, atMs: number, base: Content, via: readonly ViaEntry[]): void {
     const inserted = this.#inserted;
+    const isChanged = base !== this.#job.content;
     const progress: Progress = {
       service,
-      content: base === this.#job.content ? undefined : base,
+      content: isChanged ? base : undefined,
       via: [...this.earlierVia, ...via],
+      judged: isChanged && this.judged === undefined ? this.#judgeAll() : new Map(),
       rewritten: this.#rewritten(),
       dispose: () => inserted?.dispose(),
     };
     this.#end({ kind: 'delay', atMs, refused: this.#refused, progress });
+  }
+
+  /** What rules say of the message as this run found it: nobody had changed it before. */
+  #judgeAll(): ReadonlyMap<number, Judged> {
+    const all = new Map<number, Judged>();
+    for (const recipient of this.#variant.accepted) {
+      const judged = this.#variant.judge(recipient);
+      if (judged !== undefined) all.set(recipient.ticket, judged);
+    }
+    return all;
   }
 
   /** What the services of this run made of the envelope. */

@@ -2,6 +2,7 @@
 import type { Parameters, Reply } from '../../smtp/index.ts';
 import type { NewMail, StoredMail } from '../../store/index.ts';
 import type { Content } from '../content/index.ts';
+import type { Judged } from '../dispatch/dispatcher.ts';
 import type { FailureReason } from '../options.ts';
 import type { ViaEntry } from '../trace/index.ts';
 import type { Ended } from './settle.ts';
@@ -71,6 +72,8 @@ export interface SpoolRecipient {
   readonly domain: string;
   /** The address as the client named it, where a service made another of it. */
   readonly named: string | undefined;
+  /** Of content that services have changed and others are still to see: what rules said of the message as it came. */
+  readonly judged?: Judged | undefined;
   readonly fate: Fate;
 }
 

@@ -26,7 +26,8 @@ function putOff(forMs: number): Partial<SpoolVariant> {
 }
 
 function progress(more: Partial<Progress> = {}): Progress {
-  return { service: 's1', content: undefined, via: [VIA], rewritten: new Map(), dispose: () => undefined, ...more };
+  const nothing = { content: undefined, judged: new Map(), rewritten: new Map(), dispose: () => undefined };
+  return { service: 's1', via: [VIA], ...nothing, ...more };
 }
 
 const again = (forMs: number, more?: Partial<Progress>): AdaptResult => ({
@@ -109,6 +110,7 @@ test('put off again: what other services made meanwhile is kept, and they do not
       service: 's3',
       content: contentOf(`X: 2\r\n${MAIL}`),
       via: [VIA, VIA, s2, s3],
+      judged: new Map([0, 1].map((n) => [n, { 's4 true': true }])),
       rewritten: new Map([[1, { to }]]),
     });
   rig.tick(MINUTE);
@@ -117,6 +119,8 @@ test('put off again: what other services made meanwhile is kept, and they do not
   rig.adapt = ({ content }) => ({ kind: 'release', content, refused: new Map(), dispose: () => undefined });
   rig.tick(5 * MINUTE);
   await rig.until(() => rig.jobs.length > 1, 'asked again');
+  for (const { deliveries } of rig.jobs.slice(1))
+    for (const one of deliveries) assert.deepEqual(notesOf(one).judged, { 's4 true': true });
   const second = rig.jobs[1]?.deliveries[1];
   assert.deepEqual(second && [notesOf(second).service, notesOf(second).via], ['s3', [VIA, s2, s3]]);
   await counts({ delivered: 2 });

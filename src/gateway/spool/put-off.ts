@@ -20,7 +20,7 @@ export async function storeProgress(
   intake: Intake,
   mail: StoredMail,
   deliveries: readonly QueuedDelivery[],
-  { service, content, via, rewritten }: Progress,
+  { service, content, via, judged, rewritten }: Progress,
   id: string,
 ): Promise<PutOff> {
   const stored = content && (await intake.take(id, content));
@@ -28,10 +28,12 @@ export async function storeProgress(
     deliveries.map((one): readonly [number, Json] => {
       const before = notesOf(one);
       const made = rewritten.get(one.n);
+      const said = judged.get(one.n);
       const after: DeliveryNotes = {
         ...before,
         service,
         via: withoutRepeats(via),
+        ...(said && { judged: said }),
         ...(made && { rewritten: { ...before.rewritten, ...made } }),
       };
       return [one.n, after as unknown as Json];

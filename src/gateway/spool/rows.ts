@@ -1,9 +1,10 @@
 /** Between what the dialog hands over and what the store keeps: rows with plain values, and the way back. */
 import { type Parameters, parseRcptArgument, writePath } from '../../smtp/index.ts';
 import type { Json, NewDelivery, NewMail, StoredDelivery, StoredMail } from '../../store/index.ts';
+import type { Judged } from '../dispatch/dispatcher.ts';
 import type { ClientIdentity } from '../relay/open-relay.ts';
 import type { ViaEntry } from '../trace/index.ts';
-import type { Acceptance, Fate, HoldReason, SpooledSession, SpoolRecipient, SpoolVariant } from './port.ts';
+import type { Acceptance, HoldReason, SpooledSession, SpoolRecipient, SpoolVariant } from './port.ts';
 
 /** A delivery as we work on it: its place in the order of acceptance does not matter. */
 export type QueuedDelivery = Omit<StoredDelivery, 'seq'>;
@@ -30,6 +31,8 @@ export interface DeliveryNotes {
   readonly via?: readonly ViaEntry[];
   /** The recipient as the client named it, where a service made another of it. */
   readonly named?: string;
+  /** What rules said of the message as it came, where services have changed it since. */
+  readonly judged?: Judged;
   /** Refused because of `service` when the mail was taken. */
   readonly refused?: { readonly code: number; readonly enhanced: string | undefined; readonly text: readonly string[] };
   /** Of `refused`; a verdict where it is absent. */
@@ -70,10 +73,11 @@ export function mailRow(acceptance: Acceptance, variant: SpoolVariant, at: numbe
 function deliveryRow(
   content: string,
   { lane, resume }: SpoolVariant,
-  { argument, domain, named, fate }: SpoolRecipient,
+  recipient: SpoolRecipient,
   n: number,
   { nowMs, lifetimeMs, keepMs }: RowTimes,
 ): NewDelivery {
+  const { argument, domain, fate } = recipient;
   const parsed = parseRcptArgument(argument);
   if (parsed.kind !== 'got') throw new Error('an accepted recipient that is none');
   const hold =
@@ -92,7 +96,7 @@ function deliveryRow(
     // Whoever waits longest is still seen once more before its time is over.
     nextMs: fate.kind === 'delay' ? Math.min(nowMs + fate.forMs, expiresMs) : nowMs,
     expiresMs,
-    notes: deliveryNotes(resume, named, fate) as unknown as Json,
+    notes: deliveryNotes(resume, recipient) as unknown as Json,
   };
 }
 
@@ -105,11 +109,12 @@ export function isVerdict(reason: string): boolean {
   return reason === 'verdict' || reason.startsWith('verdict: ');
 }
 
-function deliveryNotes(resume: SpoolVariant['resume'], named: string | undefined, fate: Fate): DeliveryNotes {
+function deliveryNotes(resume: SpoolVariant['resume'], { named, judged, fate }: SpoolRecipient): DeliveryNotes {
   return {
     ...(resume?.service !== undefined && { service: resume.service }),
     ...(resume !== undefined && resume.via.length > 0 && { via: resume.via }),
     ...(named !== undefined && { named }),
+    ...(judged !== undefined && { judged }),
     ...(fate.kind === 'refused' && { service: fate.service, refused: fate.reply, because: fate.because }),
   };
 }

@@ -4,7 +4,7 @@ import type { Deadlines, Log, Metrics } from '../../base/index.ts';
 import type { Reply } from '../../smtp/index.ts';
 import type { Store, StoredMail } from '../../store/index.ts';
 import type { Content } from '../content/index.ts';
-import type { Dispatcher } from '../dispatch/dispatcher.ts';
+import type { Dispatcher, Judged } from '../dispatch/dispatcher.ts';
 import type { OpenRelay } from '../relay/open-relay.ts';
 import type { ViaEntry } from '../trace/index.ts';
 import type { Notices } from './notices.ts';
@@ -86,6 +86,8 @@ export interface Progress {
   readonly content: Content | undefined;
   /** By all services so far, earlier runs included. */
   readonly via: readonly ViaEntry[];
+  /** By a delivery's number: what rules said of the message before it was changed, where it was. */
+  readonly judged: ReadonlyMap<number, Judged>;
   readonly rewritten: ReadonlyMap<number, Rewritten>;
   readonly dispose: () => void;
 }

@@ -19,7 +19,7 @@ test('answers to MAIL, RCPT and the end of data pass through', () => {
 
 test('what is between the hop and us is not the business of our client', () => {
   assert.match(map('rcpt', 421, '4.3.2', 'mx7.internal closing'), /^451 4\.4\.2 (?!.*internal)/);
-  for (const code of [454, 530, 534, 535, 538]) assert.match(map('mail', code), /^451 4\.4\.0 /);
+  for (const code of [454, 530, 534, 535, 538]) assert.match(map('mail', code), new RegExp(`^451 4\\.4\\.0 .*${code}`));
 });
 
 test('answers out of place become 451', () => {

@@ -13,7 +13,6 @@ export type Asked = 'mail' | 'rcpt' | 'data' | 'final';
 
 const CLOSING = reply(451, '4.4.2', 'The next hop closes its service; try again later');
 const OUT_OF_PLACE = reply(451, '4.5.0', 'The next hop gave an answer out of place; try again later');
-const NOT_AUTHORISED = reply(451, '4.4.0', 'The next hop does not serve us at present; try again later');
 const UNREACHABLE = reply(451, '4.4.1', 'The next hop does not answer; try again later');
 const NO_SERVICE = reply(451, '4.4.0', 'The next hop refuses the dialog; try again later');
 const LOST = reply(451, '4.4.2', 'The connection to the next hop was lost; try again later');
@@ -35,9 +34,12 @@ const ABOUT_US: ReadonlySet<number> = new Set([454, 530, 534, 535, 538]);
 export function mapNextHopReply(asked: Asked, answer: Reply): Reply {
   const { code } = answer;
   if (code === 421) return CLOSING;
-  if (ABOUT_US.has(code)) return NOT_AUTHORISED;
+  // Its code is for our operator, who finds it nowhere else.
+  if (ABOUT_US.has(code))
+    return reply(451, '4.4.0', `The next hop does not serve us at present (its reply: ${code}); try again later`);
   if (code >= 400) return withEnhanced(isWellKnown(code) ? answer : { ...answer, code: code < 500 ? 450 : 550 });
   if (code < 200 || code >= 300 || asked === 'data') return OUT_OF_PLACE;
+  if (code === 250 && answer.enhanced !== undefined) return answer;
   return {
     // 251 and 252 say something of a recipient; any other 2yz is a plain yes.
     code: asked === 'rcpt' && (code === 251 || code === 252) ? code : 250,

@@ -136,7 +136,11 @@ export class SmtpConnection implements ServerOut, Deadline {
   }
 
   answerEach(ticket: Ticket, each: readonly Reply[]): void {
-    this.session.answerEach(ticket, each);
+    try {
+      this.session.answerEach(ticket, each);
+    } catch (error) {
+      this.#onHandlerFailed(error);
+    }
     this.#afterWord();
   }
 

@@ -419,6 +419,23 @@ test('a handler that throws loses its own connection only', async () => {
   await two.say('NOOP\r\n', /250/);
 });
 
+test('so does one that throws when the end of a mail, for each recipient, lets the session read on', async () => {
+  const { client, logged, handlers } = await setup();
+  const one = await client();
+  const [first] = handlers;
+  assert.ok(first);
+  const tickets: Ticket[] = [];
+  first.onEnd = (ticket) => void tickets.push(ticket);
+  first.onVerify = () => {
+    throw new Error('on purpose');
+  };
+  one.socket.write(`HELO a\r\n${ENVELOPE}BDAT 3 LAST\r\nx\r\nVRFY b\r\n`);
+  await waitFor(() => tickets.length === 1);
+  assert.doesNotThrow(() => first.connection.answerEach(tickets[0] as Ticket, [replies.accepted]));
+  await one.closed();
+  assert.deepEqual([logged, first.isClosed], [['smtp.handler-failed'], true]);
+});
+
 test('a handler that throws while an answer of another turn lets the session read on: the same', async () => {
   const { client, logged, handlers } = await setup();
   const [one, two] = [await client(), await client()];
