@@ -1,6 +1,6 @@
 /** The octets of a content in the store, as a source of a piece table. Nothing of them stays in memory. */
 import type { Store } from '../../store/index.ts';
-import type { Source } from '../content/index.ts';
+import { Content, type Source } from '../content/index.ts';
 
 export class StoredOctets implements Source {
   readonly size: number;
@@ -24,4 +24,11 @@ export class StoredOctets implements Source {
       (error: unknown) => done(error instanceof Error ? error : new Error(String(error)), []),
     );
   }
+}
+
+/** A content of the store as a whole. */
+export function storedContent(store: Pick<Store, 'read'>, id: string, size: number): Content {
+  const content = new Content();
+  content.append(new StoredOctets(store, id, size), 0, size);
+  return content;
 }
