@@ -5,7 +5,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client, type QueryResult } from 'pg';
 import type { Value } from '../engine.ts';
-import { toStoreError } from './errors.ts';
+import { isLost, toStoreError } from './errors.ts';
 
 const CONNECT_MS = 5000;
 const FIRST_PAUSE_MS = 50;
@@ -62,7 +62,10 @@ export class Connection {
     }
   }
 
-  /** All answers, or the first error behind all of them. */
+  /**
+   * All answers, or the first error behind all of them. A connection that was lost meanwhile is not used any more; one that
+   * somebody else has made anew by then is.
+   */
   async query(queries: readonly Query[]): Promise<readonly QueryResult[]> {
     const client = this.#client;
     if (client === undefined) throw new Error('not connected');
@@ -71,7 +74,10 @@ export class Connection {
     );
     const settled = await Promise.allSettled(sent);
     const failed = settled.find((one) => one.status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
+    if (failed !== undefined) {
+      if (isLost(failed.reason) && this.#client === client) this.drop();
+      throw failed.reason;
+    }
     return settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   }
 

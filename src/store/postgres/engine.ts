@@ -66,8 +66,7 @@ export class PostgresEngine implements Engine {
       const results = await this.#reader.query(isOne ? queries : [queryOf('begin'), ...queries, queryOf('commit')]);
       return (isOne ? results : results.slice(1, -1)).map(({ rows }) => rows as Row[]);
     } catch (error) {
-      if (isLost(error)) this.#reader.drop();
-      else await this.#rollBack(this.#reader);
+      if (!isLost(error)) await this.#rollBack(this.#reader);
       throw toStoreError(error, this.#reader.where);
     }
   }
@@ -95,8 +94,7 @@ export class PostgresEngine implements Engine {
         return undefined;
       } catch (error) {
         const lost = isLost(error);
-        if (lost) this.#writer.drop();
-        else await this.#rollBack(this.#writer);
+        if (!lost) await this.#rollBack(this.#writer);
         if (tries < TRIES && (lost ? error instanceof StoreError === false : isToBeTriedAgain(error))) continue;
         if (lost && isSent) this.#refused = { id, mails: mailsOf(units) };
         return toStoreError(error, this.#writer.where);
