@@ -89,7 +89,7 @@ export async function runModel(open: () => Promise<Store>): Promise<void> {
       },
     ),
     // A failure depends on what came before it in the store: there is nothing to shrink, the seed runs it again.
-    { numRuns: 40, endOnFailure: true },
+    { numRuns: 60, endOnFailure: true },
   );
   assert.ok(operations > 2000, `${operations} operations`);
   const { accepted, delivered, reported, excepted, removed } = model.counters;
