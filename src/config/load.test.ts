@@ -122,12 +122,13 @@ console: { address: "127.0.0.1:8025", showMail: true, keep: 7 }
 });
 
 test('what may surprise is told, and does not stop the start', () => {
-  const yaml = `${SMALL}services:\n  a: { uri: "urn:x:a", connect: "ocp://localhost", bypassable: allowed }\n`;
+  const yaml = `${SMALL}services:\n  a: { uri: "urn:x:a", connect: "ocp://localhost", bypassable: allowed, may: [refuse, route] }\n`;
   const result = loadText('opes.yaml', yaml, '/etc/opes', ports);
   assert.equal(result.kind, 'loaded');
   assert.deepEqual(result.kind === 'loaded' ? result.notices.map(showProblem) : [], [
     'opes.yaml:7:3: services.a is not in the pipeline, so no mail goes through it',
     'opes.yaml:7:64: services.a.bypassable: this version honours no bypass requests yet; the service is always called',
+    "opes.yaml:7:87: services.a.may: this version does not carry out 'route' yet, whatever the service asks",
   ]);
 });
 

@@ -11,6 +11,7 @@ import type {
   FailureAction,
   FailureReason,
   ListenerOptions,
+  Permission,
   TlsKeys,
   UserOptions,
 } from '../gateway/options.ts';
@@ -307,6 +308,9 @@ class Files {
 
 const RELATIVE = 'a relative path starts at the directory of the configuration file';
 
+/** Permissions of the configuration's contract that nothing in the gateway acts on. */
+const NOT_YET: ReadonlySet<Permission> = new Set(['add-recipient', 'remove-recipient', 'route', 'notify']);
+
 /** What is permitted but may surprise; told once, at load. */
 export function notices(raw: RawConfig): Problem[] {
   const called = new Set(raw.pipeline.map((entry) => entry.service));
@@ -327,6 +331,11 @@ export function notices(raw: RawConfig): Problem[] {
         what: `services.${name}.bypassable: this version honours no bypass requests yet; the service is always called`,
         fix: undefined,
       });
+    }
+    for (const [at, permission] of service.may.entries()) {
+      if (!NOT_YET.has(permission)) continue;
+      const what = `services.${name}.may: this version does not carry out '${permission}' yet, whatever the service asks`;
+      found.push({ path: ['services', name, 'may', at], what, fix: undefined });
     }
     return found;
   });
