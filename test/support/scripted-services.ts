@@ -2,6 +2,7 @@
 import type { FailureAction, Permission, RouteOptions } from '../../src/gateway/options.ts';
 import type { SpoolPort } from '../../src/gateway/spool/port.ts';
 import type { CalloutTransaction, ProcessorAgent } from '../../src/ocp/index.ts';
+import { type Advice, answerBlock } from '../../src/profile/index.ts';
 import { MailRig } from './mail-rig.ts';
 import { type GotPart, MemoryCallouts, type Script, serviceOptions } from './memory-callout.ts';
 
@@ -43,6 +44,47 @@ export function finish(tx: CalloutTransaction): void {
   tx.endMessage();
   tx.end();
 }
+
+/** Adds one field and keeps the rest. */
+export function adds(field: string): Script {
+  return {
+    ...keepAll(['RAWDATA']),
+    onOriginalEnd(tx, all) {
+      keepData(tx, all, answerBlock(undefined, { addHeaders: [field] }));
+      finish(tx);
+    },
+  };
+}
+
+/** Refuses what it sees, at its end. */
+export function refuses(smtpError: string): Script {
+  return {
+    ...keepAll(['RAWDATA']),
+    onOriginalEnd(tx) {
+      tx.sendData(answerBlock('RAWDATA', { smtpError }), [], 0);
+      finish(tx);
+    },
+  };
+}
+
+/** Says this at the end of the content, on a data message of its own. */
+export function advises(advice: Advice): Script {
+  return {
+    ...keepAll(['RAWDATA']),
+    onOriginalEnd(tx) {
+      tx.sendData(answerBlock('RAWDATA', { advice }), [], 0);
+      finish(tx);
+    },
+  };
+}
+
+/** Dies at the end of the content. */
+export const dies: Script = {
+  ...keepAll(['RAWDATA']),
+  onOriginalEnd(tx) {
+    tx.end({ code: 400, reason: 'broken' });
+  },
+};
 
 export interface RigOptions {
   may?: readonly Permission[];

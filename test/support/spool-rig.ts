@@ -31,6 +31,16 @@ export const QUEUE: QueueOptions = {
   keepMs: 100 * MINUTE,
   notice: false,
 };
+/** Of whoever sent the mails of these tests. */
+export const SPOOLED_SESSION = {
+  id: 'session',
+  listener: 'mx',
+  clientAddress: '192.0.2.1',
+  verb: 'EHLO',
+  helo: 'client.example',
+  tls: false,
+  user: '',
+} as const;
 export const QUEUED = reply(250, '2.0.0', 'queued');
 
 export interface SentTo {
@@ -170,15 +180,7 @@ export class SpoolRig implements OpenRelay {
     return {
       id,
       acceptedMs: this.nowMs,
-      session: {
-        id: 'session',
-        listener: 'mx',
-        clientAddress: '192.0.2.1',
-        verb: 'EHLO',
-        helo: 'client.example',
-        tls: false,
-        user: '',
-      },
+      session: SPOOLED_SESSION,
       variants: [
         {
           reversePath: '<a@src.example>',

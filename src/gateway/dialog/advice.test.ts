@@ -3,7 +3,16 @@ import assert from 'node:assert/strict';
 import { test } from 'vitest';
 import type { Script } from '../../../test/support/memory-callout.ts';
 import { RecordingSpool } from '../../../test/support/recording-spool.ts';
-import { body, finish, keepAll, keepData, MAIL, rigWith } from '../../../test/support/scripted-services.ts';
+import {
+  adds,
+  advises,
+  body,
+  finish,
+  keepAll,
+  keepData,
+  MAIL,
+  rigWith,
+} from '../../../test/support/scripted-services.ts';
 import { type Advice, answerBlock } from '../../profile/index.ts';
 import type { Permission } from '../options.ts';
 
@@ -12,28 +21,11 @@ const DELAY: Advice = { kind: 'delay', seconds: 600, reason: 'outbreak' };
 const MAY: readonly Permission[] = ['quarantine', 'delay', 'add-header', 'refuse', 'rewrite-recipient'];
 const VIP = { when: "recipient.local == 'vip'" };
 
-/** Says this at the end of the content, on a data message of its own. */
-function advises(advice: Advice): Script {
-  return {
-    ...keepAll(['RAWDATA']),
-    onOriginalEnd(tx) {
-      tx.sendData(answerBlock('RAWDATA', { advice }), [], 0);
-      finish(tx);
-    },
-  };
-}
-
-const adds: Script = {
-  ...keepAll(['RAWDATA']),
-  onOriginalEnd(tx, all) {
-    keepData(tx, all, answerBlock(undefined, { addHeaders: ['X-First: 1'] }));
-    finish(tx);
-  },
-};
+const addsFirst = adds('X-First: 1');
 
 test('quarantine: taken as it came, held for its recipients, not passed on; log and record say who and why', async () => {
   const spool = new RecordingSpool();
-  const { rig } = rigWith([adds, advises(QUARANTINE), adds], { may: MAY, spool });
+  const { rig } = rigWith([addsFirst, advises(QUARANTINE), addsFirst], { may: MAY, spool });
   const { final } = await rig.send(MAIL, ['b@dst.example', 'c@dst.example']);
   assert.equal(final?.code, 250);
   const [taken] = spool.taken;
@@ -82,7 +74,7 @@ test('quarantine for some recipients only: the others get the mail', async () =>
 
 test('delay: stored with what earlier services did, to go on with the one that said it, and not before', async () => {
   const spool = new RecordingSpool();
-  const { rig } = rigWith([adds, advises(DELAY)], { may: MAY, spool });
+  const { rig } = rigWith([addsFirst, advises(DELAY)], { may: MAY, spool });
   const { final } = await rig.send(MAIL);
   assert.equal(final?.code, 250);
   const [taken] = spool.taken;
@@ -126,7 +118,7 @@ test('advice while the content still comes is followed when all of it is there',
       finish(tx);
     },
   };
-  const { rig } = rigWith([script, adds], { may: MAY, spool });
+  const { rig } = rigWith([script, addsFirst], { may: MAY, spool });
   const { mail } = await rig.begin();
   await mail.rcpt('b@dst.example');
   const large = `${MAIL}${'0123456789\r\n'.repeat(20_000)}`;
@@ -215,7 +207,7 @@ test('advice on a command that is told as a replay is no advice on the mail, and
 });
 
 test('a service that may do nothing but quarantine is offered the content to answer, and may not change it', async () => {
-  const { rig } = rigWith([adds], { may: ['quarantine'], spool: new RecordingSpool() });
+  const { rig } = rigWith([addsFirst], { may: ['quarantine'], spool: new RecordingSpool() });
   assert.equal((await rig.send(MAIL)).final?.code, 451);
   assert.equal(rig.records[0]?.calls[0]?.detail, 'invalid: no permission: add-header');
 });
@@ -242,7 +234,7 @@ test('who waits is judged by the message as it came, whatever services made of i
   };
   const when = "message.headers['subject'] == 'test'";
   const spool = new RecordingSpool();
-  const { rig } = rigWith([renames, advises(DELAY), adds], {
+  const { rig } = rigWith([renames, advises(DELAY), addsFirst], {
     may: [...MAY, 'edit-header', 'edit-content'],
     each: [{}, {}, { when }],
     spool,
@@ -254,7 +246,7 @@ test('who waits is judged by the message as it came, whatever services made of i
 
 test('of content that nobody changed nothing is noted: it can be judged again', async () => {
   const spool = new RecordingSpool();
-  const { rig } = rigWith([advises(DELAY), adds], { may: MAY, each: [{}, { when: 'message.size > 10' }], spool });
+  const { rig } = rigWith([advises(DELAY), addsFirst], { may: MAY, each: [{}, { when: 'message.size > 10' }], spool });
   await rig.send(MAIL);
   assert.equal(spool.taken[0]?.recipients[0]?.judged, undefined);
 });

@@ -5,9 +5,8 @@ import { LISTENER } from '../../../test/support/mail-rig.ts';
 import type { Script } from '../../../test/support/memory-callout.ts';
 import { RecordingSpool } from '../../../test/support/recording-spool.ts';
 import { plainRoute } from '../../../test/support/routes.ts';
-import { finish, keepAll, keepData, MAIL, type RigOptions, rigWith } from '../../../test/support/scripted-services.ts';
+import { adds, dies, MAIL, type RigOptions, refuses, rigWith } from '../../../test/support/scripted-services.ts';
 import { QUEUE } from '../../../test/support/spool-rig.ts';
-import { answerBlock } from '../../profile/index.ts';
 import { type Reply, reply } from '../../smtp/index.ts';
 import { checkMail } from '../check/check-mail.ts';
 import type { RouteOptions } from '../options.ts';
@@ -19,33 +18,6 @@ const LMTP: RouteOptions = {
 const ROUTES = [plainRoute('one.example', 'one', 25), plainRoute('two.example', 'two', 25), LMTP];
 const VIP = { when: "recipient.local == 'vip'" };
 const TEMP = { when: "recipient.local == 'temp'" };
-
-function refuses(smtpError: string): Script {
-  return {
-    ...keepAll(['RAWDATA']),
-    onOriginalEnd(tx) {
-      tx.sendData(answerBlock('RAWDATA', { smtpError }), [], 0);
-      finish(tx);
-    },
-  };
-}
-
-function adds(field: string): Script {
-  return {
-    ...keepAll(['RAWDATA']),
-    onOriginalEnd(tx, all) {
-      keepData(tx, all, answerBlock(undefined, { addHeaders: [field] }));
-      finish(tx);
-    },
-  };
-}
-
-const dies: Script = {
-  ...keepAll(['RAWDATA']),
-  onOriginalEnd(tx) {
-    tx.end({ code: 400, reason: 'broken' });
-  },
-};
 
 /** A rig with these scripts, the routes above, and a client that hears each. */
 function rigThatHears(hears: 'one' | 'lmtp' | 'prdr', scripts: readonly Script[], options: RigOptions = {}) {

@@ -5,7 +5,7 @@ import { LISTENER } from '../../../test/support/mail-rig.ts';
 import type { Script } from '../../../test/support/memory-callout.ts';
 import { RecordingSpool } from '../../../test/support/recording-spool.ts';
 import { plainRoute } from '../../../test/support/routes.ts';
-import { body, finish, keepAll, keepData, MAIL, rigWith } from '../../../test/support/scripted-services.ts';
+import { adds, body, dies, finish, keepAll, MAIL, refuses, rigWith } from '../../../test/support/scripted-services.ts';
 import { answerBlock } from '../../profile/index.ts';
 import { reply } from '../../smtp/index.ts';
 import type { RouteOptions } from '../options.ts';
@@ -13,36 +13,6 @@ import { makeSessionView, spooledSession } from './session-view.ts';
 
 const ROUTES: readonly RouteOptions[] = [plainRoute('one.example', 'one', 25), plainRoute('two.example', 'two', 25)];
 const VIP = { when: "recipient.local == 'vip'" };
-
-/** Adds a header to what it sees. */
-function adds(field: string): Script {
-  return {
-    ...keepAll(['RAWDATA']),
-    onOriginalEnd(tx, all) {
-      keepData(tx, all, answerBlock(undefined, { addHeaders: [field] }));
-      finish(tx);
-    },
-  };
-}
-
-/** Refuses what it sees. */
-function refuses(smtpError: string): Script {
-  return {
-    ...keepAll(['RAWDATA']),
-    onOriginalEnd(tx) {
-      tx.sendData(answerBlock('RAWDATA', { smtpError }), [], 0);
-      finish(tx);
-    },
-  };
-}
-
-/** Dies at the end of the content. */
-const dies: Script = {
-  ...keepAll(['RAWDATA']),
-  onOriginalEnd(tx) {
-    tx.end({ code: 400, reason: 'broken' });
-  },
-};
 
 test('without a spool a recipient of another group is put off', async () => {
   const { rig } = rigWith([], { routes: ROUTES });

@@ -3,8 +3,9 @@ import { test } from 'vitest';
 import { LISTENER, MailRig } from '../../../test/support/mail-rig.ts';
 import { MemoryCallouts, type Script, serviceOptions } from '../../../test/support/memory-callout.ts';
 import { plainRoute } from '../../../test/support/routes.ts';
-import { ALL, finish, keepAll, keepData, MAIL } from '../../../test/support/scripted-services.ts';
-import { type Advice, answerBlock } from '../../profile/index.ts';
+import { ALL, advises, finish, keepAll, keepData, MAIL } from '../../../test/support/scripted-services.ts';
+import { SPOOLED_SESSION } from '../../../test/support/spool-rig.ts';
+import { answerBlock } from '../../profile/index.ts';
 import type { StoredMail } from '../../store/index.ts';
 import { Content, FixedOctets } from '../content/index.ts';
 import type { Bypassable, FailureAction } from '../options.ts';
@@ -21,15 +22,7 @@ const STORED: StoredMail = {
   params: {},
   facts: {
     mail: 'session.1',
-    session: {
-      id: 'session',
-      listener: 'mx',
-      clientAddress: '192.0.2.1',
-      verb: 'EHLO',
-      helo: 'client.example',
-      tls: false,
-      user: '',
-    },
+    session: SPOOLED_SESSION,
   },
 };
 
@@ -158,16 +151,6 @@ test('rules are judged by the envelope of the client, whatever services made of 
   );
   assert.deepEqual(outcomes, ['s1 unchanged', 's2 unchanged', 's3 unchanged', 's4 unchanged']);
 });
-
-function advises(advice: Advice): Script {
-  return {
-    ...keepAll(['RAWDATA']),
-    onOriginalEnd(tx) {
-      tx.sendData(answerBlock('RAWDATA', { advice }), [], 0);
-      finish(tx);
-    },
-  };
-}
 
 const holds: Service = { bypassable: 'never', script: advises({ kind: 'quarantine', reason: 'score 12' }) };
 
