@@ -258,10 +258,10 @@ export class Gateway {
   /** A session gets the configuration of the moment it begins. */
   readonly #dialog = (listener: ListenerOptions, connection: SmtpConnection): ServerHandler => {
     const generation = this.#current;
-    generation.joined(connection);
+    const leave = generation.joined(connection);
     this.#sessionsOf(listener.name).add();
     const auth = this.#authenticatorOf(listener);
-    return new Dialog(generation.world, listener, connection, this.#ids.next(), generation, auth);
+    return new Dialog(generation.world, listener, connection, this.#ids.next(), leave, auth);
   };
 
   #authenticatorOf(listener: ListenerOptions): Authenticator | undefined {

@@ -61,16 +61,15 @@ const holder = (): Holder & { asked: number } => ({
 test('it is over when it is retired and the last holder has left, in whichever order', async () => {
   const { generation: one, isOver } = generation();
   const [a, b] = [holder(), holder()];
-  one.joined(a);
-  one.left(a);
+  one.joined(a)();
   assert.equal(await isOver(), false, 'without holders, but the present one');
-  one.joined(a);
-  one.joined(b);
+  const aLeaves = one.joined(a);
+  const bLeaves = one.joined(b);
   one.retire();
-  one.left(a);
-  one.left(a);
+  aLeaves();
+  aLeaves();
   assert.deepEqual([await isOver(), one.holders], [false, 1]);
-  one.left(b);
+  bLeaves();
   assert.equal(await isOver(), true);
 });
 
@@ -83,8 +82,7 @@ test('without holders it is over at once', async () => {
 test('holders are asked to end, and may leave while they are asked', async () => {
   const { generation: one, isOver } = generation();
   const stays = holder();
-  const leaves: Holder = { shutdown: () => one.left(leaves) };
-  one.joined(leaves);
+  const leave = one.joined({ shutdown: () => leave() });
   one.joined(stays);
   one.retire();
   one.shutdownHolders();

@@ -4,6 +4,7 @@
  *
  *     current --reload--> retired --last session over--> over
  */
+import { Roster } from '../base/index.ts';
 import type { MailWorld } from './dialog/world.ts';
 import type { GatewayOptions } from './options.ts';
 import type { GatewayParts } from './parts.ts';
@@ -22,7 +23,7 @@ export class Generation {
   readonly parts: GatewayParts;
   /** Resolves when it is retired and nobody holds it any more. */
   readonly over: Promise<void>;
-  readonly #holders = new Set<Holder>();
+  readonly #holders = new Roster<Holder>();
   readonly #end: () => void;
   #isRetired = false;
 
@@ -40,19 +41,17 @@ export class Generation {
     return this.#holders.size;
   }
 
-  joined(holder: Holder): void {
-    this.#holders.add(holder);
-  }
-
-  left(holder: object): void {
-    if (this.#holders.delete(holder as Holder) && this.#isRetired && this.#holders.size === 0) this.#end();
+  /** Returns the function by which `holder` leaves. */
+  joined(holder: Holder): () => void {
+    const seat = this.#holders.enter(holder);
+    return () => {
+      if (this.#holders.leave(seat) && this.#isRetired && this.#holders.size === 0) this.#end();
+    };
   }
 
   /** Work on a stored mail keeps it in use until it calls what it is given. */
   hold(): () => void {
-    const holder: Holder = { shutdown: () => undefined };
-    this.joined(holder);
-    return () => this.left(holder);
+    return this.joined({ shutdown: () => undefined });
   }
 
   /** A later one has taken its place: nobody joins any more. */

@@ -40,17 +40,12 @@ export interface DialogConnection {
   go(ticket: Ticket): void;
 }
 
-/** Whom a session tells when it is over: the configuration it began with. */
-export interface DialogHome {
-  left(connection: object): void;
-}
-
 export class Dialog implements ServerHandler {
   readonly #world: MailWorld;
   readonly #listener: ListenerOptions;
   readonly #connection: DialogConnection;
   readonly #id: string;
-  readonly #home: DialogHome | undefined;
+  readonly #onOver: (() => void) | undefined;
   readonly #auth: Authenticator | undefined;
   /** The last EHLO or HELO. */
   #verb: 'EHLO' | 'HELO' = 'HELO';
@@ -65,14 +60,14 @@ export class Dialog implements ServerHandler {
     listener: ListenerOptions,
     connection: DialogConnection,
     id: string,
-    home?: DialogHome,
+    onOver?: () => void,
     auth?: Authenticator,
   ) {
     this.#world = world;
     this.#listener = listener;
     this.#connection = connection;
     this.#id = id;
-    this.#home = home;
+    this.#onOver = onOver;
     this.#auth = auth;
   }
 
@@ -181,7 +176,7 @@ export class Dialog implements ServerHandler {
 
   onClosed(): void {
     this.onReset('LOST');
-    this.#home?.left(this.#connection);
+    this.#onOver?.();
   }
 
   #permission({ user: name }: SessionView, { reversePath }: MailCommand): Reply | undefined {

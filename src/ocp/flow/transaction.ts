@@ -73,6 +73,8 @@ export abstract class Transaction<H extends TransactionHandler = TransactionHand
   readonly xid: number;
   readonly features: readonly Structure[];
   touched: number;
+  /** The next in its bucket of `LiveTransactions`. */
+  nextLive: Transaction | undefined = undefined;
   protected readonly host: TransactionHost;
   protected readonly received = new ReceivedFlow();
   protected readonly sent = new SentFlow();

@@ -1,4 +1,5 @@
 import { type Outbox, type Result, type TypedOf, writePa, writeTe } from '../codec/index.ts';
+import { LiveTransactions } from './live-transactions.ts';
 import { failure } from './result.ts';
 import type { ConnectionRule, Rule } from './rules.ts';
 import type { Transaction, TransactionHost, TransactionMessage } from './transaction.ts';
@@ -31,7 +32,7 @@ export class Transactions implements TransactionHost {
   /** How many there have been. */
   added = 0;
   readonly #line: TransactionLine;
-  readonly #live = new Map<number, Transaction>();
+  readonly #live = new LiveTransactions();
   /** Whose DUM is being read. */
   #reading: Transaction | undefined;
   #head: TypedOf<'DUM'> | undefined;
@@ -54,16 +55,16 @@ export class Transactions implements TransactionHost {
   }
 
   add(transaction: Transaction): void {
-    this.#live.set(transaction.xid, transaction);
+    this.#live.add(transaction);
     this.added++;
   }
 
   find(xid: number): Transaction | undefined {
-    return this.#live.get(xid);
+    return this.#live.find(xid);
   }
 
   remove(transaction: Transaction): void {
-    this.#live.delete(transaction.xid);
+    this.#live.remove(transaction);
   }
 
   settle(): void {
@@ -71,14 +72,14 @@ export class Transactions implements TransactionHost {
   }
 
   recv(message: TransactionMessage): void {
-    const transaction = this.#live.get(message.xid);
+    const transaction = this.#live.find(message.xid);
     const rule = transaction?.recv(message);
     if (transaction === undefined) this.recvInactive(message.xid);
     else if (rule !== undefined) this.fail(transaction, rule);
   }
 
   recvTransactionEnd({ xid, result }: TypedOf<'TE'>): void {
-    const transaction = this.#live.get(xid);
+    const transaction = this.#live.find(xid);
     if (transaction === undefined) {
       this.recvInactive(xid);
       return;
@@ -89,7 +90,7 @@ export class Transactions implements TransactionHost {
   }
 
   recvData(head: TypedOf<'DUM'>): void {
-    const transaction = this.#live.get(head.xid);
+    const transaction = this.#live.find(head.xid);
     const rule = transaction?.recvData(head);
     if (transaction === undefined) {
       this.recvInactive(head.xid);
@@ -115,7 +116,7 @@ export class Transactions implements TransactionHost {
 
   /** A message of this name and xid breaks a rule of its own. */
   recvBroken(xid: number, rule: Rule, name: string): void {
-    const transaction = this.#live.get(xid);
+    const transaction = this.#live.find(xid);
     if (transaction !== undefined) this.fail(transaction, rule);
     else if (name === 'TS') this.#refuse(xid, rule);
     else this.recvInactive(xid);
@@ -123,14 +124,14 @@ export class Transactions implements TransactionHost {
 
   /** Answered at once, even for identifiers that mean nothing (section 11.22). */
   recvProgressQuery(xid: number | undefined): void {
-    const transaction = xid === undefined ? undefined : this.#live.get(xid);
+    const transaction = xid === undefined ? undefined : this.#live.find(xid);
     if (transaction === undefined) writePa(this.#line.phaseOut);
     else writePa(this.#line.phaseOut, transaction.xid, transaction.orgData);
   }
 
   /** PA and PR inform; only their identifier can be wrong. */
   recvReport(xid: number | undefined): void {
-    if (xid !== undefined && !this.#live.has(xid)) this.recvInactive(xid);
+    if (xid !== undefined && this.#live.find(xid) === undefined) this.recvInactive(xid);
   }
 
   /** In flight when the transaction ended, or never created: then it is said once (A-05, A-06). */
@@ -152,15 +153,14 @@ export class Transactions implements TransactionHost {
   /** Ends what was neither sent nor received for since two sweeps ago (section 2.7). Queries are no progress. */
   sweep(): void {
     this.epoch++;
-    for (const transaction of this.#live.values()) {
+    for (const transaction of this.#live) {
       if (this.epoch - transaction.touched > SWEEPS) this.fail(transaction, 'no-progress');
     }
   }
 
   /** The connection ended with `result`, and all transactions with it. */
   endAll(result: Result): void {
-    const ended = [...this.#live.values()];
-    this.#live.clear();
+    const ended = this.#live.clear();
     this.#reading = undefined;
     for (const transaction of ended) transaction.recvEnd({ by: 'connection', result });
   }

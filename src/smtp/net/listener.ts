@@ -4,7 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import { createSecureContext } from 'node:tls';
-import { Deadlines, type Log } from '../../base/index.ts';
+import { Deadlines, type Log, Roster } from '../../base/index.ts';
 import { connectionLimits, serverLimits } from '../limits.ts';
 import { replies } from '../replies.ts';
 import { writeReply } from '../reply.ts';
@@ -60,7 +60,7 @@ export class SmtpListener {
   #settings: SmtpListenerOptions;
   #makeHandler: MakeHandler;
   #owner: ConnectionOwner;
-  readonly #connections = new Set<SmtpConnection>();
+  readonly #connections = new Roster<SmtpConnection>();
   readonly #peers: PeerCounts;
   readonly #timer: NodeJS.Timeout | undefined;
   /** Proxies allowed, where connections begin with their header, and those whose header is not here yet. */
@@ -173,7 +173,7 @@ export class SmtpListener {
   }
 
   #onClosed(connection: SmtpConnection): void {
-    if (!this.#connections.delete(connection)) return;
+    if (connection.seat === undefined || !this.#connections.leave(connection.seat)) return;
     this.#peers.remove(peerOf(connection.remoteAddress));
     if (this.#connections.size === 0) this.#onAllClosed?.();
   }
@@ -220,7 +220,7 @@ export class SmtpListener {
     }
     try {
       const connection = new SmtpConnection(from, this.#owner, this.#makeHandler, address);
-      this.#connections.add(connection);
+      connection.seat = this.#connections.enter(connection);
       if (this.#settings.isGreetingHeld !== true) connection.greet();
     } catch (error) {
       this.#peers.remove(peer);
