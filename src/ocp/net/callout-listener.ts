@@ -80,14 +80,14 @@ class Acceptor {
       },
       onSelected: (feature) => events?.onSelected?.(feature),
     });
-    const socket = startReading(accepted, (chunk) => shell.recv(chunk));
-    const shell = new SocketShell(socket, agent, {
+    const shell: SocketShell = new SocketShell(accepted, agent, {
       flush: 'read',
       timeouts: options.timeouts,
       deadlines: options.deadlines,
       log: options.log,
       onClosed: () => this.#remove(agent),
     });
+    startReading(accepted, (chunk) => shell.recv(chunk));
     this.#agents.add(agent);
     if (!isFull) events = this.#makeEvents({ agent, remoteAddress });
     shell.open();
@@ -124,8 +124,9 @@ function makeServer(endpoint: Endpoint, accept: (socket: Socket) => void): Serve
 }
 
 /** Plain sockets read into the one buffer; what TLS decrypts comes in memory of its own. */
-function startReading(accepted: Socket, onChunk: (chunk: Buffer) => void): Socket {
-  return accepted instanceof TLSSocket ? accepted.on('data', onChunk) : readShared(accepted, readBuffer, onChunk);
+function startReading(accepted: Socket, onChunk: (chunk: Buffer) => void): void {
+  if (accepted instanceof TLSSocket) accepted.on('data', onChunk);
+  else readShared(accepted, readBuffer, onChunk);
 }
 
 async function listen(server: Server, endpoint: Endpoint): Promise<void> {

@@ -6,7 +6,7 @@
  */
 import type { Socket } from 'node:net';
 import { type SecureContext, TLSSocket } from 'node:tls';
-import { Armed, type Deadline, type Deadlines, type Log, stackOf } from '../../base/index.ts';
+import { Armed, type Deadline, type Deadlines, type Log, type Seat, stackOf } from '../../base/index.ts';
 import { readShared } from '../../base/net/index.ts';
 import { type ConnectionLimits, connectionLimits } from '../limits.ts';
 import { replies } from '../replies.ts';
@@ -54,6 +54,8 @@ const DIGIT_ZERO = 0x30;
 export class SmtpConnection implements ServerOut, Deadline {
   readonly session: ServerSession;
   readonly remoteAddress: string;
+  /** Among the connections of its listener. */
+  seat: Seat<SmtpConnection> | undefined;
   readonly #owner: ConnectionOwner;
   readonly #limits: ConnectionLimits = connectionLimits;
   readonly #armed = new Armed(this);
@@ -89,7 +91,7 @@ export class SmtpConnection implements ServerOut, Deadline {
     this.#socket = socket;
     if (options.tls === 'implicit') this.#startImplicitTls(from);
     else if (from instanceof ProxiedSocket) this.#readOn(from);
-    else this.#socket = readShared(from, readMemory, (octets) => this.#onData(octets));
+    else readShared(from, readMemory, (octets) => this.#onData(octets));
     if (options.tls !== 'implicit') this.#listen(this.#socket);
     this.#isInTurn = false;
   }
@@ -237,14 +239,21 @@ export class SmtpConnection implements ServerOut, Deadline {
     plain.once('close', () => this.#onClose());
   }
 
-  close(): void {
-    const text = this.#outbox;
-    this.#outbox = '';
+  close(isAwaited: boolean): void {
+    const socket = this.#socket;
     this.#pauses = 0;
-    if (text === '') this.#socket.end();
-    else this.#socket.end(text, 'latin1');
+    if (this.#outbox !== '') {
+      socket.write(this.#outbox, 'latin1');
+      this.#outbox = '';
+    }
+    // The kernel has it all, and the client said that it is done: what an orderly end would wait for has happened.
+    if (isAwaited && this.#tls === undefined && socket.writableLength === 0) {
+      socket.destroy();
+      return;
+    }
+    socket.end();
     // Closing with octets unread would reset the connection, and our last words with it.
-    this.#socket.resume();
+    socket.resume();
   }
 
   pauseInput(): void {
@@ -381,7 +390,7 @@ export class SmtpConnection implements ServerOut, Deadline {
   }
 
   #onHalfClosed(): void {
-    if (!this.session.halfClosed()) this.close();
+    if (!this.session.halfClosed()) this.close(false);
   }
 
   #onClose(): void {

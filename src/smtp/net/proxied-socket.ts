@@ -29,7 +29,8 @@ export class ProxiedSocket implements Deadline {
     this.#deadlines = deadlines;
     this.#events = events;
     deadlines.arm(this.#armed, connectionLimits.proxyMs);
-    this.socket = readShared(accepted, readMemory, (octets) => this.#onOctets(octets));
+    this.socket = accepted;
+    readShared(accepted, readMemory, (octets) => this.#onOctets(octets));
     this.socket.on('error', ignore);
     this.socket.once('end', () => this.#fail('gone'));
     this.socket.once('close', () => this.#fail('gone'));

@@ -39,6 +39,7 @@ export class Dialog implements LoginHost, DeskHost {
   #login: Login | undefined;
   #steps = 0;
   #farewell: Reply | undefined;
+  #saidQuit = false;
 
   constructor(options: ServerOptions, handler: ServerHandler, out: ServerOut) {
     this.#options = options;
@@ -160,6 +161,7 @@ export class Dialog implements LoginHost, DeskHost {
         break;
       case 'QUIT':
         this.#reset('QUIT');
+        this.#saidQuit = true;
         this.hangUp(replies.goodbye);
         break;
       case 'VRFY':
@@ -467,7 +469,7 @@ export class Dialog implements LoginHost, DeskHost {
 
   onLastWord(): void {
     this.#forget();
-    this.#out.close();
+    this.#out.close(this.#saidQuit);
     this.#handler.onClosed();
   }
 

@@ -200,7 +200,7 @@ export class ServerSession {
   #giveUp(): void {
     this.#isHalfClosed = false;
     this.#dialog.ended();
-    this.#out.close();
+    this.#out.close(false);
   }
 
   /** False: what is left cannot be read now. */
