@@ -292,9 +292,15 @@ export class Chain implements DataWaiter {
   #advised(call: Call, advice: Advice): void {
     if (advice.kind === 'quarantine' && call.planned.mayNotHold === true) {
       call.overruled(advice);
-      this.#goOn(this.#base);
+      // Nobody decided on how long it is to wait.
+      if (advice.delay === undefined) this.#goOn(this.#base);
+      else this.#follow(call, advice.delay);
       return;
     }
+    this.#follow(call, advice);
+  }
+
+  #follow(call: Call, advice: Advice): void {
     call.advised(advice);
     this.#putAside(call, actionOf(advice));
   }
