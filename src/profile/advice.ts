@@ -19,8 +19,7 @@ export interface Delay {
 
 export type Advice =
   /** Accept the mail and keep it aside for a person to decide on. `delay`: what else it said, for the day that person has decided. */
-  | { readonly kind: 'quarantine'; readonly reason: string; readonly delay?: Delay }
-  | Delay;
+  { readonly kind: 'quarantine'; readonly reason: string; readonly delay?: Delay } | Delay;
 
 export interface ReadAdvice {
   /** The one to follow: a quarantine before any delay, the longest delay before the others; the longest delay is kept beside a quarantine. */
