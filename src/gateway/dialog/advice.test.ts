@@ -173,12 +173,12 @@ test('unknown advice is not carried out, and the log says so', async () => {
 });
 
 /** Advice on RCPT, by the way it comes. */
-const ON_RCPT = {
+const ON_RCPT: Readonly<Record<string, NonNullable<Script['onPart']>>> = {
   reference: (tx, part) => tx.useYours(part.offset, part.octets.length, 'Advice: Quarantine\r\n'),
   'our words': (tx) => tx.sendData(answerBlock('RCPT', { advice: QUARANTINE }), [], 0),
   'words of draft-00': (tx, part) =>
     tx.sendData('AM-Part: RCPT\r\nAdvice: Quarantine\r\n', [part.octets], part.octets.length),
-} satisfies Record<string, NonNullable<Script['onPart']>>;
+};
 
 /** There is no mail yet that could be kept; and where the command is told as a replay, nobody waits for a word on it. */
 for (const [what, when, hears] of [
