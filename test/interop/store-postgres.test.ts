@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { Client } from 'pg';
 import { beforeAll, test } from 'vitest';
-import { openStore, type Store } from '../../src/store/index.ts';
+import { openStore, type Store, type Unit } from '../../src/store/index.ts';
 import { LosingProxy } from '../support/losing-proxy.ts';
 import { Postgres } from '../support/postgres.ts';
 import { crash } from '../support/store-crash.ts';
@@ -59,6 +59,8 @@ test('several gateways share a database: each delivery is claimed by one of them
   const claimedByB = claims.slice(8, 16).flatMap(names);
   assert.equal(ofB.size, claimedByB.length + left);
   // Both end the last deliveries of the same mails at the same time: each mail goes.
+  const everything = ids.flatMap((mail) => [0, 1].map((n) => ({ mail, n })));
+  await Promise.all(stores.map((store) => store.release(everything)));
   const ends = (n: number) => ids.map((mail) => ({ kind: 'end', mail, n, as: 'delivered' }) as const);
   await Promise.all([a.commit({ changes: ends(0) }), b.commit({ changes: ends(1).toReversed() })]);
   for (const id of ids) assert.equal(await c.mail(id), undefined);
@@ -139,6 +141,29 @@ test('a server that is gone makes mail fail, and what failed is not there when i
   assert.equal((await store.counters()).accepted, 2);
   await store.close();
   await (await gateway(direct, 'b')).close();
+});
+
+test('what tells of an end stands or falls with it, though nobody heard that it was done', async () => {
+  const direct = await server.database('told');
+  const proxy = await LosingProxy.start(server.socketFolder);
+  const store = await gateway(`postgres://opes@/told?host=${encodeURIComponent(proxy.folder)}`, 'a');
+  await store.commit({ mails: [makeMail('s.1'), makeMail('s.2')] });
+  const end = { kind: 'end', mail: 's.1', n: 0, as: 'reported' } as const;
+  const report: Unit = { mails: [makeMail('s.1.r1')], changes: [end] };
+  const lost = proxy.loseNextCommit().then(() => proxy.cut());
+  // In one batch with a mail whose client is told that it failed.
+  const both = await Promise.allSettled([store.commit(report), store.commit({ mails: [makeMail('s.3')] })]);
+  assert.ok(both.every((one) => one.status === 'rejected' && isCode('unreachable')(one.reason)));
+  await lost;
+  proxy.mend();
+  // Somebody else's commit comes first, and then we might die.
+  await store.commit({ changes: [{ kind: 'end', mail: 's.2', n: 0, as: 'delivered' }] });
+  const other = await gateway(direct, 'b');
+  assert.deepEqual(names(await other.list({}, 9)), ['s.1.r1 0'], 'the end is told of, and s.3 was taken back');
+  await assert.rejects(store.commit(report), isCode('duplicate'));
+  const { accepted, reported, delivered, queued } = await other.counters();
+  assert.deepEqual({ accepted, reported, delivered, queued }, { accepted: 3, reported: 1, delivered: 1, queued: 1 });
+  await Promise.all([store.close(), other.close()]);
 });
 
 test('a database or user that is not there is told with what to do', async () => {

@@ -10,14 +10,15 @@ import { StoreError } from '../ports.ts';
 import { postgresDialect } from '../schema.ts';
 import { Connection } from './connection.ts';
 import { isLost, isToBeTriedAgain, toStoreError } from './errors.ts';
-import { areEntangled, Plan, queryOf } from './plan.ts';
+import { areEntangled, CHANGES, Plan, queryOf } from './plan.ts';
 
 /** Of a batch that another transaction stood in the way of. */
 const TRIES = 5;
 
-/** A batch whose fate is not known. Its callers were told that it failed, where `isRefused`. */
+/** A batch whose fate is not known, and whose callers were told that it failed. */
 interface Doubt {
   readonly id: string;
+  /** To be taken back, if it was done. */
   readonly mails: readonly string[];
 }
 
@@ -96,7 +97,7 @@ export class PostgresEngine implements Engine {
         const lost = isLost(error);
         if (!lost) await this.#rollBack(this.#writer);
         if (tries < TRIES && (lost ? error instanceof StoreError === false : isToBeTriedAgain(error))) continue;
-        if (lost && isSent) this.#refused = { id, mails: mailsOf(units) };
+        if (lost && isSent) this.#refused = { id, mails: newMailsOf(units) };
         return toStoreError(error, this.#writer.where);
       }
     }
@@ -120,7 +121,10 @@ export class PostgresEngine implements Engine {
     return String((result?.rows[0] as Row | undefined)?.['batch']);
   }
 
-  /** A batch whose callers were told that it failed must not be there: its mails are taken back. */
+  /**
+   * A mail whose client was told that it failed must not be there: it is taken back. A unit that changes deliveries, too, tells of
+   * what has happened, and stands if it was done: an end without the report beside it would tell nobody (decision 0053).
+   */
   async #settleRefused(): Promise<void> {
     if (this.#refused === undefined) return;
     const { id, mails } = this.#refused;
@@ -147,8 +151,12 @@ export class PostgresEngine implements Engine {
   }
 }
 
-function mailsOf(units: readonly (readonly Op[])[]): readonly string[] {
-  return units.flat().flatMap((op) => (op[0] === 'mail' ? [op[1]] : []));
+/** Of units that bring nothing but mail. */
+function newMailsOf(units: readonly (readonly Op[])[]): readonly string[] {
+  return units
+    .filter((unit) => unit.every(([op]) => !CHANGES.has(op)))
+    .flat()
+    .flatMap((op) => (op[0] === 'mail' ? [op[1]] : []));
 }
 
 function numberOf(result: QueryResult | undefined, column: string): number {

@@ -134,15 +134,16 @@ export class Applier {
         this.#end(op);
         return;
       case 'retry':
-        run.retry.run(op[3], op[4], op[5], op[6], op[7], op[1], op[2]);
+        run.retry.run(op[3], op[4], op[5], op[6], op[7], op[1], op[2], this.#owner);
         return;
       case 'hold':
-        run.hold.run(op[3], op[4], op[5], op[6], op[1], op[2]);
+        run.hold.run(op[3], op[4], op[5], op[6], op[1], op[2], this.#owner);
         return;
-      case 'queue':
-        if (run.queue.run(op[3], op[4], op[5], op[6], op[7], op[1], op[2]).changes === 0 || op[5] === null) return;
-        if (run.isBound.get(op[5]) === undefined) throw gone(op[5]);
+      case 'queue': {
+        const { changes } = run.queue.run(op[3], op[4], op[5], op[6], op[7], op[1], op[2], this.#owner);
+        if (changes > 0 && op[5] !== null && run.isBound.get(op[5]) === undefined) throw gone(op[5]);
         return;
+      }
       case 'renew':
         run.renew.run(op[3], op[1], op[2], this.#owner);
         return;
@@ -176,7 +177,7 @@ export class Applier {
   }
 
   #end([, mail, n, as]: Op & readonly ['end', ...unknown[]]): void {
-    const seq = this.#do.end.get(mail, n);
+    const seq = this.#do.end.get(mail, n, this.#owner);
     if (seq === undefined) return;
     this.#tally.add(as, 1);
     if (this.#do.endMail.run(seq, seq).changes === 0) return;
