@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type EffectiveConfig, showHostPort } from '../../config/index.ts';
 import type { ConsoleServer } from '../../console/index.ts';
 import { type BoundSockets, Gateway, METRICS, type ReloadReport } from '../../gateway/index.ts';
-import { openStore, type Store, StoreError } from '../../store/index.ts';
+import { openStore, type Store, StoreError, type StoreErrorCode } from '../../store/index.ts';
 import { AdminHandler } from '../admin/handler.ts';
 import { AdminServer } from '../admin/server.ts';
 import { EXIT, Failure } from '../exit.ts';
@@ -263,10 +263,14 @@ async function openStoreOf({ store, hostname }: EffectiveConfig): Promise<Store>
   try {
     return await openStore({ dataDir: store.directory, url: store.url, owner: hostname });
   } catch (error) {
-    if (error instanceof StoreError) throw new Failure(error.message, EXIT.config);
+    if (error instanceof StoreError)
+      throw new Failure(error.message, MAY_PASS.has(error.code) ? EXIT.failed : EXIT.config);
     throw error;
   }
 }
+
+/** A supervisor that tries again may find it otherwise. */
+const MAY_PASS: ReadonlySet<StoreErrorCode> = new Set(['owned', 'unreachable', 'full']);
 
 const NONE: RunningServices = { services: [], sockets: [], started: [], release: async () => undefined };
 

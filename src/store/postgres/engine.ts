@@ -9,7 +9,7 @@ import type { Batch, Done, Engine, Op, Row, Statement } from '../engine.ts';
 import { StoreError } from '../ports.ts';
 import { postgresDialect } from '../schema.ts';
 import { Connection } from './connection.ts';
-import { isLost, isToBeTriedAgain, toStoreError } from './errors.ts';
+import { isAway, isLost, isToBeTriedAgain, toStoreError } from './errors.ts';
 import { areEntangled, CHANGES, Plan, queryOf } from './plan.ts';
 
 /** Of a batch that another transaction stood in the way of. */
@@ -32,7 +32,7 @@ export class PostgresEngine implements Engine {
   private constructor(url: string, owner: string) {
     this.#owner = owner;
     this.#writer = new Connection(url, `opes ${owner} writer`);
-    this.#reader = new Connection(url, `opes ${owner}`);
+    this.#reader = new Connection(url, `opes ${owner} reader`);
   }
 
   static async open(url: string, owner: string): Promise<PostgresEngine> {
@@ -50,7 +50,7 @@ export class PostgresEngine implements Engine {
     const failure = areEntangled(units) ? 'one by one' : await this.#unit(units, octets);
     if (failure === undefined) return { errors: new Map(), stored: this.#stored };
     const errors = new Map<number, StoreError>();
-    const isOver = failure !== 'one by one' && (units.length === 1 || failure.code === 'unreachable');
+    const isOver = failure !== 'one by one' && (units.length === 1 || isAway(failure));
     for (const [i, unit] of units.entries()) {
       // One of them is to blame; without it, or them, the others are done.
       const own = isOver ? failure : await this.#unit([unit], octets);
@@ -94,11 +94,12 @@ export class PostgresEngine implements Engine {
         await this.#finish(id, plan);
         return undefined;
       } catch (error) {
-        const lost = isLost(error);
-        if (!lost) await this.#rollBack(this.#writer);
-        if (tries < TRIES && (lost ? error instanceof StoreError === false : isToBeTriedAgain(error))) continue;
-        if (lost && isSent) this.#refused = { id, mails: newMailsOf(units) };
-        return toStoreError(error, this.#writer.where);
+        const failure = toStoreError(error, this.#writer.where);
+        if (!isAway(failure)) await this.#rollBack(this.#writer);
+        if (tries < TRIES && (isLost(error) ? error instanceof StoreError === false : isToBeTriedAgain(error)))
+          continue;
+        if (isAway(failure) && isSent) this.#refused = { id, mails: newMailsOf(units) };
+        return failure;
       }
     }
   }
