@@ -246,7 +246,7 @@ export type StoreErrorCode =
   | 'owned' // another gateway has this directory
   | 'denied' // not readable or writable by us, or open to others
   | 'newer' // written by a later version of this program
-  | 'unreachable' // the database server cannot be reached
+  | 'unreachable' // the database server, or the thread that has the file, is not there for us
   | 'duplicate' // an id that is there already
   | 'closed'
   | 'failed'; // anything else; the message says what
