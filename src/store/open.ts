@@ -18,11 +18,11 @@ export interface OpenStoreOptions {
   readonly owner?: string;
   /** How long a claim holds without a word; longer than any attempt to deliver. Default: half an hour. */
   readonly leaseMs?: number;
-  /** Octets of all contents; more are refused with `full`. Default: no limit but the disk's. */
+  /** Octets of all contents; more are refused with `full`, but for reports with their ends. Default: no limit but the disk's. */
   readonly maxOctets?: number;
   /**
-   * SQLite: octets of the disk that new mail leaves free, so that the end of a mail can always be written. Default: 64 MiB,
-   * for the log and a copy of it.
+   * SQLite: octets of the disk that new mail leaves free, so that the end of a mail can always be written; reports that come with
+   * ends leave half of them. Default: 64 MiB, for reports, the log and a copy of it.
    */
   readonly reserveOctets?: number;
   /**

@@ -481,7 +481,15 @@ export function storeSuite({ name, makePlace }: SuiteOptions): void {
       isCode('full'),
     );
     await writer.discard();
-    await store.commit({ changes: [{ kind: 'end', mail: 's.1', n: 0, as: 'delivered' }] });
+    // A report comes with an end, which is what makes room.
+    const report = makeMail('s.1.r1', { octets: [Buffer.alloc(50_000)] });
+    await assert.rejects(store.commit({ mails: [report] }), isCode('full'));
+    await store.commit({ mails: [report], changes: [{ kind: 'end', mail: 's.1', n: 0, as: 'reported' }] });
+    await assert.rejects(
+      store.commit({ mails: [makeMail('s.2', { octets: [Buffer.alloc(60_000)] })] }),
+      isCode('full'),
+    );
+    await store.commit({ changes: [{ kind: 'end', mail: 's.1.r1', n: 0, as: 'delivered' }] });
     await store.commit({ mails: [makeMail('s.2', { octets: [Buffer.alloc(60_000)] })] });
   });
 
