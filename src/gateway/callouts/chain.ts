@@ -14,7 +14,7 @@ import { compareContents, loadHeader } from '../content/compare.ts';
 import { Content, FixedOctets } from '../content/index.ts';
 import { hasBareNewline } from '../content/line-check.ts';
 import type { PlannedCall } from '../dispatch/dispatcher.ts';
-import type { CallRecord, EditRecord } from '../options.ts';
+import type { CallRecord, EditRecord, FailureReason } from '../options.ts';
 import { type ViaEntry, verifyTrace } from '../trace/index.ts';
 import { Call } from './call.ts';
 import { type CommandVerdict, CommandWalk } from './command-walk.ts';
@@ -216,6 +216,16 @@ export class Chain implements DataWaiter {
       const action = call.failureAction;
       if (action !== undefined && action !== 'skip') return { service: call.name, because: 'failure' };
     }
+    return undefined;
+  }
+
+  /** A service has failed already, and the mail is put aside for that when all of it is there. */
+  get asideToCome():
+    | { readonly service: string; readonly action: AsideAction; readonly reason: FailureReason }
+    | undefined {
+    for (const { name, failureAction: action, run } of this.#calls)
+      if (action !== undefined && isAside(action) && run.failure !== undefined)
+        return { service: name, action, reason: run.failure.reason };
     return undefined;
   }
 
