@@ -67,8 +67,9 @@ export class PostgresEngine implements Engine {
       const results = await this.#reader.query(isOne ? queries : [queryOf('begin'), ...queries, queryOf('commit')]);
       return (isOne ? results : results.slice(1, -1)).map(({ rows }) => rows as Row[]);
     } catch (error) {
-      if (!isLost(error)) await this.#rollBack(this.#reader);
-      throw toStoreError(error, this.#reader.where);
+      const failure = toStoreError(error, this.#reader.where);
+      if (!isAway(failure)) await this.#rollBack(this.#reader);
+      throw failure;
     }
   }
 
