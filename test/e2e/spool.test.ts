@@ -5,7 +5,8 @@
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
 import { afterEach, test } from 'vitest';
-import { config, Gateway, serve, withoutTrace } from '../support/gateway.ts';
+import { Child } from '../support/child.ts';
+import { config, Gateway, OPES, serve, withoutTrace } from '../support/gateway.ts';
 import { NextHop } from '../support/next-hop.ts';
 import { SmtpTalk, verdict } from '../support/smtp-talk.ts';
 
@@ -128,6 +129,19 @@ test('every callout server dead to the end of the mail: its sender is told that 
     hop.mails.every(({ rcpts }) => !rcpts.includes('<b@dst.test>')),
     'nothing unscanned went on',
   );
+});
+
+test('a second gateway in the same data directory ends with 1: a service manager may try again', async () => {
+  const hop = await openHop();
+  const first = await start(config(hop.url));
+  const second = new Child(OPES, ['start', '--config', first.file]);
+  const { code } = await second.exited;
+  assert.equal(code, 1);
+  assert.match(
+    second.stderr.join('\n'),
+    new RegExp(`another gateway \\(process ${first.ready.pid}\\) works in .*: stop it`),
+  );
+  assert.equal(await send(first, ['b@dst.test']), 250);
 });
 
 /** The first thread of the process is the store's; SIGUSR2 ends it. */
