@@ -1,8 +1,10 @@
 /**
  * The end of a running command. The first SIGTERM or SIGINT asks it to drain; a second one ends at once. What was opened
- * last is closed first. SIGHUP does the same, unless the command has something to reload.
+ * last is closed first. SIGHUP does the same, unless the command has something to reload. So does what the command cannot go on
+ * without (`fail`), and its exit code says so.
  */
 import { stackOf } from '../base/index.ts';
+import { EXIT } from './exit.ts';
 import type { FlushedLog } from './log.ts';
 
 /** For mails under way. Below the 10 s after which Docker kills, and with room for what is closed behind the gateway. */
@@ -15,6 +17,7 @@ export class Shutdown {
   #ask: (why: string) => void = () => undefined;
   #hangUp: () => void = () => this.#end('SIGHUP');
   #signals = 0;
+  #exitCode: number = EXIT.ok;
 
   constructor(log: FlushedLog) {
     this.#log = log;
@@ -56,12 +59,19 @@ export class Shutdown {
     this.#ask(why);
   }
 
-  /** Waits to be asked, then closes everything. */
-  async wait(): Promise<void> {
+  /** As `request`, and the command has failed. */
+  fail(why: string): void {
+    this.#exitCode = EXIT.failed;
+    this.#ask(why);
+  }
+
+  /** Waits to be asked, then closes everything. The exit code. */
+  async wait(): Promise<number> {
     const why = await this.#asked;
     this.#log.info('stopping', { why });
     await this.closeAll();
     this.#log.info('stopped');
+    return this.#exitCode;
   }
 
   #end(signal: string): void {

@@ -405,18 +405,24 @@ export interface CheckRequest {
 export interface CheckReport {
   /** The dispatcher's decision: one entry a pipeline entry and stage, in order. */
   readonly decision: readonly DecisionRecord[];
-  /** Where the mail would go, by recipient. */
+  /** Where the mail would go, by recipient; `kept`: in place of that, or before it. */
   readonly routes: readonly {
     readonly recipient: string;
     readonly nextHop: string | undefined;
     readonly reply: ReplyRecord | undefined;
+    readonly kept: KeptRecord | undefined;
   }[];
   /** What a client of an LMTP listener would be told of each accepted recipient; undefined on others, and before the content. */
   readonly each: readonly { readonly recipient: string; readonly reply: ReplyRecord }[] | undefined;
-  /** Where the mail would be taken and not passed on at once: what becomes of each recipient, in words. */
-  readonly kept: readonly { readonly recipient: string; readonly what: string }[];
   /** Everything else, as the console shows it; `reply` is what the client would be told if the next hop took the mail. */
   readonly mail: MailRecord;
+}
+
+/** What becomes of a recipient that would be taken and not passed on at once. */
+export interface KeptRecord {
+  readonly where: 'spool' | 'quarantine' | 'report';
+  /** In words: who wants it so, and why. */
+  readonly what: string;
 }
 
 export interface DecisionRecord {

@@ -43,6 +43,10 @@ const VECTORS: readonly (readonly [wire: string, says: Advice | undefined])[] = 
   ['Advice: ({delay 600})', { kind: 'delay', seconds: 600, reason: '' }],
   ['Advice: ({delay 600 "8:outbreak"})', { kind: 'delay', seconds: 600, reason: 'outbreak' }],
   ['Advice: ({notify recipient},{delay 60})', { kind: 'delay', seconds: 60, reason: '' }],
+  [
+    'Advice: ({quarantine "4:spam"},{delay 60 "1:x"})',
+    { kind: 'quarantine', reason: 'spam', delay: { kind: 'delay', seconds: 60, reason: 'x' } },
+  ],
   ['Advice: Quarantine', { kind: 'quarantine', reason: '' }],
   ['Advice: "10:Quarantine"', { kind: 'quarantine', reason: '' }],
   ['Advice: (Quarantine,Notify)', { kind: 'quarantine', reason: '' }],
@@ -71,7 +75,14 @@ test('advice in our form, and in the bare words of a draft-00 server', () => {
     [[action('delay', 600)], { kind: 'delay', seconds: 600, reason: '' }],
     [[action('delay', 600, 'a\rb\xe9')], { kind: 'delay', seconds: 600, reason: 'a?b?' }],
     [[action('delay', 2147483647)], { kind: 'delay', seconds: MAX_DELAY_SECONDS, reason: '' }],
-    [[action('delay', 5), action('quarantine', 'x'), action('delay', 9)], { kind: 'quarantine', reason: 'x' }],
+    [
+      [action('delay', 5), action('quarantine', 'x'), action('delay', 9)],
+      { kind: 'quarantine', reason: 'x', delay: { kind: 'delay', seconds: 9, reason: '' } },
+    ],
+    [
+      [action('quarantine', 'x'), action('delay', 5, 'a'), action('quarantine', 'y')],
+      { kind: 'quarantine', reason: 'x', delay: { kind: 'delay', seconds: 5, reason: 'a' } },
+    ],
     [
       [action('delay', 5, 'a'), action('delay', 9, 'b'), action('delay', 9, 'c')],
       { kind: 'delay', seconds: 9, reason: 'b' },

@@ -10,14 +10,19 @@
  */
 import { atomText, isList, isStructure, quoted, type Value } from '../ocp/index.ts';
 
+/** Accept the mail and come again with it, not before `seconds` from now have passed. */
+export interface Delay {
+  readonly kind: 'delay';
+  readonly seconds: number;
+  readonly reason: string;
+}
+
 export type Advice =
-  /** Accept the mail and keep it aside for a person to decide on. */
-  | { readonly kind: 'quarantine'; readonly reason: string }
-  /** Accept the mail and come again with it, not before `seconds` from now have passed. */
-  | { readonly kind: 'delay'; readonly seconds: number; readonly reason: string };
+  /** Accept the mail and keep it aside for a person to decide on. `delay`: what else it said, for the day that person has decided. */
+  { readonly kind: 'quarantine'; readonly reason: string; readonly delay?: Delay } | Delay;
 
 export interface ReadAdvice {
-  /** The one to follow: a quarantine before any delay, the longest delay before the others. */
+  /** The one to follow: a quarantine before any delay, the longest delay before the others; the longest delay is kept beside a quarantine. */
   readonly advice: Advice | undefined;
   /** Some action was none we know; it is not carried out. */
   readonly hasUnknown: boolean;
@@ -34,11 +39,19 @@ const NOTHING: ReadAdvice = { advice: undefined, hasUnknown: false };
 
 /** The named line of an answer. */
 export function adviceLine(advice: Advice): string {
-  const reason = advice.reason === '' ? '' : ` ${quoted(shortReason(advice.reason))}`;
-  if (advice.kind === 'quarantine') return `Advice: ({quarantine${reason}})\r\n`;
-  const { seconds } = advice;
+  if (advice.kind === 'delay') return `Advice: (${delayText(advice)})\r\n`;
+  const { reason, delay } = advice;
+  const behind = delay === undefined ? '' : `,${delayText(delay)}`;
+  return `Advice: ({quarantine${reasonText(reason)}}${behind})\r\n`;
+}
+
+function delayText({ seconds, reason }: Delay): string {
   if (!isDelay(seconds)) throw new RangeError(`not a delay: ${seconds}`);
-  return `Advice: ({delay ${seconds}${reason}})\r\n`;
+  return `{delay ${seconds}${reasonText(reason)}}`;
+}
+
+function reasonText(reason: string): string {
+  return reason === '' ? '' : ` ${quoted(shortReason(reason))}`;
 }
 
 /** Reads the value of `Advice`; an error makes the message invalid. */
@@ -100,6 +113,18 @@ function readReason(value: Value | undefined): string | undefined {
 
 function stronger(one: Advice | undefined, other: Advice): Advice {
   if (one === undefined) return other;
-  if (one.kind === 'quarantine' || other.kind === 'quarantine') return one.kind === 'quarantine' ? one : other;
+  const delay = longest(delayOf(one), delayOf(other));
+  if (one.kind === 'delay' && other.kind === 'delay') return delay ?? one;
+  const { reason } = one.kind === 'quarantine' ? one : other;
+  return { kind: 'quarantine', reason, ...(delay && { delay }) };
+}
+
+/** What is left of it when nobody keeps the mail aside. */
+function delayOf(advice: Advice): Delay | undefined {
+  return advice.kind === 'delay' ? advice : advice.delay;
+}
+
+function longest(one: Delay | undefined, other: Delay | undefined): Delay | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
   return other.seconds > one.seconds ? other : one;
 }

@@ -75,6 +75,11 @@ export type Change =
   /** Our claim is given back. */
   | readonly [op: 'release', mail: string, n: number];
 
+/** Whether something goes by it: room that is kept for ends is for these. */
+export function endsAny(unit: readonly Op[]): boolean {
+  return unit.some(([op]) => op === 'end');
+}
+
 export interface Batch {
   readonly units: readonly (readonly Op[])[];
   /** Given away: not to be used by the caller any more. */

@@ -3,7 +3,7 @@
  * one gathers; a unit nobody waits for (a mail that was delivered) waits a little for others to ride with. The caller's octets
  * are copied into the batch once, when it leaves.
  */
-import type { Batch, Engine } from './engine.ts';
+import { type Batch, type Engine, endsAny } from './engine.ts';
 import type { Packed } from './pack.ts';
 import { StoreError } from './ports.ts';
 
@@ -39,7 +39,8 @@ export class GroupCommit {
 
   /** Resolves when `unit` is durable. Its octets are not touched afterwards, but until then they must not change. */
   commit(unit: Packed): Promise<void> {
-    if (unit.length > 0 && this.#stored + unit.length > this.#maxStored) return Promise.reject(this.#overQuota());
+    const isOver = unit.length > 0 && this.#stored + unit.length > this.#maxStored;
+    if (isOver && !endsAny(unit.ops)) return Promise.reject(this.#overQuota());
     return new Promise((resolve, reject) => {
       this.#waiting.push({ unit, resolve, reject });
       if (this.#isBusy) return;

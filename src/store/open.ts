@@ -18,13 +18,18 @@ export interface OpenStoreOptions {
   readonly owner?: string;
   /** How long a claim holds without a word; longer than any attempt to deliver. Default: half an hour. */
   readonly leaseMs?: number;
-  /** Octets of all contents; more are refused with `full`. Default: no limit but the disk's. */
+  /** Octets of all contents; more are refused with `full`, but for reports with their ends. Default: no limit but the disk's. */
   readonly maxOctets?: number;
   /**
-   * SQLite: octets of the disk that new mail leaves free, so that the end of a mail can always be written. Default: 64 MiB,
-   * for the log and a copy of it.
+   * SQLite: octets of the disk that new mail leaves free, so that the end of a mail can always be written; reports that come with
+   * ends leave half of them. Default: 64 MiB, for reports, the log and a copy of it.
    */
   readonly reserveOctets?: number;
+  /**
+   * Called once where this process has lost the store for good: the thread of SQLite ended. Everything asked of the store is
+   * `unreachable` from then on, and only another process can have it again.
+   */
+  readonly onLost?: (error: StoreError) => void;
   readonly clock?: () => WallMs;
   /** For tests of migration. */
   readonly migrations?: readonly Migration[];
@@ -49,7 +54,8 @@ async function openSqlite(options: OpenStoreOptions): Promise<Store> {
   const { dataDir, reserveOctets = RESERVE_OCTETS } = options;
   const file = prepareDirectory(dataDir);
   const note = new OwnerNote(dataDir);
-  const engine = await SqliteEngine.open({ file, owner: SOLE_OWNER, reserveOctets }).catch((error: unknown) => {
+  const opening = { file, owner: SOLE_OWNER, reserveOctets };
+  const engine = await SqliteEngine.open(opening, options.onLost ?? (() => undefined)).catch((error: unknown) => {
     throw error instanceof StoreError && error.code === 'owned' ? note.error(dataDir, error) : error;
   });
   note.write();

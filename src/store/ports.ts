@@ -197,8 +197,9 @@ export interface Store {
   readonly leaseMs: number;
   /**
    * Durable when it resolves. A delivery of `unit.mails` that is not held is claimed by us from the start; a mail whose last delivery ends
-   * goes with its contents. A change to a delivery that is not there changes nothing. Rejects with `StoreError`; nothing
-   * of the unit is there then.
+   * goes with its contents. A change to a delivery that is not there, or that another gateway has claimed since, changes nothing.
+   * Rejects with `StoreError`; nothing of the unit is there then, with one exception: a unit with changes whose answer was lost
+   * (`unreachable`) may have been done, as a whole. To try it again is no harm: its mails are a `duplicate` then.
    */
   commit(unit: Unit): Promise<void>;
   writeContent(id: string): ContentWriter;
@@ -245,7 +246,7 @@ export type StoreErrorCode =
   | 'owned' // another gateway has this directory
   | 'denied' // not readable or writable by us, or open to others
   | 'newer' // written by a later version of this program
-  | 'unreachable' // the database server cannot be reached
+  | 'unreachable' // the database server, or the thread that has the file, is not there for us
   | 'duplicate' // an id that is there already
   | 'closed'
   | 'failed'; // anything else; the message says what

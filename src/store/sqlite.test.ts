@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import { chmodSync, chownSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Worker } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import { test } from 'vitest';
 import { Child } from '../../test/support/child.ts';
 import { scratchFolder } from '../../test/support/scratch.ts';
 import { makeMail, names } from '../../test/support/store-mail.ts';
 import { isCode, type Place, storeSuite } from '../../test/support/store-suite.ts';
-import { openStore, type Store } from './index.ts';
+import { openStore, type Store, type StoreError } from './index.ts';
 import { type Migration, migrations } from './migrations/index.ts';
 
 async function makePlace(): Promise<Place> {
@@ -71,6 +72,38 @@ test(
     const again = await open(dataDir);
     assert.equal((await again.mail('s.1'))?.id, 's.1');
     await again.close();
+  },
+  OPENING_MS,
+);
+
+test(
+  'the thread that has the file ends: said once, everything asked is unreachable, and the next life has all of it',
+  async () => {
+    const dataDir = scratchFolder('store');
+    const thread = Promise.withResolvers<Worker>();
+    process.once('worker', (worker: Worker) => thread.resolve(worker));
+    const lost: StoreError[] = [];
+    const store = await openStore({ dataDir, url: 'sqlite', onLost: (error) => lost.push(error) });
+    await store.commit({ mails: [makeMail('s.1')] });
+    const pending = assert.rejects(store.commit({ mails: [makeMail('s.2')] }), isCode('unreachable'));
+    await (await thread.promise).terminate();
+    await pending;
+    for (const asked of [
+      () => store.commit({ mails: [makeMail('s.3')] }),
+      () => store.claim(0, 1),
+      () => store.list({}, 1),
+    ])
+      await assert.rejects(asked(), isCode('unreachable'));
+    assert.deepEqual(
+      lost.map(({ code }) => code),
+      ['unreachable'],
+    );
+    assert.match(String(lost[0]), /thread .* ended.*next start/);
+    await assert.rejects(store.close(), isCode('unreachable'));
+    const again = await open(dataDir);
+    assert.deepEqual(names(await again.list({}, 9)).slice(0, 1), ['s.1 0']);
+    await again.close();
+    assert.equal(lost.length, 1, 'a close is no loss');
   },
   OPENING_MS,
 );

@@ -130,6 +130,34 @@ test('check: prints what a configuration comes to, and what would be done to a m
   assert.throws(() => statSync(join(dir, 'data')), { code: 'ENOENT' }, 'the data directory is left alone');
 });
 
+test('check: where a service is dead, the way ends where its failure action has it, with or without a mail', async () => {
+  const dir = scratchFolder('cli');
+  writeFileSync(join(dir, 'mail.eml'), 'Subject: hello\r\n\r\nHi.\r\n');
+  const ask = async (action: string, ...mail: readonly string[]): Promise<string> => {
+    writeFileSync(
+      join(dir, 'opes.yaml'),
+      `version: 1
+system: { uri: "https://mail.example.com/opes" }
+listeners: [{ name: mx, address: "127.0.0.1:2525" }]
+routes: [{ to: "*", nextHop: "smtp://10.0.0.5:25" }]
+services: { av: { uri: "https://mail.example.com/opes/av", connect: "ocp://127.0.0.1:1", may: [refuse] } }
+pipeline: [{ service: av, onFailure: ${action} }]
+`,
+    );
+    const args = ['check', '--config', 'opes.yaml', '--to', 'c@d.example', '--client', '192.0.2.7', ...mail];
+    const { stdout } = await opes(args, dir);
+    return /\nway\n *(.*)\n/.exec(stdout)?.[1] ?? stdout;
+  };
+  const waits =
+    /^c@d\.example {2}-> {2}the spool, then 10\.0\.0\.5:25 {2}waits for av, which failed \(unreachable: .*ECONNREFUSED\)$/;
+  assert.match(await ask('spool', 'mail.eml'), waits);
+  assert.match(await ask('spool'), waits);
+  const held = /^c@d\.example {2}-> {2}quarantine {2}held by av \(unreachable\)$/;
+  assert.match(await ask('quarantine', 'mail.eml'), held);
+  assert.match(await ask('quarantine'), held);
+  assert.match(await ask('tempfail'), /-> {2}10\.0\.0\.5:25 {2}451-4\.7\.1/);
+});
+
 test('user: an entry that check takes; check says who may send what, and refuses an open relay', async () => {
   const dir = scratchFolder('cli');
   const entry = await run(OPES, ['user', 'ann@example.com'], { cwd: dir, input: 'pencil\n' });

@@ -5,7 +5,8 @@
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
 import { afterEach, test } from 'vitest';
-import { config, Gateway, serve, withoutTrace } from '../support/gateway.ts';
+import { Child } from '../support/child.ts';
+import { config, Gateway, OPES, serve, withoutTrace } from '../support/gateway.ts';
 import { NextHop } from '../support/next-hop.ts';
 import { SmtpTalk, verdict } from '../support/smtp-talk.ts';
 
@@ -129,3 +130,46 @@ test('every callout server dead to the end of the mail: its sender is told that 
     'nothing unscanned went on',
   );
 });
+
+test('a second gateway in the same data directory ends with 1: a service manager may try again', async () => {
+  const hop = await openHop();
+  const first = await start(config(hop.url));
+  const second = new Child(OPES, ['start', '--config', first.file]);
+  const { code } = await second.exited;
+  assert.equal(code, 1);
+  assert.match(
+    second.stderr.join('\n'),
+    new RegExp(`another gateway \\(process ${first.ready.pid}\\) works in .*: stop it`),
+  );
+  assert.equal(await send(first, ['b@dst.test']), 250);
+});
+
+/** The first thread of the process is the store's; SIGUSR2 ends it. */
+const ENDS_THREAD = `--import data:text/javascript,${encodeURIComponent(
+  "process.once('worker', (one) => process.on('SIGUSR2', () => one.terminate()))",
+)}`;
+
+test('the thread of the store ends: clients are sent away, the process ends with 1, and the next one has the queue', async () => {
+  const hop = await openHop();
+  await hop.close();
+  const setting = config(hop.url, {}, { queue: { mode: 'spool', retry: ['1s'] } });
+  process.env['NODE_OPTIONS'] = ENDS_THREAD;
+  const gateway = await start(setting).finally(() => delete process.env['NODE_OPTIONS']);
+  assert.equal(await send(gateway, ['b@dst.test']), 250);
+  const idle = await SmtpTalk.hello(gateway.port());
+  const busy = await SmtpTalk.hello(gateway.port());
+  for (const line of ['MAIL FROM:<a@src.test>', 'RCPT TO:<c@dst.test>', 'DATA']) await busy.say(line);
+  process.kill(gateway.child.pid, 'SIGUSR2');
+  assert.equal((await idle.hear()).code, 421);
+  busy.send(Buffer.concat([MAIL.subarray(0, -6), Buffer.from('\r\n.\r\n')]));
+  const answer = await busy.hear();
+  assert.ok([421, 452].includes(answer.code), `${answer.code}: nothing is taken that cannot be stored`);
+  const { code } = await gateway.child.exited;
+  assert.equal(code, 1);
+  const line = gateway.logs().find(({ event }) => event === 'store.lost');
+  assert.match(`${String(line?.['error'])} ${String(line?.['fix'])}`, /thread .* ended.*starts the program again/);
+  await hop.open();
+  const next = await start(setting, gateway.folder);
+  await next.child.until(() => hop.mails[0], 'the mail that was taken');
+  assert.deepEqual(withoutTrace(hop.mails[0]?.content ?? Buffer.alloc(0)).rest, MAIL);
+}, 120_000);

@@ -190,7 +190,7 @@ test('check says what would be kept here, and what the client would be told', as
   };
   const held = await ask('quarantine x');
   assert.match(held, /verdicts +quarantined .*test of x/);
-  assert.match(held, /<b@dst\.test> +held in quarantine by verdicts \(verdict: test of x\)/);
+  assert.match(held, /b@dst\.test +-> +quarantine +held by verdicts \(verdict: test of x\)/);
   assert.match(held, /554/);
   const byBoth = "recipient.local == 'vip' && message.headers['subject'] == 'hello'";
   const split = await start(strict({ when: byBoth }));
@@ -201,5 +201,5 @@ test('check says what would be kept here, and what the client would be told', as
   assert.match(said, /data +verdicts +b@dst\.test +not called: +rule false/);
   const later = await ask('always 60000');
   assert.match(later, /verdicts +delayed .*for 60 s: never ready/);
-  assert.match(later, /<b@dst\.test> +shown to verdicts again in 60 s/);
+  assert.match(later, /b@dst\.test +-> +the spool, then \S+ +shown to verdicts again in 60 s/);
 });

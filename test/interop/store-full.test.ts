@@ -49,6 +49,34 @@ test('a full disk refuses what does not fit, as a whole, and takes mail again wh
   await again.close();
 }, 120_000);
 
+test('a full disk where all that waits ends in reports: the queue drains, and no mail is taken meanwhile', async () => {
+  const dataDir = await smallDisk('96m');
+  const store = await openStore({ dataDir, url: 'sqlite' });
+  const mailOf = (id: string, octets: number) => makeMail(id, { octets: [Buffer.alloc(octets, id)] });
+  let taken = 0;
+  await assert.rejects(async () => {
+    for (; ; taken++) await store.commit({ mails: [mailOf(`s.${taken}`, 100_000)] });
+  }, isCode('full'));
+  assert.ok(taken > 50, `${taken} mails`);
+  // Not even what is little.
+  await assert.rejects(store.commit({ mails: [mailOf('s.more', 10_000)] }), isCode('full'));
+  const told = (i: number) => ({
+    mails: [mailOf(`s.${i}.r1`, 20_000)],
+    changes: [{ kind: 'end', mail: `s.${i}`, n: 0, as: 'reported' } as const],
+  });
+  // Side by side with a mail: one batch, and each its own answer.
+  const [report, mail] = await Promise.allSettled([
+    store.commit(told(0)),
+    store.commit({ mails: [mailOf('s.no', 300_000)] }),
+  ]);
+  assert.deepEqual([report.status, mail.status], ['fulfilled', 'rejected']);
+  for (let i = 1; i < taken; i++) await store.commit(told(i));
+  const { reported, queued } = await store.counters();
+  assert.deepEqual({ reported, queued }, { reported: taken, queued: taken });
+  await store.commit({ mails: [mailOf('s.more', 300_000)] });
+  await store.close();
+}, 120_000);
+
 test('somebody else fills the disk, and makes room again', async () => {
   const dataDir = await smallDisk('96m');
   const store = await openStore({ dataDir, url: 'sqlite' });

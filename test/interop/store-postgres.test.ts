@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { Client } from 'pg';
 import { beforeAll, test } from 'vitest';
-import { openStore, type Store } from '../../src/store/index.ts';
+import { openStore, type Store, type Unit } from '../../src/store/index.ts';
 import { LosingProxy } from '../support/losing-proxy.ts';
 import { Postgres } from '../support/postgres.ts';
+import { eventually } from '../support/scratch.ts';
 import { crash } from '../support/store-crash.ts';
 import { makeMail, NOW, names } from '../support/store-mail.ts';
 import { isCode, type Place, storeSuite } from '../support/store-suite.ts';
@@ -59,6 +60,8 @@ test('several gateways share a database: each delivery is claimed by one of them
   const claimedByB = claims.slice(8, 16).flatMap(names);
   assert.equal(ofB.size, claimedByB.length + left);
   // Both end the last deliveries of the same mails at the same time: each mail goes.
+  const everything = ids.flatMap((mail) => [0, 1].map((n) => ({ mail, n })));
+  await Promise.all(stores.map((store) => store.release(everything)));
   const ends = (n: number) => ids.map((mail) => ({ kind: 'end', mail, n, as: 'delivered' }) as const);
   await Promise.all([a.commit({ changes: ends(0) }), b.commit({ changes: ends(1).toReversed() })]);
   for (const id of ids) assert.equal(await c.mail(id), undefined);
@@ -122,6 +125,55 @@ test('the answer to a claim is lost: what it took is given back, and nothing els
   await Promise.all([store.close(), other.close()]);
 });
 
+test('a claim that is still at work when its gateway has died is over before the next life begins', async () => {
+  const direct = await server.database('ghost');
+  const proxy = await LosingProxy.start(server.socketFolder);
+  const dead = await gateway(`postgres://opes@/ghost?host=${encodeURIComponent(proxy.folder)}`, 'a', 3_600_000);
+  await dead.commit({ mails: [makeMail('s.1')] });
+  await dead.release([{ mail: 's.1', n: 0 }]);
+  const other = new Client({ connectionString: direct });
+  await other.connect();
+  // Whoever claims a delivery waits for us in the middle of it.
+  await other.query(`create function wait() returns trigger language plpgsql as
+    'begin perform pg_advisory_xact_lock(42); return new; end'`);
+  await other.query(`create trigger claims before update on delivery for each row
+    when (old.lease_ms = 0 and new.lease_ms > 0) execute function wait()`);
+  await other.query('select pg_advisory_lock(42)');
+  const claims = async (): Promise<number> => {
+    const at = "from pg_stat_activity where datname = 'ghost' and state = 'active' and query like 'with picks%'";
+    return Number((await other.query(`select count(*) as n ${at}`)).rows[0].n);
+  };
+  const claim = assert.rejects(dead.claim(NOW, 9), isCode('unreachable'));
+  await eventually(async () => (await claims()) === 1, 'a claim under way');
+  // As a kill would: its sockets are closed, and nobody hears the answer.
+  proxy.cut();
+  await claim;
+  const next = await gateway(direct, 'a', 3_600_000);
+  await other.query('select pg_advisory_unlock(42)');
+  await eventually(async () => (await claims()) === 0, 'no claim under way');
+  assert.deepEqual(names(await next.claim(NOW, 9)), ['s.1 0']);
+  await next.close();
+  await other.end();
+  await dead.close().catch(isCode('unreachable'));
+});
+
+test('a second gateway of the same name is refused, and the first one does not notice', async () => {
+  const url = await server.database('twice');
+  const first = await gateway(url, 'a');
+  await first.commit({ mails: [makeMail('s.1')] });
+  await assert.rejects(gateway(url, 'a'), (error) => {
+    assert.match(String(error), /another gateway works in PostgreSQL .*twice as "opes a writer": stop it/);
+    return isCode('owned')(error);
+  });
+  const other = await gateway(url, 'b');
+  assert.deepEqual(names(await other.claim(NOW, 9)), [], 'what it has claimed is still its own');
+  await first.commit({ changes: [{ kind: 'end', mail: 's.1', n: 0, as: 'delivered' }] });
+  await first.close();
+  const next = await gateway(url, 'a');
+  assert.equal((await next.counters()).delivered, 1);
+  await Promise.all([next.close(), other.close()]);
+});
+
 test('a server that is gone makes mail fail, and what failed is not there when it is back', async () => {
   const direct = await server.database('gone');
   const proxy = await LosingProxy.start(server.socketFolder);
@@ -139,6 +191,29 @@ test('a server that is gone makes mail fail, and what failed is not there when i
   assert.equal((await store.counters()).accepted, 2);
   await store.close();
   await (await gateway(direct, 'b')).close();
+});
+
+test('what tells of an end stands or falls with it, though nobody heard that it was done', async () => {
+  const direct = await server.database('told');
+  const proxy = await LosingProxy.start(server.socketFolder);
+  const store = await gateway(`postgres://opes@/told?host=${encodeURIComponent(proxy.folder)}`, 'a');
+  await store.commit({ mails: [makeMail('s.1'), makeMail('s.2')] });
+  const end = { kind: 'end', mail: 's.1', n: 0, as: 'reported' } as const;
+  const report: Unit = { mails: [makeMail('s.1.r1')], changes: [end] };
+  const lost = proxy.loseNextCommit().then(() => proxy.cut());
+  // In one batch with a mail whose client is told that it failed.
+  const both = await Promise.allSettled([store.commit(report), store.commit({ mails: [makeMail('s.3')] })]);
+  assert.ok(both.every((one) => one.status === 'rejected' && isCode('unreachable')(one.reason)));
+  await lost;
+  proxy.mend();
+  // Somebody else's commit comes first, and then we might die.
+  await store.commit({ changes: [{ kind: 'end', mail: 's.2', n: 0, as: 'delivered' }] });
+  const other = await gateway(direct, 'b');
+  assert.deepEqual(names(await other.list({}, 9)), ['s.1.r1 0'], 'the end is told of, and s.3 was taken back');
+  await assert.rejects(store.commit(report), isCode('duplicate'));
+  const { accepted, reported, delivered, queued } = await other.counters();
+  assert.deepEqual({ accepted, reported, delivered, queued }, { accepted: 3, reported: 1, delivered: 1, queued: 1 });
+  await Promise.all([store.close(), other.close()]);
 });
 
 test('a database or user that is not there is told with what to do', async () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { afterEach, test } from 'vitest';
 import {
+  type Change,
   type OpenStoreOptions,
   type Store,
   type StoredDelivery,
@@ -283,6 +284,40 @@ export function storeSuite({ name, makePlace }: SuiteOptions): void {
     assert.deepEqual(await store.list({}, 9), []);
   });
 
+  titled('what another gateway has claimed since is its own: no change of ours touches it', async () => {
+    const place = await makePlace();
+    const store = await place.open({ clock: () => NOW });
+    await store.commit({ mails: [makeMail('s.1'), makeMail('s.2')] });
+    await store.close();
+    await place.tamper(`update delivery set owner = 'other', lease_ms = ${NOW + DAY} where content = 's.1/0'`);
+    const again = await place.open({ clock: () => NOW });
+    const before = (await again.list({}, 9))[0];
+    const one = { mail: 's.1', n: 0 } as const;
+    const hold = { service: 'av', reason: 'x', heldMs: NOW };
+    const late: readonly Change[] = [
+      {
+        kind: 'retry',
+        ...one,
+        attempts: 7,
+        nextMs: NOW + 5,
+        lastReply: '450 no',
+        isWarned: true,
+        notes: { late: true },
+      },
+      { kind: 'hold', ...one, hold, expiresMs: NOW + 9 },
+      { kind: 'queue', ...one, nextMs: NOW + 6, lane: 'adapt', content: 's.1/1', notes: { late: true } },
+      { kind: 'end', ...one, as: 'reported' },
+    ];
+    for (const change of late) await again.commit({ changes: [change] });
+    await again.commit({ changes: late });
+    assert.deepEqual((await again.list({}, 9))[0], before);
+    // Nobody has this one.
+    await again.commit({ changes: [{ kind: 'end', mail: 's.2', n: 0, as: 'delivered' }] });
+    const { queued, delivered, reported } = await again.counters();
+    assert.deepEqual({ queued, delivered, reported }, { queued: 1, delivered: 1, reported: 0 });
+    await again.close();
+  });
+
   titled('expired: held ones, and queued ones nobody works on', async () => {
     const store = await fresh({ leaseMs: 10 * DAY });
     const hold = { service: 'av', reason: 'x', heldMs: NOW };
@@ -446,7 +481,15 @@ export function storeSuite({ name, makePlace }: SuiteOptions): void {
       isCode('full'),
     );
     await writer.discard();
-    await store.commit({ changes: [{ kind: 'end', mail: 's.1', n: 0, as: 'delivered' }] });
+    // A report comes with an end, which is what makes room.
+    const report = makeMail('s.1.r1', { octets: [Buffer.alloc(50_000)] });
+    await assert.rejects(store.commit({ mails: [report] }), isCode('full'));
+    await store.commit({ mails: [report], changes: [{ kind: 'end', mail: 's.1', n: 0, as: 'reported' }] });
+    await assert.rejects(
+      store.commit({ mails: [makeMail('s.2', { octets: [Buffer.alloc(60_000)] })] }),
+      isCode('full'),
+    );
+    await store.commit({ changes: [{ kind: 'end', mail: 's.1.r1', n: 0, as: 'delivered' }] });
     await store.commit({ mails: [makeMail('s.2', { octets: [Buffer.alloc(60_000)] })] });
   });
 

@@ -3,7 +3,7 @@ import { printable } from '../../base/index.ts';
 import type { CheckReport, ReplyRecord } from '../../gateway/options.ts';
 import { shownMs, shownOctets, table } from './table.ts';
 
-export function showReport({ decision, routes, each, kept, mail }: CheckReport): string {
+export function showReport({ decision, routes, each, mail }: CheckReport): string {
   const to = mail.recipients.map((one) => `<${one.address}>`).join(', ');
   const size = mail.sizeBefore > 0 ? `, ${shownOctets(mail.sizeBefore)}` : '';
   return [
@@ -34,9 +34,8 @@ export function showReport({ decision, routes, each, kept, mail }: CheckReport):
     ),
     section(
       'way',
-      routes.map((one) => [one.recipient, '->', one.nextHop ?? 'nowhere', reply(one.reply)]),
+      routes.map((one) => [one.recipient, '->', place(one), one.kept?.what ?? reply(one.reply)]),
     ),
-    kept.length === 0 ? '' : keptHere(kept),
     section(
       'trace',
       mail.trace.map((field) => [printable(field, 1000)]),
@@ -48,11 +47,17 @@ export function showReport({ decision, routes, each, kept, mail }: CheckReport):
   ].join('');
 }
 
-function keptHere(kept: CheckReport['kept']): string {
-  return section(
-    'taken, and kept here',
-    kept.map((one) => [one.recipient, printable(one.what)]),
-  );
+function place({ nextHop = 'nowhere', kept }: CheckReport['routes'][number]): string {
+  switch (kept?.where) {
+    case undefined:
+      return nextHop;
+    case 'spool':
+      return `the spool, then ${nextHop}`;
+    case 'quarantine':
+      return 'quarantine';
+    case 'report':
+      return 'a report to the sender';
+  }
 }
 
 export function section(name: string, rows: readonly (readonly string[])[]): string {

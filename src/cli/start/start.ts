@@ -2,7 +2,6 @@
  * `opes start`: ports first, then no more rights than needed, then everything the file names (`system.ts`). The ready line
  * comes last. SIGHUP reloads the file, SIGTERM and SIGINT drain.
  */
-import { EXIT } from '../exit.ts';
 import type { Level } from '../levels.ts';
 import { loadConfig } from '../load.ts';
 import { makeLog } from '../log.ts';
@@ -36,7 +35,8 @@ export async function start(options: StartOptions): Promise<number> {
   }
   const sockets = await bindListeners(config, passed);
   dropPrivileges(config, log);
-  const system = await System.open(config, sockets, log);
+  // The service manager starts another process, which can have the store again.
+  const system = await System.open(config, sockets, log, () => shutdown.fail('the store is lost'));
   shutdown.add('system', () => system.close());
   const notifier = new Notifier(process.env['NOTIFY_SOCKET'], log);
   shutdown.add('notice to systemd', async () => void notifier.stopping('draining'));
@@ -48,6 +48,5 @@ export async function start(options: StartOptions): Promise<number> {
     hangup?.(() => void reloader.request());
   }
   if (isTerminal && options.config === undefined) showWelcome();
-  await shutdown.wait();
-  return EXIT.ok;
+  return await shutdown.wait();
 }

@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type EffectiveConfig, showHostPort } from '../../config/index.ts';
 import type { ConsoleServer } from '../../console/index.ts';
 import { type BoundSockets, Gateway, METRICS, type ReloadReport } from '../../gateway/index.ts';
-import { openStore, type Store, StoreError } from '../../store/index.ts';
+import { openStore, type Store, StoreError, type StoreErrorCode } from '../../store/index.ts';
 import { AdminHandler } from '../admin/handler.ts';
 import { AdminServer } from '../admin/server.ts';
 import { EXIT, Failure } from '../exit.ts';
@@ -44,6 +44,7 @@ export class System {
   readonly metrics = new Figures(METRICS);
   readonly health = new Health();
   readonly #log: FlushedLog;
+  readonly #onLost: () => void;
   readonly #processes: ServiceProcesses;
   #store: Store | undefined;
   #gateway: Gateway | undefined;
@@ -52,17 +53,23 @@ export class System {
   #loadedAtMs = Date.now();
   #prometheus: Prometheus | undefined;
 
-  private constructor(log: FlushedLog) {
+  private constructor(log: FlushedLog, onLost: () => void) {
     this.#log = log;
+    this.#onLost = onLost;
     this.#processes = new ServiceProcesses(log);
     this.health.add('gateway', () => this.#gateway?.problems() ?? ['starting']);
     this.metrics.gauge('opes_ready', () => (this.health.problems().length === 0 ? 1 : 0));
     this.metrics.gauge('opes_configuration_loaded_seconds', () => Math.floor(this.#loadedAtMs / 1000));
   }
 
-  /** `sockets` listen already. Rejects with nothing left open. */
-  static async open(config: EffectiveConfig, sockets: BoundSockets, log: FlushedLog): Promise<System> {
-    const system = new System(log);
+  /** `sockets` listen already. Rejects with nothing left open. `onLost`: it cannot go on, and is to be closed. */
+  static async open(
+    config: EffectiveConfig,
+    sockets: BoundSockets,
+    log: FlushedLog,
+    onLost: () => void,
+  ): Promise<System> {
+    const system = new System(log, onLost);
     try {
       makeDataDirectory(config, log);
       await system.#openFirst(config, sockets);
@@ -118,6 +125,14 @@ export class System {
     await this.#closing('mailbox', opened?.mailbox);
   }
 
+  /** Clients hear 452 for what would be stored and 421 at the end of the drain; what is relayed inline goes on so long. */
+  #lost({ message }: StoreError): void {
+    const fix =
+      'the service manager starts the program again, and stored mail goes on; look for what the system said of it';
+    this.#log.error('store.lost', { error: message, fix });
+    this.#onLost();
+  }
+
   get #now(): Opened {
     if (this.#opened === undefined) throw new Error('the system is not open');
     return this.#opened;
@@ -128,7 +143,7 @@ export class System {
     // Kept as soon as it is there: `close` ends what is open of it.
     const closed: Opened = { config, mailbox, running: NONE, page: undefined, metricsPage: undefined };
     this.#opened = closed;
-    this.#store = await openStoreOf(config);
+    this.#store = await openStoreOf(config, (error) => this.#lost(error));
     const running = await this.#processes.start(config);
     this.#opened = { ...closed, running };
     this.#gateway = await Gateway.open(this.#options(this.#opened), sockets);
@@ -259,14 +274,18 @@ export class System {
   }
 }
 
-async function openStoreOf({ store, hostname }: EffectiveConfig): Promise<Store> {
+async function openStoreOf({ store, hostname }: EffectiveConfig, onLost: (error: StoreError) => void): Promise<Store> {
   try {
-    return await openStore({ dataDir: store.directory, url: store.url, owner: hostname });
+    return await openStore({ dataDir: store.directory, url: store.url, owner: hostname, onLost });
   } catch (error) {
-    if (error instanceof StoreError) throw new Failure(error.message, EXIT.config);
+    if (error instanceof StoreError)
+      throw new Failure(error.message, MAY_PASS.has(error.code) ? EXIT.failed : EXIT.config);
     throw error;
   }
 }
+
+/** A supervisor that tries again may find it otherwise. */
+const MAY_PASS: ReadonlySet<StoreErrorCode> = new Set(['owned', 'unreachable', 'full']);
 
 const NONE: RunningServices = { services: [], sockets: [], started: [], release: async () => undefined };
 

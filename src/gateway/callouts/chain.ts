@@ -14,7 +14,7 @@ import { compareContents, loadHeader } from '../content/compare.ts';
 import { Content, FixedOctets } from '../content/index.ts';
 import { hasBareNewline } from '../content/line-check.ts';
 import type { PlannedCall } from '../dispatch/dispatcher.ts';
-import type { CallRecord, EditRecord } from '../options.ts';
+import type { CallRecord, EditRecord, FailureReason } from '../options.ts';
 import { type ViaEntry, verifyTrace } from '../trace/index.ts';
 import { Call } from './call.ts';
 import { type CommandVerdict, CommandWalk } from './command-walk.ts';
@@ -219,6 +219,16 @@ export class Chain implements DataWaiter {
     return undefined;
   }
 
+  /** A service has failed already, and the mail is put aside for that when all of it is there. */
+  get asideToCome():
+    | { readonly service: string; readonly action: AsideAction; readonly reason: FailureReason }
+    | undefined {
+    for (const { name, failureAction: action, run } of this.#calls)
+      if (action !== undefined && isAside(action) && run.failure !== undefined)
+        return { service: name, action, reason: run.failure.reason };
+    return undefined;
+  }
+
   /** For the log line: each service, what came of it and how long it took. */
   summary(): string[] {
     return this.#calls.map((call) => `${call.name} ${call.finalVerdict} ${inTenths(call.run.tookMs)}ms`);
@@ -292,9 +302,15 @@ export class Chain implements DataWaiter {
   #advised(call: Call, advice: Advice): void {
     if (advice.kind === 'quarantine' && call.planned.mayNotHold === true) {
       call.overruled(advice);
-      this.#goOn(this.#base);
+      // Nobody decided on how long it is to wait.
+      if (advice.delay === undefined) this.#goOn(this.#base);
+      else this.#follow(call, advice.delay);
       return;
     }
+    this.#follow(call, advice);
+  }
+
+  #follow(call: Call, advice: Advice): void {
     call.advised(advice);
     this.#putAside(call, actionOf(advice));
   }

@@ -21,7 +21,8 @@ export function missingForRewrite(may: May, part: 'MAIL' | 'RCPT'): Permission |
 }
 
 export function missingForAdvice(may: May, advice: Advice): Permission | undefined {
-  return may.has(advice.kind) ? undefined : advice.kind;
+  if (!may.has(advice.kind)) return advice.kind;
+  return advice.kind === 'quarantine' && advice.delay !== undefined && !may.has('delay') ? 'delay' : undefined;
 }
 
 export function missingForAddedHeaders(may: May, fields: readonly string[]): Permission | undefined {

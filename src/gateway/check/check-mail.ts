@@ -22,6 +22,7 @@ import {
   type CheckRequest,
   type DecisionRecord,
   type GatewayOptions,
+  type KeptRecord,
   type MailRecord,
   showNextHop,
 } from '../options.ts';
@@ -63,12 +64,18 @@ class Replies implements MailPeer {
   resumeContent(): void {}
 }
 
+interface Kept extends KeptRecord {
+  /** The service that it waits for. */
+  readonly failed?: string | undefined;
+}
+
 /** A spool that takes every mail and does nothing with it but to say what it would have done. */
 class TakesAll implements SpoolPort {
   readonly mode = 'inline';
   readonly isFull = false;
   readonly hasNotice: boolean;
-  readonly kept: CheckReport['kept'][number][] = [];
+  /** By the recipient as the client named it. */
+  readonly kept = new Map<string, Kept>();
 
   constructor(hasNotice: boolean) {
     this.hasNotice = hasNotice;
@@ -77,7 +84,7 @@ class TakesAll implements SpoolPort {
   accept(acceptance: Acceptance, done: (error: Error | undefined) => void): void {
     for (const variant of acceptance.variants)
       for (const recipient of variant.recipients)
-        this.kept.push({ recipient: recipient.argument, what: becomes(recipient, variant) });
+        this.kept.set(recipient.named ?? recipient.argument.slice(1, -1), becomes(recipient, variant));
     queueMicrotask(() => {
       done(undefined);
       acceptance.dispose();
@@ -85,16 +92,34 @@ class TakesAll implements SpoolPort {
   }
 }
 
-function becomes({ fate }: SpoolRecipient, { resume, lane }: SpoolVariant): string {
+function becomes({ fate }: SpoolRecipient, { resume, lane }: SpoolVariant): Kept {
   switch (fate.kind) {
     case 'hold':
-      return `held in quarantine by ${fate.service} (${holdReason(fate.reason, fate.words)})`;
-    case 'delay':
-      return `shown to ${resume?.service} again in ${fate.forMs / 1000} s, and passed on when that says so`;
+      return { where: 'quarantine', what: `held by ${fate.service} (${holdReason(fate.reason, fate.words)})` };
+    case 'delay': {
+      const what = `shown to ${resume?.service} again in ${fate.forMs / 1000} s, and passed on when that says so`;
+      return { where: 'spool', what };
+    }
     case 'refused':
-      return `reported to the sender: ${fate.service} refused it`;
+      return { where: 'report', what: `${fate.service} refused it` };
     case 'deliver':
-      return lane === 'adapt' ? `tried again with ${resume?.service}, which failed` : 'delivered from the queue';
+      return lane === 'adapt' ? waitsFor(resume?.service) : { where: 'spool', what: 'delivered from the queue' };
+  }
+}
+
+function waitsFor(service: string | undefined): Kept {
+  return { where: 'spool', what: `waits for ${service}, which failed`, failed: service };
+}
+
+/** A service failed before there was any content: what would become of the mail when it came. */
+function becomesLater(mail: Mail, kept: Map<string, Kept>): void {
+  for (const { chain, accepted } of mail.variants) {
+    const aside = chain.asideToCome;
+    if (aside === undefined) continue;
+    const { service, action, reason } = aside;
+    const record: Kept =
+      action === 'spool' ? waitsFor(service) : { where: 'quarantine', what: `held by ${service} (${reason})` };
+    for (const { command } of accepted) kept.set(command.forwardPath.text, record);
   }
 }
 
@@ -124,7 +149,7 @@ export async function checkMail(
     keep: (kept) => (record = kept),
   };
   const decision: DecisionRecord[] = [];
-  const routes: CheckReport['routes'][number][] = [];
+  const routes: Omit<CheckReport['routes'][number], 'kept'>[] = [];
 
   const peer = new Replies();
   const from = parseMailArgument(`<${request.from}>`);
@@ -154,7 +179,8 @@ export async function checkMail(
   }
   const { content } = request;
   let atData: DecisionRecord[] = [];
-  if (content !== undefined && routes.some((route) => route.reply !== undefined && isPositive(asReply(route.reply)))) {
+  if (content === undefined) becomesLater(mail, spool.kept);
+  else if (routes.some((route) => route.reply !== undefined && isPositive(asReply(route.reply)))) {
     const go = await peer.ask((ticket) => mail.data(ticket));
     if (go.code === 354) {
       mail.content(Buffer.from(content.buffer, content.byteOffset, content.byteLength));
@@ -172,11 +198,24 @@ export async function checkMail(
   // With the message at hand there is an answer to what was left open at the recipients.
   const isJudged = ({ stage }: DecisionRecord): boolean => atData.length > 0 && stage === 'data';
   const all = [...decision.filter((one) => !isJudged(one)), ...atData];
-  return { decision: all, routes, each: byRecipient(routes, peer.each), kept: spool.kept, mail: record };
+  const { calls } = record;
+  const ways = routes.map((route) => ({ ...route, kept: withReason(spool.kept.get(route.recipient), calls) }));
+  return { decision: all, routes: ways, each: byRecipient(routes, peer.each), mail: record };
+}
+
+/** The record of the service that failed says why it did. */
+function withReason(kept: Kept | undefined, calls: MailRecord['calls']): KeptRecord | undefined {
+  if (kept === undefined) return undefined;
+  const { where, what, failed } = kept;
+  const call = calls.find(({ service, verdict }) => service === failed && verdict === 'failed');
+  return { where, what: call === undefined ? what : `${what} (${call.detail})` };
 }
 
 /** The last word on each recipient that was accepted, in their order. */
-function byRecipient(routes: CheckReport['routes'], each: readonly Reply[] | undefined): CheckReport['each'] {
+function byRecipient(
+  routes: readonly Pick<CheckReport['routes'][number], 'recipient' | 'reply'>[],
+  each: readonly Reply[] | undefined,
+): CheckReport['each'] {
   const accepted = routes.filter((route) => route.reply !== undefined && isPositive(asReply(route.reply)));
   return each?.map((said, i) => ({ recipient: accepted[i]?.recipient ?? '', reply: said }));
 }

@@ -131,13 +131,14 @@ test('without the permission the answer is a failure, and its policy decides', a
   for (const [advice, may] of [
     [QUARANTINE, ['delay', 'refuse']],
     [DELAY, ['quarantine', 'refuse']],
+    [{ ...QUARANTINE, delay: DELAY }, ['quarantine', 'refuse']],
   ] as const) {
     const spool = new RecordingSpool();
     const { rig } = rigWith([advises(advice)], { may, onFailure: 'reject', spool });
     assert.equal((await rig.send(MAIL)).final?.code, 554);
     assert.equal(spool.taken.length, 0);
     const { detail } = rig.records[0]?.calls[0] ?? { detail: '' };
-    assert.equal(detail, `invalid: no permission: ${advice.kind}`);
+    assert.equal(detail, `invalid: no permission: ${may[0] === 'delay' ? 'quarantine' : 'delay'}`);
   }
 });
 
@@ -171,40 +172,34 @@ test('unknown advice is not carried out, and the log says so', async () => {
   assert.equal(flaw, 'advice-unknown');
 });
 
-test('at RCPT there is no mail yet to be kept: advice there is a failure', async () => {
-  for (const isByReference of [true, false]) {
-    const script: Script = {
-      ...keepAll(['RCPT', 'RAWDATA']),
-      onPart(tx, part, all) {
-        if (all.length === 1) tx.startMessage();
-        if (part.part !== 'RCPT') return;
-        if (isByReference) tx.useYours(part.offset, part.octets.length, 'Advice: Quarantine\r\n');
-        else tx.sendData(answerBlock('RCPT', { advice: QUARANTINE }), [], 0);
-      },
-    };
-    const { rig } = rigWith([script], { may: MAY, spool: new RecordingSpool() });
-    assert.equal((await rig.send(MAIL)).rcpts[0]?.code, 451);
-    assert.ok(rig.logged.some(({ fields }) => fields['detail'] === 'advice-on-command'));
-  }
-});
+/** Advice on RCPT, by the way it comes. */
+const ON_RCPT: Readonly<Record<string, NonNullable<Script['onPart']>>> = {
+  reference: (tx, part) => tx.useYours(part.offset, part.octets.length, 'Advice: Quarantine\r\n'),
+  'our words': (tx) => tx.sendData(answerBlock('RCPT', { advice: QUARANTINE }), [], 0),
+  'words of draft-00': (tx, part) =>
+    tx.sendData('AM-Part: RCPT\r\nAdvice: Quarantine\r\n', [part.octets], part.octets.length),
+};
 
-test('advice on a command that is told as a replay is no advice on the mail, and not passed over', async () => {
-  for (const isByReference of [true, false]) {
-    const script: Script = {
-      ...keepAll(['RCPT', 'RAWDATA']),
-      onPart(tx, part, all) {
-        if (all.length === 1) tx.startMessage();
-        if (part.part !== 'RCPT') return;
-        // It does not know the mark, and answers all the same.
-        if (isByReference) tx.useYours(part.offset, part.octets.length, 'Advice: Quarantine\r\n');
-        else tx.sendData('AM-Part: RCPT\r\nAdvice: Quarantine\r\n', [part.octets], part.octets.length);
-      },
-    };
-    const { rig } = rigWith([script], { may: MAY, when: 'message.size > 0', spool: new RecordingSpool() });
-    assert.equal((await rig.send(MAIL)).final?.code, 451);
-    assert.equal(rig.records[0]?.calls[0]?.detail, 'invalid: advice-on-command');
-  }
-});
+/** There is no mail yet that could be kept; and where the command is told as a replay, nobody waits for a word on it. */
+for (const [what, when, hears] of [
+  ['at RCPT', undefined, 'RCPT'],
+  ['on a command that is told as a replay', 'message.size > 0', 'content'],
+] as const)
+  for (const [how, advise] of Object.entries(ON_RCPT))
+    test(`advice ${what}, by ${how}, is a failure, and not passed over`, async () => {
+      const script: Script = {
+        ...keepAll(['RCPT', 'RAWDATA']),
+        onPart(tx, part, all) {
+          if (all.length === 1) tx.startMessage();
+          if (part.part === 'RCPT') advise(tx, part, all);
+        },
+      };
+      const rule = when === undefined ? {} : { when };
+      const { rig } = rigWith([script], { may: MAY, ...rule, spool: new RecordingSpool() });
+      const { rcpts, final } = await rig.send(MAIL);
+      assert.equal(hears === 'RCPT' ? rcpts[0]?.code : final?.code, 451);
+      assert.ok(rig.logged.some(({ fields }) => fields['detail'] === 'advice-on-command'));
+    });
 
 test('a service that may do nothing but quarantine is offered the content to answer, and may not change it', async () => {
   const { rig } = rigWith([addsFirst], { may: ['quarantine'], spool: new RecordingSpool() });

@@ -1,6 +1,7 @@
 /**
  * Exceptions thrown on purpose, at each place where something from elsewhere enters a mail: that mail hears 451 and nothing of
- * it is delivered, and neither the process nor any other mail hears of it.
+ * it is delivered, and neither the process nor any other mail hears of it. Behind a hop's answer, or the store's, the client
+ * hears that one.
  */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'vitest';
@@ -10,7 +11,7 @@ import { RecordingSpool } from '../../../test/support/recording-spool.ts';
 import { plainRoute } from '../../../test/support/routes.ts';
 import { finish, keepAll, MAIL, rigWith } from '../../../test/support/scripted-services.ts';
 import { answerBlock } from '../../profile/index.ts';
-import { makeServerOptions, type Outbound, ServerSession } from '../../smtp/index.ts';
+import { makeServerOptions, type Outbound, reply, ServerSession } from '../../smtp/index.ts';
 import { MemoryBudget, type SpillFile, type SpillSpace } from '../content/index.ts';
 import { Dialog } from './dialog.ts';
 import type { MailWorld } from './world.ts';
@@ -175,21 +176,47 @@ test('out of the way of content to the hop: it is given up before its end', asyn
   assertFault(rig);
 });
 
-test('out of the end itself: whatever it was, it is no 250', async () => {
-  const { rig } = rigWith([]);
-  const mail = await begun(rig, { keep: fail });
-  await mail.rcpt('b@dst.example');
-  const final = await mail.content(MAIL);
-  assert.equal(final.code, 451);
-  assert.ok(rig.logged.some(({ event }) => event === 'mail.fault'));
-});
+/** Told 451, the client would send again what the hop has, or what it does not want. */
+for (const [what, said] of [
+  ['a hop took it', undefined],
+  ['a hop refused it', reply(554, '5.7.1', 'No')],
+] as const)
+  test(`out of the end itself, behind the answer of a hop: ${what}, and the client hears that`, async () => {
+    const { rig } = rigWith([]);
+    if (said !== undefined) rig.hopFinals.set('hop', said);
+    const mail = await begun(rig, { keep: fail });
+    await mail.rcpt('b@dst.example');
+    const final = await mail.content(MAIL);
+    assert.deepEqual([final.code, final.text], said === undefined ? [250, ['queued as 1']] : [554, ['No']]);
+    assert.ok(rig.logged.some(({ event }) => event === 'mail.fault'));
+    const lines = rig.logged.filter(({ event }) => event === 'mail');
+    assert.deepEqual(
+      lines.map(({ fields }) => fields['outcome']),
+      [said === undefined ? 'relayed' : 'refused'],
+    );
+  });
 
-test('out of the news that it is stored', async () => {
+for (const hears of ['lmtp', 'prdr'] as const)
+  test(`out of the end itself, where the client hears each recipient (${hears}): each hears what its hop said`, async () => {
+    const routes = [plainRoute('one.example', 'one', 25), plainRoute('two.example', 'two', 25)];
+    const { rig } = rigWith([], { routes, spool: new RecordingSpool() });
+    rig.hears = hears;
+    rig.hopFinals.set('two', reply(452, '4.2.2', 'Full'));
+    Object.assign(rig.world, { keep: fail });
+    const { each } = await rig.send(MAIL, ['a@two.example', 'b@one.example']);
+    assert.deepEqual(
+      each?.map(({ code }) => code),
+      [452, 250],
+    );
+    assert.ok(rig.logged.some(({ event }) => event === 'mail.fault'));
+  });
+
+test('out of the news that it is stored: it is ours, and the client hears so', async () => {
   const spool = new RecordingSpool('spool');
   const { rig } = rigWith([], { spool });
   const mail = await begun(rig, { keep: fail });
   await mail.rcpt('b@dst.example');
-  assert.equal((await mail.content(MAIL)).code, 451);
+  assert.equal((await mail.content(MAIL)).code, 250);
   assert.equal(spool.taken.length, 1);
   await turns(3);
   assert.equal(spool.disposed, 1);

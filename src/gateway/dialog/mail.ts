@@ -74,6 +74,8 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   #askedTicket = -1;
   #finalTicket = -1;
   #refusal: Reply | undefined;
+  /** A hop's answer to the content, or what follows from its being stored: from then on the client hears nothing else. */
+  #word: Reply | undefined;
   #released: Content | undefined;
   #timesLost = 0;
   /** A report on success is asked for: the spool sees to it, whatever the hop can (RFC 3461 section 5.2). */
@@ -426,6 +428,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
 
   onRelayed(leg: Leg, answer: Reply, each?: readonly (Reply | undefined)[]): void {
     if (this.#hearsEach) settleLeg(leg, answer, each);
+    else this.#word = answer;
     this.#underWay--;
     if (this.#underWay === 0) this.#finish(answer);
   }
@@ -478,9 +481,10 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   #onStored(variants: readonly SpoolVariant[]): void {
     const accepted = reply(250, '2.0.0', `OK, message accepted as ${this.id}`);
     const kept = this.world.spool?.hasNotice === false ? this.#traced(gatewayReplies.keptAside) : accepted;
-    if (this.#hearsEach) for (const one of this.variants) settleAll(one.accepted, isHeld(one) ? kept : accepted);
     const isAllHeld = variants.every(({ recipients }) => recipients.every(({ fate }) => fate.kind === 'hold'));
-    this.#finish(isAllHeld ? kept : accepted);
+    this.#word = isAllHeld ? kept : accepted;
+    if (this.#hearsEach) for (const one of this.variants) settleAll(one.accepted, isHeld(one) ? kept : accepted);
+    this.#finish(this.#word);
   }
 
   // --- the end ------------------------------------------------------------------------------------------------------
@@ -492,17 +496,19 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   /**
    * An exception out of something that came from elsewhere (a timer, the disk, a callout server, a next hop, the store): a bug
    * of ours, and this mail's alone. The hop is given up, so nothing of it is delivered that was not; the client hears 451 for
-   * whatever it waits for, and for all it may still ask. Where it hears each recipient, who had a last word keeps it.
+   * whatever it waits for, and for all it may still ask. Once a hop has answered for the content, or the store has it, the
+   * client hears that all the same: told 451 it would send again what somebody has (decision 0038). Where it hears each
+   * recipient, who had a last word keeps it.
    */
   onFault(error: unknown): void {
     const fault = new MailFault(this.world.log, this.id, error);
-    const reply = gatewayReplies.fault;
+    const reply = this.#word ?? gatewayReplies.fault;
     if (this.#state !== 'over') this.#refusal = reply;
     fault.attempt(() => this.#releaseServices({ code: 400, reason: 'internal fault' }));
     for (const { legs } of this.variants) for (const leg of legs) fault.attempt(() => leg.abort());
     // Otherwise the client is still at it, and hears of it at its next command or at the end of its content.
     const isAwaited = this.#finalTicket >= 0 || this.#askedTicket >= 0;
-    if (this.#hearsEach && this.#finalTicket >= 0) fault.attempt(() => this.#finish(reply));
+    if (this.#finalTicket >= 0) fault.attempt(() => this.#finish(reply));
     if (isAwaited) fault.attempt(() => this.#over('tempfailed', reply));
     fault.attempt(() => this.#resumeClient());
     if (this.#state === 'over') {
@@ -512,18 +518,23 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     }
     // Answers that are not owed any more are ignored by the session.
     if (this.#askedTicket >= 0) fault.attempt(() => this.#peer.answer(this.#askedTicket, reply));
-    for (const recipient of this.envelope.unanswered) fault.attempt(() => this.onRcptAnswer(recipient, reply));
-    if (this.#finalTicket >= 0) fault.attempt(() => this.#peer.answer(this.#finalTicket, reply));
+    for (const recipient of this.envelope.unanswered)
+      fault.attempt(() => this.onRcptAnswer(recipient, gatewayReplies.fault));
+    if (this.#finalTicket >= 0) fault.attempt(() => this.#answerEnd(reply));
   }
 
   #finish(answer: Reply): void {
     if (this.#state === 'over') return;
-    const each = this.#hearsEach ? closeEach(this.variants, answer) : undefined;
-    const common = each === undefined ? answer : overallReply(each);
+    const common = this.#hearsEach ? overallReply(closeEach(this.variants, answer)) : answer;
     const taken: MailOutcome = this.#state === 'storing' ? 'stored' : 'relayed';
     this.#over(isPositive(common) ? taken : outcomeOf(common), common);
-    if (each === undefined) this.#peer.answer(this.#finalTicket, common);
-    else this.#peer.answerEach(this.#finalTicket, each);
+    this.#answerEnd(common);
+  }
+
+  /** One reply, or one for each recipient: `answer` for whom nothing else was said. */
+  #answerEnd(answer: Reply): void {
+    if (this.#hearsEach) this.#peer.answerEach(this.#finalTicket, closeEach(this.variants, answer));
+    else this.#peer.answer(this.#finalTicket, answer);
   }
 
   #answerFinal(ticket: number, answer: Reply, outcome: MailOutcome): void {

@@ -167,6 +167,21 @@ test('released by an operator: the service that held it is heard, and does not h
   assert.deepEqual(result, { kind: 'hold', service: 's1', reason: 'verdict: score 12' });
 });
 
+test('released by an operator: who would hold it and have it wait has it wait', async () => {
+  const both: Service = {
+    bypassable: 'never',
+    script: advises({ kind: 'quarantine', reason: 'new', delay: { kind: 'delay', seconds: 600, reason: 'outbreak' } }),
+  };
+  const { result: before } = await adapt([both], {});
+  assert.deepEqual(before, { kind: 'hold', service: 's1', reason: 'verdict: new' });
+  const { result, rig } = await adapt([both], { isReleased: true, releasedFrom: ['s1'] });
+  assert.equal(result.kind, 'delay');
+  assert.equal(result.atMs, rig.world.wallClock() + 600_000);
+  assert.deepEqual([result.progress.service, result.progress.via.at(-1)?.outcome], ['s1', 'delayed']);
+  const said = rig.logged.filter(({ event }) => event.startsWith('callout.')).map(({ event }) => event);
+  assert.deepEqual(said, ['callout.overruled', 'callout.advised']);
+});
+
 test('a service of the slow lane has the mail wait: what those before it did is kept, with the trace of all', async () => {
   const adds: Script = {
     ...keepAll(['RAWDATA']),

@@ -99,6 +99,31 @@ test('a store that is full is asked for as long as it takes, ever less often', a
   assert.deepEqual([script.final, script.counted, script.commits.isIdle], [[], [], true]);
 });
 
+test('a full store: a mail of ours waits for room, and what needs none does not wait with it', async () => {
+  const later: Change = {
+    kind: 'retry',
+    mail: 'm',
+    n: 1,
+    attempts: 1,
+    nextMs: 0,
+    lastReply: undefined,
+    isWarned: true,
+  };
+  const isFull = ({ mails = [] }: Unit, nth: number): Answer => (mails.length > 0 && nth < 30 ? 'full' : 'stored');
+  for (const [unit, first, then] of [
+    // The delivery is tried again, whenever its sender hears of the delay.
+    [{ mails: [mail('warning')], changes: [later] }, ['1 retry'], ['warning']],
+    [{ mails: [mail('r')], changes: [end(1), end(2, 'reported')] }, ['1 delivered'], ['r, 2 reported']],
+  ] as const) {
+    const script = new Script(isFull);
+    await script.run(unit, 1000);
+    assert.deepEqual(script.stored, first);
+    await script.wait(600_000);
+    assert.deepEqual(script.stored, [...first, ...then]);
+    assert.deepEqual([script.final, script.counted, script.commits.isIdle], [[], [], true]);
+  }
+});
+
 test('a poisonous change takes no other with it, is told once, and is waited for no longer', async () => {
   const isPoisoned = has(2);
   const script = new Script((unit) => (isPoisoned(unit) ? 'failed' : 'stored'));

@@ -68,7 +68,9 @@ export class Commits {
       await this.#storeWhole(unit);
       return;
     }
-    const error = await this.#persist(unit, 1);
+    // What brings octets may have to wait for room; what makes room, or goes on without, does not wait with it.
+    const waits = !((unit.mails?.length ?? 0) > 0 && unit.changes?.some((change) => !isTold(change)) === true);
+    const error = await this.#persist(unit, 1, { isInDoubt: false, waits });
     if (error !== undefined && !this.#isGivenUp) await this.#storeApart(unit);
   }
 
@@ -108,7 +110,7 @@ export class Commits {
 
   /** A report beside them that cannot be stored keeps them no more than it keeps an end. */
   async #storeWhole({ mails = [], contents = [], changes = [] }: Unit): Promise<void> {
-    const doubt = { isInDoubt: false };
+    const doubt: Doubt = { isInDoubt: false };
     let rest = changes;
     if (mails.length > 0) {
       if ((await this.#persist({ mails, contents, changes }, 1, doubt)) === undefined || this.#isGivenUp) return;
@@ -135,9 +137,9 @@ export class Commits {
 
   /**
    * Why it cannot be stored; `undefined`: it is. `refusals`: how often the store may say no, apart from what passes. `doubt`:
-   * whether it may have been done before, with its answer lost.
+   * whether it may have been done before, with its answer lost; `waits`: until a store that is full has room.
    */
-  async #persist(unit: Unit, refusals: number, doubt = { isInDoubt: false }): Promise<unknown> {
+  async #persist(unit: Unit, refusals: number, doubt: Doubt = { isInDoubt: false }): Promise<unknown> {
     let pauseMs = FIRST_PAUSE_MS;
     for (let left = refusals; ; ) {
       let error = await this.#try(unit);
@@ -148,6 +150,7 @@ export class Commits {
       }
       this.#world.log.error('spool.store-failed', { mail: mailOf(unit), error: textOf(error) });
       if (!isPassing(error)) left--;
+      if (codeOf(error) === 'full' && doubt.waits === false && !doubt.isInDoubt) return error;
       if (left === 0 || this.#isGivenUp || codeOf(error) === 'closed') return error;
       doubt.isInDoubt ||= codeOf(error) === 'unreachable';
       await this.#pause(pauseMs);
@@ -178,6 +181,11 @@ export class Commits {
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => this.#world.deadlines.arm(new Armed({ onDeadline: () => resolve() }), ms));
   }
+}
+
+interface Doubt {
+  isInDoubt: boolean;
+  readonly waits?: boolean;
 }
 
 function isTold(change: Change): boolean {

@@ -47,11 +47,18 @@ function areFacts(facts: Json): boolean {
 
 function areNotes(notes: Json): boolean {
   if (!isObject(notes)) return false;
-  const { service, via, named, refused, rewritten } = notes;
+  const { service, via, named, refused, because, judged, rewritten } = notes;
   if (!isText(service) || !isText(named)) return false;
   if (via !== undefined && !Array.isArray(via)) return false;
   if (refused !== undefined && !(isObject(refused) && Array.isArray(refused['text']))) return false;
+  // Whose fault it was decides who is told (design D19), and what a rule said who is left out: neither is guessed.
+  if (because !== undefined && because !== 'verdict' && because !== 'failure') return false;
+  if (judged !== undefined && !areJudgements(judged)) return false;
   return rewritten === undefined || (isObject(rewritten) && isPath(rewritten['from']) && isPath(rewritten['to']));
+}
+
+function areJudgements(judged: Json): boolean {
+  return isObject(judged) && Object.values(judged).every((said) => typeof said === 'boolean');
 }
 
 function isPath(part: Json | undefined): boolean {

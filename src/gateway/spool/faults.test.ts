@@ -56,6 +56,9 @@ const DAMAGED: readonly [string, Partial<StoredDelivery>][] = [
   ['notes that are a list', { notes: [] }],
   ['a path that is none', { notes: { rewritten: { from: 'a@b' } } }],
   ['a refusal that is none', { notes: { refused: 550 } as Json }],
+  ['a refusal by nobody knows what', { notes: { refused: { code: 550, text: [] }, because: 'weather' } }],
+  ['judgements that are no object', { notes: { judged: 'yes' } }],
+  ['a judgement that is neither yes nor no', { notes: { judged: { 'av: true': 1 } } }],
 ];
 
 for (const [what, change] of DAMAGED)

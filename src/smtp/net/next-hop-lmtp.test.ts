@@ -118,17 +118,17 @@ test('LHLO has no HELO to fall back on, and a hop that refuses it serves nobody'
 });
 
 test('silence at each stage ends in time, with its stage', async () => {
-  const limits = { greetingMs: 30, helloMs: 30, envelopeMs: 30, dataMs: 30, finalMs: 30 };
-  for (const [verb, stage] of [
-    ['CONNECT', 'hello'],
-    ['LHLO', 'hello'],
-    ['MAIL', 'envelope'],
-    ['RCPT', 'envelope'],
-    ['DATA', 'data'],
-    ['CONTENT', 'final'],
+  // Only the stage that is silent is short: a busy machine may be slower than that at any other.
+  for (const [verb, stage, limit] of [
+    ['CONNECT', 'hello', 'greetingMs'],
+    ['LHLO', 'hello', 'helloMs'],
+    ['MAIL', 'envelope', 'envelopeMs'],
+    ['RCPT', 'envelope', 'envelopeMs'],
+    ['DATA', 'data', 'dataMs'],
+    ['CONTENT', 'final', 'finalMs'],
   ] as const) {
     const answer = (c: SinkCommand) => (c.verb === verb ? ({ next: 'stall' } as const) : undefined);
-    await withHop({ lmtp: true, answer }, { ...LMTP, limits }, async (hop) => {
+    await withHop({ lmtp: true, answer }, { ...LMTP, limits: { [limit]: 30 } }, async (hop) => {
       const { failure } = await sendMail(hop);
       assert.deepEqual([failure?.reason, failure?.stage], ['timeout', stage], verb);
     });

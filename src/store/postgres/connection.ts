@@ -1,11 +1,16 @@
 /**
  * One connection to the server, made again when it is lost: at once, then after ever longer pauses. Who needs it waits a while
  * for it. Statements are pipelined: those given together leave together.
+ *
+ * Each has a place of its own at the server, by the name of its gateway, that only one connection can be in (decision 0054):
+ * what a former life, or a former connection, still has at work there has ended before anything is asked by this one.
  */
+import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Client, type QueryResult } from 'pg';
+import { Client, DatabaseError, type QueryResult } from 'pg';
 import type { Value } from '../engine.ts';
-import { isLost, toStoreError } from './errors.ts';
+import { StoreError } from '../ports.ts';
+import { isAway, isLost, toStoreError } from './errors.ts';
 
 const CONNECT_MS = 5000;
 const FIRST_PAUSE_MS = 50;
@@ -14,6 +19,18 @@ const LONGEST_PAUSE_MS = 2000;
 const ANSWER_MS = 60_000;
 /** A commit waits so long for the server to come back, then its mail is refused for now. */
 const PATIENCE_MS = 10_000;
+/** The server looks as often whether somebody still waits for what it does (PostgreSQL 14). */
+const CHECK_MS = 1000;
+/** Seconds after which it gives up a machine that is gone without a word. */
+const SILENT_S = { tcp_keepalives_idle: 20, tcp_keepalives_interval: 10, tcp_keepalives_count: 3 } as const;
+
+const SYNCHRONOUS =
+  "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') in ('off', 'local')";
+/** What else this gateway's own life has open for the same place: it was lost, and the server has not noticed. */
+const END_FORMER =
+  'select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 and pid <> pg_backend_pid()';
+/** Held until the connection ends. */
+const TAKE_PLACE = 'select pg_try_advisory_lock(hashtextextended($1, 0)) as is_ours';
 
 export interface Query {
   /** Prepared under this name; none: not prepared. */
@@ -26,21 +43,23 @@ export class Connection {
   /** Server and database, for messages. */
   readonly where: string;
   readonly #url: string;
-  readonly #role: string;
+  readonly #place: string;
+  /** As the server shows it. Short, as it cuts names at 63 octets. */
+  readonly #name = `opes ${randomUUID()}`;
   #client: Client | undefined;
   #connecting: Promise<void> | undefined;
   #pauseMs = 0;
   #isClosed = false;
 
-  /** `role`: what the server's list of connections shows. */
-  constructor(url: string, role: string) {
+  /** `place`: which only one connection to the database can be in at a time. */
+  constructor(url: string, place: string) {
     this.#url = url;
-    this.#role = role;
+    this.#place = place;
     const { host, port, database } = new Client({ connectionString: url });
     this.where = `PostgreSQL ${host.startsWith('/') ? host : `${host}:${port}`}/${database ?? ''}`;
   }
 
-  /** Connects if it must, and waits `patienceMs` for that. */
+  /** Connects if it must, and waits `patienceMs` for that. Rejects with `owned` where another has its place. */
   async ready(patienceMs = PATIENCE_MS): Promise<void> {
     const until = performance.now() + patienceMs;
     for (;;) {
@@ -56,7 +75,7 @@ export class Connection {
       } catch (error) {
         const failure = toStoreError(error, this.where);
         this.#pauseMs = Math.min(LONGEST_PAUSE_MS, Math.max(FIRST_PAUSE_MS, this.#pauseMs * 2));
-        if (failure.code !== 'unreachable' || performance.now() + this.#pauseMs > until) throw failure;
+        if (!isAway(failure) || performance.now() + this.#pauseMs > until) throw failure;
       }
       await pause(this.#pauseMs);
     }
@@ -99,7 +118,7 @@ export class Connection {
   async #connect(): Promise<void> {
     const client = new Client({
       connectionString: this.#url,
-      application_name: this.#role,
+      application_name: this.#name,
       connectionTimeoutMillis: CONNECT_MS,
       query_timeout: ANSWER_MS,
       keepAlive: true,
@@ -110,14 +129,36 @@ export class Connection {
     });
     try {
       await client.connect();
-      // Durable means synchronised, whatever the server's default is.
-      await client.query(
-        "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') in ('off', 'local')",
-      );
+      await this.#begin(client);
     } catch (error) {
       client.end().catch(() => undefined);
       throw error;
     }
     this.#client = client;
   }
+
+  async #begin(client: Client): Promise<void> {
+    const whenGone = Object.entries({ client_connection_check_interval: CHECK_MS, ...SILENT_S }).map(([name, value]) =>
+      // Not every server knows these, or can: it notices later then, and we wait for it.
+      client.query(`set ${name} = ${value}`).catch(ifRefused),
+    );
+    const [, , taken] = await Promise.all([
+      // Durable means synchronised, whatever the server's default is.
+      client.query(SYNCHRONOUS),
+      client.query(END_FORMER, [this.#name]),
+      client.query<{ is_ours: boolean }>(TAKE_PLACE, [this.#place]),
+      ...whenGone,
+    ]);
+    if (taken.rows[0]?.is_ours !== true) throw this.#taken();
+  }
+
+  #taken(): StoreError {
+    const advice =
+      'stop it, or give this one a hostname of its own; if it is gone, its connections end at the server within a minute';
+    return new StoreError('owned', `another gateway works in ${this.where} as "${this.#place}": ${advice}`);
+  }
+}
+
+function ifRefused(error: unknown): void {
+  if (!(error instanceof DatabaseError)) throw error;
 }

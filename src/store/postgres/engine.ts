@@ -9,15 +9,16 @@ import type { Batch, Done, Engine, Op, Row, Statement } from '../engine.ts';
 import { StoreError } from '../ports.ts';
 import { postgresDialect } from '../schema.ts';
 import { Connection } from './connection.ts';
-import { isLost, isToBeTriedAgain, toStoreError } from './errors.ts';
-import { areEntangled, Plan, queryOf } from './plan.ts';
+import { isAway, isLost, isToBeTriedAgain, toStoreError } from './errors.ts';
+import { areEntangled, CHANGES, Plan, queryOf } from './plan.ts';
 
 /** Of a batch that another transaction stood in the way of. */
 const TRIES = 5;
 
-/** A batch whose fate is not known. Its callers were told that it failed, where `isRefused`. */
+/** A batch whose fate is not known, and whose callers were told that it failed. */
 interface Doubt {
   readonly id: string;
+  /** To be taken back, if it was done. */
   readonly mails: readonly string[];
 }
 
@@ -31,7 +32,7 @@ export class PostgresEngine implements Engine {
   private constructor(url: string, owner: string) {
     this.#owner = owner;
     this.#writer = new Connection(url, `opes ${owner} writer`);
-    this.#reader = new Connection(url, `opes ${owner}`);
+    this.#reader = new Connection(url, `opes ${owner} reader`);
   }
 
   static async open(url: string, owner: string): Promise<PostgresEngine> {
@@ -49,7 +50,7 @@ export class PostgresEngine implements Engine {
     const failure = areEntangled(units) ? 'one by one' : await this.#unit(units, octets);
     if (failure === undefined) return { errors: new Map(), stored: this.#stored };
     const errors = new Map<number, StoreError>();
-    const isOver = failure !== 'one by one' && (units.length === 1 || failure.code === 'unreachable');
+    const isOver = failure !== 'one by one' && (units.length === 1 || isAway(failure));
     for (const [i, unit] of units.entries()) {
       // One of them is to blame; without it, or them, the others are done.
       const own = isOver ? failure : await this.#unit([unit], octets);
@@ -66,8 +67,9 @@ export class PostgresEngine implements Engine {
       const results = await this.#reader.query(isOne ? queries : [queryOf('begin'), ...queries, queryOf('commit')]);
       return (isOne ? results : results.slice(1, -1)).map(({ rows }) => rows as Row[]);
     } catch (error) {
-      if (!isLost(error)) await this.#rollBack(this.#reader);
-      throw toStoreError(error, this.#reader.where);
+      const failure = toStoreError(error, this.#reader.where);
+      if (!isAway(failure)) await this.#rollBack(this.#reader);
+      throw failure;
     }
   }
 
@@ -93,11 +95,12 @@ export class PostgresEngine implements Engine {
         await this.#finish(id, plan);
         return undefined;
       } catch (error) {
-        const lost = isLost(error);
-        if (!lost) await this.#rollBack(this.#writer);
-        if (tries < TRIES && (lost ? error instanceof StoreError === false : isToBeTriedAgain(error))) continue;
-        if (lost && isSent) this.#refused = { id, mails: mailsOf(units) };
-        return toStoreError(error, this.#writer.where);
+        const failure = toStoreError(error, this.#writer.where);
+        if (!isAway(failure)) await this.#rollBack(this.#writer);
+        if (tries < TRIES && (isLost(error) ? error instanceof StoreError === false : isToBeTriedAgain(error)))
+          continue;
+        if (isAway(failure) && isSent) this.#refused = { id, mails: newMailsOf(units) };
+        return failure;
       }
     }
   }
@@ -120,7 +123,10 @@ export class PostgresEngine implements Engine {
     return String((result?.rows[0] as Row | undefined)?.['batch']);
   }
 
-  /** A batch whose callers were told that it failed must not be there: its mails are taken back. */
+  /**
+   * A mail whose client was told that it failed must not be there: it is taken back. A unit that changes deliveries, too, tells of
+   * what has happened, and stands if it was done: an end without the report beside it would tell nobody (decision 0053).
+   */
   async #settleRefused(): Promise<void> {
     if (this.#refused === undefined) return;
     const { id, mails } = this.#refused;
@@ -147,8 +153,12 @@ export class PostgresEngine implements Engine {
   }
 }
 
-function mailsOf(units: readonly (readonly Op[])[]): readonly string[] {
-  return units.flat().flatMap((op) => (op[0] === 'mail' ? [op[1]] : []));
+/** Of units that bring nothing but mail. */
+function newMailsOf(units: readonly (readonly Op[])[]): readonly string[] {
+  return units
+    .filter((unit) => unit.every(([op]) => !CHANGES.has(op)))
+    .flat()
+    .flatMap((op) => (op[0] === 'mail' ? [op[1]] : []));
 }
 
 function numberOf(result: QueryResult | undefined, column: string): number {

@@ -46,6 +46,11 @@ export function isLost(error: unknown): boolean {
   return toStoreError(error, '').code === 'unreachable';
 }
 
+/** Nothing can be asked: the server is not there for us, or another gateway of our name is. Both may pass. */
+export function isAway({ code }: StoreError): boolean {
+  return code === 'unreachable' || code === 'owned';
+}
+
 function unreachable(why: string | undefined, where: string, cause: unknown): StoreError {
   const advice = 'see that the server runs and can be reached; it is tried again';
   return new StoreError('unreachable', `${where}: ${why ?? 'no answer'}: ${advice}`, { cause });

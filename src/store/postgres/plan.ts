@@ -92,7 +92,7 @@ export class Plan {
       return;
     }
     let isThere = false;
-    this.#add(name, values, ({ rowCount }) => {
+    this.#add(name, [...values, this.#owner], ({ rowCount }) => {
       isThere = (rowCount ?? 0) > 0;
     });
     const content = op[0] === 'queue' ? op[5] : null;
@@ -110,7 +110,7 @@ export class Plan {
     const [mails = [], ...rest] = columns(ends, 3);
     const each = [...new Set(mails)];
     this.#add('lockMails', [each]);
-    this.#add('end', [mails, ...rest], ({ rows }) => {
+    this.#add('end', [mails, ...rest, this.#owner], ({ rows }) => {
       for (const { ending } of rows as { ending: Ending }[]) this.tally.add(ending, 1);
     });
     this.#add('endMails', [each], (result) => this.#gone(result));
@@ -153,7 +153,8 @@ export function areEntangled(units: readonly (readonly Op[])[]): boolean {
   return made.size > 0 && ops.some((op) => CHANGES.has(op[0]) && made.has(op[1]));
 }
 
-const CHANGES: ReadonlySet<Op[0]> = new Set(['end', 'retry', 'hold', 'queue', 'renew', 'release']);
+/** Operations on a delivery that is there. */
+export const CHANGES: ReadonlySet<Op[0]> = new Set(['end', 'retry', 'hold', 'queue', 'renew', 'release']);
 
 export function queryOf(name: Name, values: Query['values'] = []): Query {
   return { name, text: statements[name], values };

@@ -1,6 +1,8 @@
 /** The statements of a batch, prepared on each connection. Rows that go in together come as arrays, a column each. */
 const ONE = 'mail = (select seq from mail where id = $1) and n = $2';
 const FREE = 'owner = null, lease_ms = 0';
+/** Not another gateway's: what it has claimed since our lease ended is its own (decision 0053). */
+const notAnothers = (us: string): string => `(owner = ${us} or owner is null)`;
 
 export const statements = {
   begin: 'begin',
@@ -29,7 +31,7 @@ export const statements = {
   // In the order of their ids, so that two gateways that end the same mails do not wait for each other.
   lockMails: 'select from mail where id = any($1::text[]) order by id for update',
   end: `delete from delivery d using unnest($1::text[], $2::bigint[], $3::text[]) as e (mail, n, ending), mail m
-    where m.id = e.mail and d.mail = m.seq and d.n = e.n returning e.ending`,
+    where m.id = e.mail and d.mail = m.seq and d.n = e.n and ${notAnothers('$4')} returning e.ending`,
   endMails: `with gone as (
       delete from mail m where m.id = any($1::text[]) and not exists (select from delivery d where d.mail = m.seq) returning m.id),
     without as (
@@ -37,10 +39,12 @@ export const statements = {
     chunks as (delete from chunk k using without w where w.is_long and k.content = w.id)
     select size from without`,
   retry: `update delivery set attempts = $3, next_ms = $4, last_reply = $5, is_warned = $6, notes = coalesce($7, notes), ${FREE}
-    where ${ONE}`,
-  hold: `update delivery set hold_service = $3, hold_reason = $4, held_ms = $5, expires_ms = $6, ${FREE} where ${ONE}`,
+    where ${ONE} and ${notAnothers('$8')}`,
+  hold: `update delivery set hold_service = $3, hold_reason = $4, held_ms = $5, expires_ms = $6, ${FREE}
+    where ${ONE} and ${notAnothers('$7')}`,
   queue: `update delivery set hold_service = null, hold_reason = null, held_ms = null, next_ms = $3, lane = coalesce($4, lane),
-      content = coalesce($5, content), expires_ms = coalesce($6, expires_ms), notes = coalesce($7, notes), ${FREE} where ${ONE}`,
+      content = coalesce($5, content), expires_ms = coalesce($6, expires_ms), notes = coalesce($7, notes), ${FREE}
+    where ${ONE} and ${notAnothers('$8')}`,
   renew: `update delivery set lease_ms = $3 where ${ONE} and owner = $4`,
   release: `update delivery set ${FREE} where ${ONE} and owner = $3`,
   count: `update counter set batch = $2, accepted = accepted + $3, delivered = delivered + $4, reported = reported + $5,

@@ -6,7 +6,7 @@ import { statfsSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import type Database from 'better-sqlite3';
 import { CHUNK_OCTETS } from '../content-writer.ts';
-import type { Op } from '../engine.ts';
+import { endsAny, type Op } from '../engine.ts';
 import { StoreError } from '../ports.ts';
 import { Tally } from '../tally.ts';
 import { said } from './errors.ts';
@@ -42,7 +42,7 @@ export class Applier {
   apply(units: readonly (readonly Op[])[], octets: Buffer): Applied {
     this.#octets = octets;
     try {
-      const isFull = octets.length > 0 && this.#isFull(octets.length);
+      const isFull = octets.length > 0 && this.#isFull(octets.length, this.#reserveOctets);
       const failure = isFull ? 'one by one' : this.#transaction(units);
       if (failure === undefined) return { errors: [], stored: this.#stored };
       if (units.length === 1 && failure !== 'one by one') return { errors: [[0, failure]], stored: this.#stored };
@@ -53,9 +53,9 @@ export class Applier {
   }
 
   /** The log is copied into the database when it has grown; that, and what makes room, must always be possible. */
-  #isFull(octets: number): boolean {
+  #isFull(octets: number, reserveOctets: number): boolean {
     const { bavail, bsize } = statfsSync(this.#db.name);
-    const missing = this.#reserveOctets + octets - bavail * bsize;
+    const missing = reserveOctets + octets - bavail * bsize;
     // Mail that has gone left pages in the database, which new mail takes first.
     return missing > 0 && missing > this.#freePages() * PAGE_OCTETS;
   }
@@ -66,10 +66,15 @@ export class Applier {
 
   #oneByOne(units: readonly (readonly Op[])[], isFull: boolean): [number, Said][] {
     return units.flatMap((unit, i): [number, Said][] => {
-      const brings = unit.some(([op]) => op === 'content' || op === 'chunk');
-      const failure = isFull && brings ? this.#full() : this.#transaction([unit]);
+      const failure = isFull && this.#isTooMuch(unit) ? this.#full() : this.#transaction([unit]);
       return failure === undefined ? [] : [[i, failure]];
     });
+  }
+
+  /** A report is written into half of the reserve: it comes with the end of what it tells of, and that makes room (decision 0055). */
+  #isTooMuch(unit: readonly Op[]): boolean {
+    const octets = octetsOf(unit);
+    return octets > 0 && (!endsAny(unit) || this.#isFull(octets, this.#reserveOctets / 2));
   }
 
   #full(): Said {
@@ -134,15 +139,16 @@ export class Applier {
         this.#end(op);
         return;
       case 'retry':
-        run.retry.run(op[3], op[4], op[5], op[6], op[7], op[1], op[2]);
+        run.retry.run(op[3], op[4], op[5], op[6], op[7], op[1], op[2], this.#owner);
         return;
       case 'hold':
-        run.hold.run(op[3], op[4], op[5], op[6], op[1], op[2]);
+        run.hold.run(op[3], op[4], op[5], op[6], op[1], op[2], this.#owner);
         return;
-      case 'queue':
-        if (run.queue.run(op[3], op[4], op[5], op[6], op[7], op[1], op[2]).changes === 0 || op[5] === null) return;
-        if (run.isBound.get(op[5]) === undefined) throw gone(op[5]);
+      case 'queue': {
+        const { changes } = run.queue.run(op[3], op[4], op[5], op[6], op[7], op[1], op[2], this.#owner);
+        if (changes > 0 && op[5] !== null && run.isBound.get(op[5]) === undefined) throw gone(op[5]);
         return;
+      }
       case 'renew':
         run.renew.run(op[3], op[1], op[2], this.#owner);
         return;
@@ -176,7 +182,7 @@ export class Applier {
   }
 
   #end([, mail, n, as]: Op & readonly ['end', ...unknown[]]): void {
-    const seq = this.#do.end.get(mail, n);
+    const seq = this.#do.end.get(mail, n, this.#owner);
     if (seq === undefined) return;
     this.#tally.add(as, 1);
     if (this.#do.endMail.run(seq, seq).changes === 0) return;
@@ -189,6 +195,10 @@ export class Applier {
     }
     if (isInChunks) this.#do.endChunks.run(...range);
   }
+}
+
+function octetsOf(unit: readonly Op[]): number {
+  return unit.reduce((sum, op) => sum + (op[0] === 'content' ? op[3] : op[0] === 'chunk' ? op[4] : 0), 0);
 }
 
 function gone(content: string): StoreError {

@@ -17,19 +17,24 @@ export class SqliteEngine implements Engine {
   readonly dialect = sqliteDialect;
   readonly #worker: Worker;
   readonly #waiting: Waiting[] = [];
-  #failure: Error | undefined;
+  readonly #onLost: (error: StoreError) => void;
+  #failure: StoreError | undefined;
+  #isOpen = false;
 
-  private constructor(opening: Opening) {
+  private constructor(opening: Opening, onLost: (error: StoreError) => void) {
+    this.#onLost = onLost;
     this.#worker = new Worker(WORKER, { workerData: opening });
     this.#worker.on('message', (answer: Answer) => this.#waiting.shift()?.resolve(answer));
-    this.#worker.on('error', (error) => this.#fail(`the store's thread failed: ${String(error)}`));
-    this.#worker.on('exit', () => this.#fail('the store is closed'));
+    this.#worker.on('error', (error) => this.#ended(`: ${String(error)}`));
+    this.#worker.on('exit', () => this.#ended(''));
   }
 
-  static async open(opening: Opening): Promise<SqliteEngine> {
-    const engine = new SqliteEngine(opening);
+  /** `onLost`: called where the thread ends without having been told to. */
+  static async open(opening: Opening, onLost: (error: StoreError) => void): Promise<SqliteEngine> {
+    const engine = new SqliteEngine(opening, onLost);
     try {
       await engine.#ask({ kind: 'open' });
+      engine.#isOpen = true;
       return engine;
     } catch (error) {
       await engine.#worker.terminate();
@@ -49,6 +54,8 @@ export class SqliteEngine implements Engine {
   }
 
   async close(): Promise<void> {
+    if (this.#failure !== undefined) return;
+    this.#isOpen = false;
     const ended = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
     await this.#ask({ kind: 'close' });
     await ended;
@@ -64,8 +71,17 @@ export class SqliteEngine implements Engine {
     return answer;
   }
 
-  #fail(message: string): void {
-    this.#failure ??= new StoreError(message === 'the store is closed' ? 'closed' : 'failed', message);
-    for (const { reject } of this.#waiting.splice(0)) reject(this.#failure);
+  /** What was under way may have been done or not. Nothing else ever will be: the next process finds the file as it is. */
+  #ended(why: string): void {
+    if (this.#failure !== undefined) return;
+    const failure = this.#isOpen
+      ? new StoreError(
+          'unreachable',
+          `the thread that has the store ended${why}; the next start of the gateway has it again`,
+        )
+      : new StoreError('closed', `the store is closed${why}`);
+    this.#failure = failure;
+    for (const { reject } of this.#waiting.splice(0)) reject(failure);
+    if (this.#isOpen) this.#onLost(failure);
   }
 }

@@ -3,6 +3,8 @@ import type Database from 'better-sqlite3';
 
 const ONE = 'mail = (select seq from mail where id = ?) and n = ?';
 const FREE = 'owner = null, lease_ms = 0';
+/** As in PostgreSQL, where several gateways share the rows (decision 0053); here the file has one. */
+const NOT_ANOTHERS = '(owner = ? or owner is null)';
 
 type Name =
   | 'mail'
@@ -45,19 +47,22 @@ export function prepare(db: Database.Database): Readonly<Record<Name, Database.S
     isBound: db.prepare('select 1 from content where id = ? and loose is null').pluck(),
     discardContent: db.prepare('delete from content where id = ? and loose is not null returning size').pluck(),
     discardChunks: db.prepare('delete from chunk where content = ?'),
-    end: db.prepare(`delete from delivery where ${ONE} returning mail`).pluck(),
+    end: db.prepare(`delete from delivery where ${ONE} and ${NOT_ANOTHERS} returning mail`).pluck(),
     endMail: db.prepare('delete from mail where seq = ? and not exists (select 1 from delivery where mail = ?)'),
     endContents: db.prepare('delete from content where id >= ? and id < ? returning size, octets is null').raw(),
     endChunks: db.prepare('delete from chunk where content >= ? and content < ?'),
     retry: db.prepare(
-      `update delivery set attempts = ?, next_ms = ?, last_reply = ?, is_warned = ?, notes = coalesce(?, notes), ${FREE} where ${ONE}`,
+      `update delivery set attempts = ?, next_ms = ?, last_reply = ?, is_warned = ?, notes = coalesce(?, notes), ${FREE}
+        where ${ONE} and ${NOT_ANOTHERS}`,
     ),
     hold: db.prepare(
-      `update delivery set hold_service = ?, hold_reason = ?, held_ms = ?, expires_ms = ?, ${FREE} where ${ONE}`,
+      `update delivery set hold_service = ?, hold_reason = ?, held_ms = ?, expires_ms = ?, ${FREE}
+        where ${ONE} and ${NOT_ANOTHERS}`,
     ),
     queue: db.prepare(
       `update delivery set hold_service = null, hold_reason = null, held_ms = null, next_ms = ?, lane = coalesce(?, lane),
-        content = coalesce(?, content), expires_ms = coalesce(?, expires_ms), notes = coalesce(?, notes), ${FREE} where ${ONE}`,
+        content = coalesce(?, content), expires_ms = coalesce(?, expires_ms), notes = coalesce(?, notes), ${FREE}
+        where ${ONE} and ${NOT_ANOTHERS}`,
     ),
     renew: db.prepare(`update delivery set lease_ms = ? where ${ONE} and owner = ?`),
     release: db.prepare(`update delivery set ${FREE} where ${ONE} and owner = ?`),
