@@ -15,11 +15,13 @@ import {
   type Ticket,
 } from '../../smtp/index.ts';
 import type { Authenticator } from '../auth/authenticator.ts';
-import { submissionRefusal } from '../auth/submission.ts';
-import type { ListenerOptions } from '../options.ts';
+import { strangerRefusal, submissionRefusal } from '../auth/submission.ts';
+import type { CommandName, ListenerOptions } from '../options.ts';
+import type { ViaEntry } from '../trace/index.ts';
+import { Inquiry, type Question } from './inquiry.ts';
 import { Mail } from './mail.ts';
 import { gatewayReplies } from './replies.ts';
-import { makeSessionView, type SessionView, UNKNOWN_ADDRESS } from './session-view.ts';
+import { type AdaptedGreeting, makeSessionView, type SessionView, UNKNOWN_ADDRESS } from './session-view.ts';
 import type { MailPeer, MailWorld } from './world.ts';
 
 /** The connection and the session engine behind it; made by `smtp/net`, or by a test. */
@@ -52,11 +54,18 @@ export class Dialog implements ServerHandler {
   readonly #id: string;
   readonly #home: DialogHome | undefined;
   readonly #auth: Authenticator | undefined;
-  /** The last EHLO or HELO. */
+  /** The last EHLO or HELO that was taken. */
   #verb: 'EHLO' | 'HELO' = 'HELO';
   #helo = '';
+  /** What services made of it, where they were asked. */
+  #greeting: AdaptedGreeting | undefined;
+  /** Who it is by XCLIENT, when it greeted. */
+  #greeted: ClientAttributes | undefined;
+  /** A command that services are being asked about. */
+  #inquiry: Inquiry | undefined;
   #session: SessionView | undefined;
   #mail: Mail | undefined;
+  /** With the commands that services were asked about: each has an id. */
   #mails = 0;
 
   /** `id`: unguessable; it stands in every trace of the session's mails (design D15). `auth`: where the listener has users. */
@@ -77,10 +86,49 @@ export class Dialog implements ServerHandler {
   }
 
   onHello(verb: 'EHLO' | 'HELO', name: string, ticket: Ticket): void {
+    if (this.#world.dispatcher.asks('EHLO')) this.#askAboutHello(verb, name, ticket);
+    else this.#hello(verb, name, undefined, ticket);
+  }
+
+  #hello(verb: 'EHLO' | 'HELO', name: string, greeting: AdaptedGreeting | undefined, ticket: Ticket): void {
     this.#verb = verb;
     this.#helo = name;
+    this.#greeting = greeting;
+    this.#greeted = this.#connection.client;
     this.#session = undefined;
     this.#connection.answerHello(ticket);
+  }
+
+  /** What mails will say of the client is what services are asked about: by XCLIENT's word, where there is one. */
+  #askAboutHello(verb: 'EHLO' | 'HELO', name: string, ticket: Ticket): void {
+    const view = this.#view(verb, name, undefined);
+    const facts = view.parts.filter(([part]) => part === 'IP');
+    const question = { part: view.verb, argument: view.helo, facts };
+    this.#inquire('EHLO', question, view, ticket, (helo, via) => {
+      const isAsPresented = helo === view.helo && via.length === 0;
+      this.#hello(verb, name, isAsPresented ? undefined : { helo, via }, ticket);
+    });
+  }
+
+  #inquire(
+    command: CommandName,
+    question: Question,
+    view: SessionView,
+    ticket: Ticket,
+    passed: (argument: string, via: readonly ViaEntry[]) => void,
+  ): void {
+    const steps = this.#world.dispatcher.atCommand(command, view.facts);
+    if (steps.length === 0) {
+      passed(question.argument, []);
+      return;
+    }
+    this.#mails++;
+    this.#inquiry = new Inquiry(this.#world, view, this.#mails, question, steps, (answer) => {
+      this.#inquiry = undefined;
+      if (answer.kind === 'refused') this.#connection.answer(ticket, answer.reply);
+      else passed(answer.argument, answer.via);
+    });
+    this.#inquiry.ask();
   }
 
   /** Passwords take long to look at; the session waits. */
@@ -165,9 +213,24 @@ export class Dialog implements ServerHandler {
     this.#connection.answer(ticket, gatewayReplies.fault);
   }
 
-  /** Who exists here is not told (RFC 5321 section 7.3). */
-  onVerify(verb: 'VRFY' | 'EXPN', _argument: string, ticket: Ticket): void {
-    this.#connection.answer(ticket, verb === 'VRFY' ? replies.cannotVerify : replies.notImplemented);
+  /** Who exists here is not told (RFC 5321 section 7.3), whoever services would rather have been asked about. */
+  onVerify(verb: 'VRFY' | 'EXPN', argument: string, ticket: Ticket): void {
+    const answer = verb === 'VRFY' ? replies.cannotVerify : replies.notImplemented;
+    if (!this.#world.dispatcher.asks(verb)) {
+      this.#connection.answer(ticket, answer);
+      return;
+    }
+    const submitter = { name: this.#connection.user, peerAddress: this.#peerAddress() };
+    const refusal = strangerRefusal(this.#listener, submitter);
+    if (refusal !== undefined) {
+      this.#connection.answer(ticket, refusal);
+      return;
+    }
+    // Behind XCLIENT it is another client, which may not have greeted yet.
+    const view =
+      this.#greeted === this.#connection.client ? this.#ownView() : this.#view(this.#verb, this.#helo, undefined);
+    const question = { part: verb, argument, facts: view.parts };
+    this.#inquire(verb, question, view, ticket, () => this.#connection.answer(ticket, answer));
   }
 
   onReset(cause: ResetCause): void {
@@ -180,6 +243,7 @@ export class Dialog implements ServerHandler {
   }
 
   onClosed(): void {
+    this.#inquiry?.abandon();
     this.onReset('LOST');
     this.#home?.left(this.#connection);
   }
@@ -191,10 +255,14 @@ export class Dialog implements ServerHandler {
 
   /** Of the session, unless XFORWARD said that this mail is another client's. A login since makes it another, too. */
   #sessionOfMail(): SessionView {
-    const { forwarded, user } = this.#connection;
-    if (forwarded.size > 0) return this.#forwardedView(forwarded);
-    if (this.#session?.user !== user) this.#session = this.#view();
-    return this.#session as SessionView;
+    const { forwarded } = this.#connection;
+    return forwarded.size > 0 ? this.#forwardedView(forwarded) : this.#ownView();
+  }
+
+  #ownView(): SessionView {
+    if (this.#session === undefined || this.#session.user !== this.#connection.user)
+      this.#session = this.#view(this.#verb, this.#helo, this.#greeting);
+    return this.#session;
   }
 
   /** Whose authority counts. */
@@ -203,7 +271,7 @@ export class Dialog implements ServerHandler {
     return client.has('ADDR') ? (client.get('ADDR') ?? UNKNOWN_ADDRESS) : remoteAddress;
   }
 
-  #view(): SessionView {
+  #view(verb: 'EHLO' | 'HELO', name: string, greeting: AdaptedGreeting | undefined): SessionView {
     const { client, isSecure: tls, user } = this.#connection;
     return makeSessionView(this.#world.hostname, {
       id: this.#id,
@@ -211,8 +279,9 @@ export class Dialog implements ServerHandler {
       clientAddress: this.#peerAddress(),
       clientName: client.get('NAME'),
       // What XCLIENT says of the client's greeting is more than what the proxy greets with itself.
-      verb: verbOf(client) ?? this.#verb,
-      helo: client.get('HELO') ?? this.#helo,
+      verb: verbOf(client) ?? verb,
+      helo: client.get('HELO') ?? name,
+      greeting,
       tls,
       user,
     });

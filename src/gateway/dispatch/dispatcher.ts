@@ -8,9 +8,9 @@
  */
 import type { Log } from '../../base/index.ts';
 import type { CalloutService } from '../callouts/callout-service.ts';
-import type { DecisionRecord, PipelineEntry, RouteOptions } from '../options.ts';
+import { COMMANDS, type CommandName, type DecisionRecord, type PipelineEntry, type RouteOptions } from '../options.ts';
 import type { MessageFacts, RecipientFacts, Rule } from '../rules/index.ts';
-import type { MailFacts } from './facts.ts';
+import type { ClientSessionFacts, MailFacts } from './facts.ts';
 
 /** One entry of the pipeline, ready to be judged and called. */
 export interface PipelineStep {
@@ -44,6 +44,8 @@ export class Dispatcher {
   readonly #routes: readonly RouteOptions[];
   readonly #steps: readonly PipelineStep[];
   readonly #log: Log;
+  /** Commands outside of mails that some service is asked about. */
+  readonly #asked: ReadonlySet<CommandName>;
   /** Plans by key: with few rules there are few different ones. */
   readonly #plans = new Map<string, Plan>();
 
@@ -51,6 +53,17 @@ export class Dispatcher {
     this.#routes = routes;
     this.#steps = steps;
     this.#log = log;
+    this.#asked = new Set(COMMANDS.filter((command) => steps.some((step) => isAskedAbout(step, command))));
+  }
+
+  /** Whether any service may be asked about a command outside of mails; mostly none is. */
+  asks(command: CommandName): boolean {
+    return this.#asked.has(command);
+  }
+
+  /** The services that are, in the order of the pipeline. */
+  atCommand(command: CommandName, facts: ClientSessionFacts): readonly PipelineStep[] {
+    return this.#steps.filter((step) => isAskedAbout(step, command) && this.#judge(step, facts, undefined, undefined));
   }
 
   /**
@@ -135,7 +148,7 @@ export class Dispatcher {
 
   #judge(
     step: PipelineStep,
-    facts: MailFacts,
+    facts: ClientSessionFacts,
     recipient: RecipientFacts | undefined,
     message: MessageFacts | undefined,
   ): boolean {
@@ -156,6 +169,10 @@ export class Dispatcher {
 export function matchesDomain(pattern: string, domain: string): boolean {
   if (pattern === '*') return true;
   return pattern.startsWith('.') ? domain.endsWith(pattern) : domain === pattern;
+}
+
+function isAskedAbout({ service }: PipelineStep, command: CommandName): boolean {
+  return service.options.commands.has(command);
 }
 
 function judgedKey({ service, rule }: PipelineStep): string {

@@ -36,10 +36,15 @@ export const METRICS: Readonly<Record<string, MetricDefinition>> = {
   opes_mail_seconds: seconds('From MAIL to the reply to the content', MAIL_SECONDS, 'outcome'),
   opes_mail_octets_total: counter('Octets of content, as received and as relayed', 'direction'),
   opes_recipients_total: counter('Recipients, by the first digit of their last reply', 'class'),
-  opes_callouts_total: counter('Services at mails, by what they did', 'service', 'verdict'),
-  opes_callout_seconds: seconds('While a service owed an answer, for each mail', CALL_SECONDS, 'service'),
+  opes_commands_total: counter(
+    'Commands outside of mails that services were asked about, by how they ended',
+    'command',
+    'outcome',
+  ),
+  opes_callouts_total: counter('Services at mails and commands, by what they did', 'service', 'verdict'),
+  opes_callout_seconds: seconds('While a service owed an answer, for each mail or command', CALL_SECONDS, 'service'),
   opes_callout_failures_total: counter(
-    'Services that failed a mail, why, and what was done',
+    'Services that failed a mail or command, why, and what was done',
     'service',
     'reason',
     'action',
