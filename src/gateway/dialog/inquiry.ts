@@ -11,8 +11,8 @@
  * failure says `quarantine` or `spool`, the command is refused for now.
  */
 import { Armed, type Deadline, type Deadlines, type Log, type MonotonicClock, printable } from '../../base/index.ts';
-import type { Part } from '../../profile/index.ts';
-import { isHelloName, isLookUp, type Reply } from '../../smtp/index.ts';
+import { isCommandText, type Part, type TextPart } from '../../profile/index.ts';
+import type { Reply } from '../../smtp/index.ts';
 import { Call } from '../callouts/call.ts';
 import type { CommandAnswer, CommandWaiter } from '../callouts/command-parts.ts';
 import type { Failure } from '../callouts/failure.ts';
@@ -27,7 +27,7 @@ import type { SessionView } from './session-view.ts';
 import type { MailWorld } from './world.ts';
 
 export interface Question {
-  readonly part: 'EHLO' | 'HELO' | 'VRFY' | 'EXPN';
+  readonly part: TextPart;
   /** One character an octet. */
   readonly argument: string;
   /** What stands before it in the transaction. */
@@ -103,7 +103,7 @@ export class Inquiry implements RunMail, CommandWaiter, Deadline {
       case 'unchanged':
         break;
       case 'rewritten':
-        if (!isArgument(this.#question.part, answer.argument)) {
+        if (!isCommandText(this.#question.part, answer.argument)) {
           call.run.declareInvalid(`changed ${this.#question.part} to what is no argument of it`);
           this.#afterFailure(call);
           return;
@@ -251,11 +251,6 @@ export class Inquiry implements RunMail, CommandWaiter, Deadline {
 function end({ run }: Call): void {
   run.askNoMore();
   run.release(WELL);
-}
-
-/** What the client could have said. */
-function isArgument(part: Question['part'], text: string): boolean {
-  return part === 'EHLO' || part === 'HELO' ? isHelloName(text) : isLookUp(text);
 }
 
 /** Who only looked stands in the trace of each mail anyhow. */
