@@ -14,7 +14,7 @@ import { defineService, delay, edit, keep, refuse, rewrite, type Service } from 
 import { ServiceSet } from '../src/callout/server.ts';
 import { type CalloutWorld, offeredParts } from '../src/gateway/callouts/callout-service.ts';
 import { clientParts } from '../src/gateway/dialog/session-view.ts';
-import type { Permission } from '../src/gateway/options.ts';
+import type { CommandName, Permission } from '../src/gateway/options.ts';
 import { makeTraceBlock, type ViaEntry } from '../src/gateway/trace/index.ts';
 import { CalloutAgent, type Outbox, ProcessorAgent } from '../src/ocp/index.ts';
 import { answerBlock } from '../src/profile/index.ts';
@@ -394,11 +394,24 @@ test('the offer follows the permissions', () => {
     [['edit-content'], 'RAWDATA'],
   ];
   for (const [may, adaptive] of cases) {
-    const offered = offeredParts(new Set(may));
+    const offered = offeredParts(new Set(may), new Set());
     assert.equal(offered.adaptive.join(' '), adaptive);
     const all = [...offered.adaptive, ...offered.informative].toSorted();
     assert.deepEqual(all, ['EHLO', 'HELO', 'IP', 'MAIL', 'RAWDATA', 'RCPT']);
   }
+});
+
+test('greetings are adaptive, and look-ups offered, where the operator has the service asked about them', () => {
+  const offer = (may: readonly Permission[], commands: readonly CommandName[]) => {
+    const { adaptive, informative } = offeredParts(new Set(may), new Set(commands));
+    return `${adaptive.join(' ')} | ${informative.join(' ')}`;
+  };
+  const rest = 'MAIL RCPT RAWDATA';
+  assert.equal(offer(['refuse'], []), `${rest} | IP EHLO HELO`);
+  assert.equal(offer(['tempfail'], ['EHLO']), `EHLO HELO ${rest} | IP`);
+  assert.equal(offer(['refuse'], ['VRFY', 'EXPN']), `VRFY EXPN ${rest} | IP EHLO HELO`);
+  assert.equal(offer(['rewrite-command'], ['EHLO', 'VRFY']), `EHLO HELO VRFY | IP ${rest}`);
+  assert.equal(offer([], ['EHLO', 'EXPN']), ` | IP EHLO HELO EXPN ${rest}`);
 });
 
 test('client parts: an address literal and the name as sent', () => {

@@ -428,7 +428,7 @@ export interface CheckReport {
 
 export interface DecisionRecord {
   readonly service: string;
-  readonly stage: 'envelope' | 'recipient' | 'data';
+  readonly stage: 'greeting' | 'envelope' | 'recipient' | 'data';
   readonly recipient: string | undefined;
   readonly called: boolean;
   /** Such as `no rule`, `rule true`, `rule false: listener.side == 'sender'`, `bypassed by ...`. */

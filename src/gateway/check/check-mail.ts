@@ -13,9 +13,10 @@ import {
 } from '../../smtp/index.ts';
 import { submissionRefusal } from '../auth/submission.ts';
 import { isAccepted } from '../dialog/envelope.ts';
+import { Inquiry, type InquiryAnswer } from '../dialog/inquiry.ts';
 import { Mail } from '../dialog/mail.ts';
 import { addressFacts, mailFacts } from '../dialog/mail-facts.ts';
-import { makeSessionView } from '../dialog/session-view.ts';
+import { makeSessionView, type SessionOrigin } from '../dialog/session-view.ts';
 import type { MailPeer, MailWorld } from '../dialog/world.ts';
 import {
   type CheckReport,
@@ -106,7 +107,8 @@ export async function checkMail(
   const listener =
     request.listener === undefined ? listeners[0] : listeners.find(({ name }) => name === request.listener);
   if (listener === undefined) throw new Error(`there is no listener '${request.listener}'`);
-  const session = makeSessionView(world.hostname, {
+  const decision: DecisionRecord[] = [];
+  const presented: SessionOrigin = {
     id: 'check',
     listener,
     clientAddress: request.client,
@@ -114,7 +116,9 @@ export async function checkMail(
     helo: request.helo,
     tls: false,
     user: request.user ?? '',
-  });
+  };
+  const { greeting, calls } = await greet(world, presented, decision);
+  const session = makeSessionView(world.hostname, { ...presented, greeting });
   let record: MailRecord | undefined;
   const spool = new TakesAll(queue.notice);
   const checked: MailWorld = {
@@ -123,7 +127,6 @@ export async function checkMail(
     spool,
     keep: (kept) => (record = kept),
   };
-  const decision: DecisionRecord[] = [];
   const routes: CheckReport['routes'][number][] = [];
 
   const peer = new Replies();
@@ -172,7 +175,31 @@ export async function checkMail(
   // With the message at hand there is an answer to what was left open at the recipients.
   const isJudged = ({ stage }: DecisionRecord): boolean => atData.length > 0 && stage === 'data';
   const all = [...decision.filter((one) => !isJudged(one)), ...atData];
-  return { decision: all, routes, each: byRecipient(routes, peer.each), kept: spool.kept, mail: record };
+  const whole = {
+    ...record,
+    calls: [...calls.map((call) => call.record()), ...record.calls],
+    edits: [...calls.flatMap((call) => call.editRecords()), ...record.edits],
+  };
+  return { decision: all, routes, each: byRecipient(routes, peer.each), kept: spool.kept, mail: whole };
+}
+
+/** What services that are asked about EHLO make of it. Rejects where the client would not get as far as a mail. */
+async function greet(
+  world: MailWorld,
+  presented: SessionOrigin,
+  decision: DecisionRecord[],
+): Promise<Pick<SessionOrigin, 'greeting'> & Pick<Inquiry, 'calls'>> {
+  const view = makeSessionView(world.hostname, presented);
+  const steps = world.dispatcher.atCommand('EHLO', view.facts, decision);
+  if (steps.length === 0) return { greeting: undefined, calls: [] };
+  const { promise, resolve } = Promise.withResolvers<InquiryAnswer>();
+  const facts = view.parts.filter(([part]) => part === 'IP');
+  const inquiry = new Inquiry(world, view, 0, { part: 'EHLO', argument: view.helo, facts }, steps, resolve);
+  inquiry.ask();
+  const answer = await promise;
+  if (answer.kind === 'passed') return { greeting: { helo: answer.argument, via: answer.via }, calls: inquiry.calls };
+  const { code, enhanced, text } = answer.reply;
+  throw new Error(`EHLO ${presented.helo} from this client is refused: ${code} ${enhanced} ${text.join(' / ')}`);
 }
 
 /** The last word on each recipient that was accepted, in their order. */

@@ -1,12 +1,18 @@
 /** Commands outside of mails, as services that are asked about them have them answered (decision 0051). */
 import assert from 'node:assert/strict';
 import { test } from 'vitest';
+import { LISTENER } from '../../../test/support/mail-rig.ts';
 import type { Script } from '../../../test/support/memory-callout.ts';
-import { finish, keepAll, type RigOptions, rigWith } from '../../../test/support/scripted-services.ts';
+import { RecordingSpool } from '../../../test/support/recording-spool.ts';
+import { finish, keepAll, MAIL, type RigOptions, rigWith } from '../../../test/support/scripted-services.ts';
 import { SessionClient } from '../../../test/support/session-client.ts';
 import { answerBlock, type Part } from '../../profile/index.ts';
 import type { ServerOptions } from '../../smtp/index.ts';
+import { checkMail } from '../check/check-mail.ts';
 import type { ListenerOptions } from '../options.ts';
+import type { SpooledSession } from '../spool/port.ts';
+import { spooledIdentity } from '../spool/rows.ts';
+import { makeSessionView } from './session-view.ts';
 
 const TRACE = 'OPES-System: https://mail.example.com/opes?id=session.';
 const COMMANDS = ['EHLO', 'VRFY', 'EXPN'] as const;
@@ -440,4 +446,70 @@ test("an exception of ours is that command's alone", async () => {
   assert.match(String(lines('mail.fault')[0]?.['error']), /on purpose/);
   isArmed = false;
   assert.match(await client.say('EHLO client.example'), /^250-/);
+});
+
+test('what is stored of a session brings the greeting in force, and its trace, back', async () => {
+  const spool = new RecordingSpool('spool');
+  const sessions: SpooledSession[] = [];
+  const accept = spool.accept.bind(spool);
+  spool.accept = (acceptance, done) => {
+    sessions.push(JSON.parse(JSON.stringify(acceptance.session)) as SpooledSession);
+    accept(acceptance, done);
+  };
+  const changes = says((part, text) => (part === 'EHLO' && text === 'CLIENT' ? 'client.example' : undefined));
+  const { client } = session([changes], { spool });
+  await client.say('EHLO CLIENT');
+  assert.match(await client.mail(), /^250 /);
+  const [stored] = sessions;
+  assert.ok(stored !== undefined);
+  assert.equal(spooledIdentity(stored).helo, 'client.example');
+  const view = makeSessionView('mx.example.com', { ...stored, listener: LISTENER });
+  assert.deepEqual(view.parts, [
+    ['IP', '[192.0.2.1]'],
+    ['EHLO', 'client.example'],
+  ]);
+  assert.deepEqual(view.via, [{ uri: 'http://svc.example/s1', outcome: 'greeting-edited' }]);
+  assert.equal(view.helo, 'CLIENT');
+  assert.match(spool.taken[0]?.octets.toString() ?? '', /s1;outcome=greeting-edited/);
+});
+
+test('opes check asks about the greeting first', async () => {
+  const script = says((part, text) =>
+    part !== 'EHLO' ? undefined : text === 'bad' ? '550 5.7.1 Not you' : text.toLowerCase(),
+  );
+  const { rig } = session([script]);
+  const queue = {
+    mode: 'inline',
+    retryMs: [1],
+    lifetimeMs: 1,
+    warnAfterMs: undefined,
+    perDestination: 1,
+    keepMs: 1,
+    notice: true,
+  } as const;
+  const check = (helo: string) =>
+    checkMail(
+      rig.world,
+      { listeners: [LISTENER], queue },
+      {
+        listener: undefined,
+        client: '192.0.2.1',
+        user: undefined,
+        helo,
+        from: 'a@src.example',
+        to: ['b@dst.example'],
+        content: Buffer.from(MAIL),
+      },
+    );
+  const { decision, mail } = await check('CLIENT');
+  assert.deepEqual(
+    decision.map(({ stage, service, called }) => `${stage} ${service} ${called}`),
+    ['greeting s1 true', 'recipient s1 true'],
+  );
+  assert.deepEqual(
+    mail.calls.map(({ verdict, parts }) => `${verdict} ${parts.join(' ')}`),
+    ['changed IP EHLO', 'unchanged IP EHLO MAIL RCPT RAWDATA'],
+  );
+  assert.deepEqual(mail.edits, [{ service: 's1', part: 'EHLO', what: 'rewrote CLIENT to client' }]);
+  await assert.rejects(check('bad'), /EHLO bad from this client is refused: 550 5\.7\.1 Not you/);
 });

@@ -185,6 +185,11 @@ export class Inquiry implements RunMail, CommandWaiter, Deadline {
     });
   }
 
+  /** For `opes check`: what came of each service, and what each changed. */
+  get calls(): readonly Call[] {
+    return this.#calls;
+  }
+
   onDeadline(): void {
     this.#guarded(() => this.#refused(gatewayReplies.tooSlow));
   }

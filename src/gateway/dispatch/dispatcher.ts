@@ -61,9 +61,21 @@ export class Dispatcher {
     return this.#asked.has(command);
   }
 
-  /** The services that are, in the order of the pipeline. */
-  atCommand(command: CommandName, facts: ClientSessionFacts): readonly PipelineStep[] {
-    return this.#steps.filter((step) => isAskedAbout(step, command) && this.#judge(step, facts, undefined, undefined));
+  /** The services that are, in the order of the pipeline. `decisions`, where given, gets a line for each that may be. */
+  atCommand(command: CommandName, facts: ClientSessionFacts, decisions?: DecisionRecord[]): readonly PipelineStep[] {
+    return this.#steps.filter((step) => {
+      if (!isAskedAbout(step, command)) return false;
+      const called = this.#judge(step, facts, undefined, undefined);
+      const { name: service } = step.service;
+      decisions?.push({
+        service,
+        stage: 'greeting',
+        recipient: undefined,
+        called,
+        because: because(step.rule, called),
+      });
+      return called;
+    });
   }
 
   /**
