@@ -51,7 +51,7 @@ export const METRICS: Readonly<Record<string, MetricDefinition>> = {
   ),
   opes_callout_connections: gauge('Connections to callout servers that are up', 'service'),
   opes_callout_endpoints: gauge('Callout servers configured', 'service'),
-  opes_callout_transactions: gauge('Mails at a service now', 'service'),
+  opes_callout_transactions: gauge('Mails and commands at a service now', 'service'),
   opes_callout_connections_lost_total: counter('Connections to callout servers that ended or failed', 'service'),
   opes_next_hop_connections: gauge('Connections to next hops'),
   opes_next_hop_idle_connections: gauge('Connections to next hops that wait for a mail'),
