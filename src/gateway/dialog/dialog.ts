@@ -5,7 +5,6 @@
 import {
   type AuthAnswer,
   type AuthQuestion,
-  type ClientAttributes,
   type MailCommand,
   type RcptCommand,
   type Reply,
@@ -18,21 +17,15 @@ import type { Authenticator } from '../auth/authenticator.ts';
 import { strangerRefusal, submissionRefusal } from '../auth/submission.ts';
 import type { CommandName, ListenerOptions } from '../options.ts';
 import type { ViaEntry } from '../trace/index.ts';
+import { Client, type ClientConnection } from './client.ts';
 import { Inquiry, type Question } from './inquiry.ts';
 import { Mail } from './mail.ts';
 import { gatewayReplies } from './replies.ts';
-import { type AdaptedGreeting, makeSessionView, type SessionView, UNKNOWN_ADDRESS } from './session-view.ts';
+import type { AdaptedGreeting, SessionView } from './session-view.ts';
 import type { MailPeer, MailWorld } from './world.ts';
 
 /** The connection and the session engine behind it; made by `smtp/net`, or by a test. */
-export interface DialogConnection {
-  readonly remoteAddress: string;
-  readonly isSecure: boolean;
-  /** Who logged in, or ''. */
-  readonly user: string;
-  /** What proxies we believe say of the client: by XCLIENT of the session's, by XFORWARD of the next mail's. */
-  readonly client: ClientAttributes;
-  readonly forwarded: ClientAttributes;
+export interface DialogConnection extends ClientConnection {
   pauseContent(): void;
   resumeContent(): void;
   answer(ticket: Ticket, reply: Reply): void;
@@ -51,19 +44,11 @@ export class Dialog implements ServerHandler {
   readonly #world: MailWorld;
   readonly #listener: ListenerOptions;
   readonly #connection: DialogConnection;
-  readonly #id: string;
+  readonly #client: Client;
   readonly #home: DialogHome | undefined;
   readonly #auth: Authenticator | undefined;
-  /** The last EHLO or HELO that was taken. */
-  #verb: 'EHLO' | 'HELO' = 'HELO';
-  #helo = '';
-  /** What services made of it, where they were asked. */
-  #greeting: AdaptedGreeting | undefined;
-  /** Who it is by XCLIENT, when it greeted. */
-  #greeted: ClientAttributes | undefined;
   /** A command that services are being asked about. */
   #inquiry: Inquiry | undefined;
-  #session: SessionView | undefined;
   #mail: Mail | undefined;
   /** With the commands that services were asked about: each has an id. */
   #mails = 0;
@@ -80,7 +65,7 @@ export class Dialog implements ServerHandler {
     this.#world = world;
     this.#listener = listener;
     this.#connection = connection;
-    this.#id = id;
+    this.#client = new Client(world.hostname, id, listener, connection);
     this.#home = home;
     this.#auth = auth;
   }
@@ -91,17 +76,13 @@ export class Dialog implements ServerHandler {
   }
 
   #hello(verb: 'EHLO' | 'HELO', name: string, greeting: AdaptedGreeting | undefined, ticket: Ticket): void {
-    this.#verb = verb;
-    this.#helo = name;
-    this.#greeting = greeting;
-    this.#greeted = this.#connection.client;
-    this.#session = undefined;
+    this.#client.greeted(verb, name, greeting);
     this.#connection.answerHello(ticket);
   }
 
   /** What mails will say of the client is what services are asked about: by XCLIENT's word, where there is one. */
   #askAboutHello(verb: 'EHLO' | 'HELO', name: string, ticket: Ticket): void {
-    const view = this.#view(verb, name, undefined);
+    const view = this.#client.viewWith(verb, name);
     const facts = view.parts.filter(([part]) => part === 'IP');
     const question = { part: view.verb, argument: view.helo, facts };
     this.#inquire('EHLO', question, view, ticket, (helo, via) => {
@@ -137,14 +118,14 @@ export class Dialog implements ServerHandler {
       this.#connection.answer(ticket, replies.authUnavailable);
       return;
     }
-    this.#auth.ask(question, this.#peerAddress(), (verdict) => {
+    this.#auth.ask(question, this.#client.peerAddress, (verdict) => {
       if (verdict.kind === 'refused') this.#connection.answer(ticket, verdict.reply);
       else this.#connection.answerAuth(ticket, verdict);
     });
   }
 
   onMail(command: MailCommand, ticket: Ticket): void {
-    const session = this.#sessionOfMail();
+    const session = this.#client.viewOfMail();
     const refusal = this.#listener.auth === undefined ? undefined : this.#permission(session, command);
     if (refusal !== undefined) {
       this.#connection.answer(ticket, refusal);
@@ -220,15 +201,13 @@ export class Dialog implements ServerHandler {
       this.#connection.answer(ticket, answer);
       return;
     }
-    const submitter = { name: this.#connection.user, peerAddress: this.#peerAddress() };
+    const submitter = { name: this.#connection.user, peerAddress: this.#client.peerAddress };
     const refusal = strangerRefusal(this.#listener, submitter);
     if (refusal !== undefined) {
       this.#connection.answer(ticket, refusal);
       return;
     }
-    // Behind XCLIENT it is another client, which may not have greeted yet.
-    const view =
-      this.#greeted === this.#connection.client ? this.#ownView() : this.#view(this.#verb, this.#helo, undefined);
+    const view = this.#client.viewNow();
     const question = { part: verb, argument, facts: view.parts };
     this.#inquire(verb, question, view, ticket, () => this.#connection.answer(ticket, answer));
   }
@@ -249,61 +228,7 @@ export class Dialog implements ServerHandler {
   }
 
   #permission({ user: name }: SessionView, { reversePath }: MailCommand): Reply | undefined {
-    const submitter = { name, user: this.#auth?.user(name), peerAddress: this.#peerAddress() };
+    const submitter = { name, user: this.#auth?.user(name), peerAddress: this.#client.peerAddress };
     return submissionRefusal(this.#listener, submitter, reversePath);
   }
-
-  /** Of the session, unless XFORWARD said that this mail is another client's. A login since makes it another, too. */
-  #sessionOfMail(): SessionView {
-    const { forwarded } = this.#connection;
-    return forwarded.size > 0 ? this.#forwardedView(forwarded) : this.#ownView();
-  }
-
-  #ownView(): SessionView {
-    if (this.#session === undefined || this.#session.user !== this.#connection.user)
-      this.#session = this.#view(this.#verb, this.#helo, this.#greeting);
-    return this.#session;
-  }
-
-  /** Whose authority counts. */
-  #peerAddress(): string {
-    const { client, remoteAddress } = this.#connection;
-    return client.has('ADDR') ? (client.get('ADDR') ?? UNKNOWN_ADDRESS) : remoteAddress;
-  }
-
-  #view(verb: 'EHLO' | 'HELO', name: string, greeting: AdaptedGreeting | undefined): SessionView {
-    const { client, isSecure: tls, user } = this.#connection;
-    return makeSessionView(this.#world.hostname, {
-      id: this.#id,
-      listener: this.#listener,
-      clientAddress: this.#peerAddress(),
-      clientName: client.get('NAME'),
-      // What XCLIENT says of the client's greeting is more than what the proxy greets with itself.
-      verb: verbOf(client) ?? verb,
-      helo: client.get('HELO') ?? name,
-      greeting,
-      tls,
-      user,
-    });
-  }
-
-  /** What XFORWARD does not say is not known (XFORWARD_README): nothing of the peer is said of its client. */
-  #forwardedView(forwarded: ClientAttributes): SessionView {
-    return makeSessionView(this.#world.hostname, {
-      id: this.#id,
-      listener: this.#listener,
-      clientAddress: forwarded.get('ADDR') ?? UNKNOWN_ADDRESS,
-      clientName: forwarded.get('NAME'),
-      peerAddress: this.#peerAddress(),
-      verb: verbOf(forwarded) ?? this.#verb,
-      helo: forwarded.get('HELO') ?? '',
-      tls: this.#connection.isSecure,
-      user: this.#connection.user,
-    });
-  }
-}
-
-function verbOf(attributes: ClientAttributes): 'EHLO' | 'HELO' | undefined {
-  const protocol = attributes.get('PROTO');
-  return protocol === undefined ? undefined : protocol === 'SMTP' ? 'HELO' : 'EHLO';
 }
