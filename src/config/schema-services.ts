@@ -28,7 +28,7 @@ export const service = map(
     commands: list(choice('a command', COMMANDS), 'a list', false)
       .prefault([])
       .describe(
-        'Commands outside of mails that it is asked about as well, each at once and in a short transaction: `EHLO` (with HELO and LHLO), `VRFY`, `EXPN`. It may refuse them with `refuse` or `tempfail`, and change their value with `rewrite-command`. Default: none; then EHLO is taken, and 252 and 502 are the answers to the others.',
+        'Commands outside of mails that it is asked about as well, each at once and in a short transaction: `EHLO` (with HELO and LHLO), `VRFY`, `EXPN`. It may refuse them with `refuse` or `tempfail`, and change their value with `rewrite-command`. `onFailure` holds there too, with `quarantine` and `spool` as `tempfail`. Default: none; then EHLO is taken, and 252 and 502 are the answers to the others.',
       ),
     bypassable: choice('a bypass mode', ['never', 'allowed'])
       .optional()

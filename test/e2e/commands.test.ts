@@ -113,6 +113,21 @@ test('commands sent at once are answered in order, whatever the services take', 
   await talk.quit();
 });
 
+test('a client that hangs up while a service is asked: nobody waits for it', async () => {
+  await bare.script({ ...SELECTED, fault: { kind: 'mute', on: 'EHLO' } });
+  const talk = await SmtpTalk.connect(gateway.port());
+  talk.send('EHLO gone.test\r\n');
+  await bare.child.event('fault');
+  talk.socket.destroy();
+  const line = await gateway.child.until(
+    () => gateway.logs().find(({ event, argument }) => event === 'command' && argument === 'gone.test'),
+    'the line of the command',
+  );
+  assert.equal(line['outcome'], 'aborted');
+  await bare.script(SELECTED);
+  await bare.renegotiate();
+});
+
 test('a server that is gone: the client may come again, and is served when it is back', async () => {
   await bare.script({ ...SELECTED, fault: { kind: 'die', on: 'EHLO', times: 2 } });
   const talk = await SmtpTalk.connect(gateway.port());
@@ -121,6 +136,13 @@ test('a server that is gone: the client may come again, and is served when it is
   const failed = gateway.logs().findLast(({ event }) => event === 'callout.failed');
   assert.equal(failed?.['service'], 'bare');
   await bare.script(SELECTED);
-  for (let code = 0; code !== 250; ) code = (await talk.say('EHLO client.test')).code;
+  const isUp = () => {
+    const last = gateway
+      .logs()
+      .findLast(({ service, event }) => service === 'bare' && /^callout\.(?:up|down)$/.test(String(event)));
+    return last?.['event'] === 'callout.up' ? true : undefined;
+  };
+  await gateway.child.until(isUp, 'the server back');
+  assert.equal((await talk.say('EHLO client.test')).code, 250);
   await talk.quit();
 });
