@@ -310,6 +310,7 @@ function makeStep(open: OpenChannel) {
     uri: headerService.uri,
     may: new Set(['refuse', 'add-header']),
     bypassable: 'never',
+    commands: new Set(),
     consent: 'operator',
     kept: 'structure',
     insecure: false,

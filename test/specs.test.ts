@@ -10,11 +10,11 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { test } from 'vitest';
 import { noMetrics, silentLog } from '../src/base/index.ts';
-import { defineService, delay, edit, keep, refuse, rewrite, type Service } from '../src/callout/index.ts';
+import { change, defineService, delay, edit, keep, refuse, rewrite, type Service } from '../src/callout/index.ts';
 import { ServiceSet } from '../src/callout/server.ts';
 import { type CalloutWorld, offeredParts } from '../src/gateway/callouts/callout-service.ts';
 import { clientParts } from '../src/gateway/dialog/session-view.ts';
-import type { Permission } from '../src/gateway/options.ts';
+import type { CommandName, Permission } from '../src/gateway/options.ts';
 import { makeTraceBlock, type ViaEntry } from '../src/gateway/trace/index.ts';
 import { CalloutAgent, type Outbox, ProcessorAgent } from '../src/ocp/index.ts';
 import { answerBlock } from '../src/profile/index.ts';
@@ -22,6 +22,7 @@ import { writeReply } from '../src/smtp/index.ts';
 import { MailRig } from './support/mail-rig.ts';
 import { MemoryCallouts, serviceOptions } from './support/memory-callout.ts';
 import { RecordingSpool } from './support/recording-spool.ts';
+import { SessionClient } from './support/session-client.ts';
 import { octets, parse } from './vectors/ocp/vectors.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -233,9 +234,9 @@ const MESSAGE = 'From: steve@example.org\r\nTo: sandra@example.com\r\nSubject: T
 
 const MAY: readonly Permission[] = ['refuse', 'add-header', 'rewrite-recipient'];
 
-function pair(service: Service, may = MAY, spool?: RecordingSpool) {
+function pair(service: Service, may = MAY, spool?: RecordingSpool, commands: readonly CommandName[] = []) {
   const agents = new TwoAgents(service);
-  const options = { ...serviceOptions('spam', new Set(may), [1]), uri: URI };
+  const options = { ...serviceOptions('spam', new Set(may), [1], commands), uri: URI };
   return { agents, rig: new MailRig(agents, [{ options }], undefined, spool) };
 }
 
@@ -325,6 +326,21 @@ test('flow C of the specification is what our agents say, octet by octet', async
   assert.deepEqual(spool.taken[0]?.recipients[0]?.fate, { kind: 'delay', forMs: 600_000 });
 });
 
+test('flow D of the specification is what our agents say, octet by octet', async () => {
+  const service = defineService({
+    uri: URI,
+    greeting: (name) => (name === 'CLIENT' ? change('client.example') : keep()),
+    verify: () => refuse(550, '5.7.1', 'Ask the postmaster'),
+  });
+  const { agents, rig } = pair(service, ['refuse', 'rewrite-command'], undefined, ['EHLO', 'VRFY']);
+  const client = new SessionClient(rig);
+  assert.match(await client.say('EHLO CLIENT'), /^250-/);
+  const refused = await client.say('VRFY paul');
+  for (let i = 0; i < 5; i++) await new Promise(setImmediate);
+  assertSaid(3, agents);
+  assert.ok(SPEC.includes(shown(refused.replaceAll('|', '\r\n'))), refused);
+});
+
 // --- paragraphs of it that no other test proves ---------------------------------------------------------------------
 
 test('RSET ends the transaction with TE 400', async () => {
@@ -394,11 +410,24 @@ test('the offer follows the permissions', () => {
     [['edit-content'], 'RAWDATA'],
   ];
   for (const [may, adaptive] of cases) {
-    const offered = offeredParts(new Set(may));
+    const offered = offeredParts(new Set(may), new Set());
     assert.equal(offered.adaptive.join(' '), adaptive);
     const all = [...offered.adaptive, ...offered.informative].toSorted();
     assert.deepEqual(all, ['EHLO', 'HELO', 'IP', 'MAIL', 'RAWDATA', 'RCPT']);
   }
+});
+
+test('greetings are adaptive, and look-ups offered, where the operator has the service asked about them', () => {
+  const offer = (may: readonly Permission[], commands: readonly CommandName[]) => {
+    const { adaptive, informative } = offeredParts(new Set(may), new Set(commands));
+    return `${adaptive.join(' ')} | ${informative.join(' ')}`;
+  };
+  const rest = 'MAIL RCPT RAWDATA';
+  assert.equal(offer(['refuse'], []), `${rest} | IP EHLO HELO`);
+  assert.equal(offer(['tempfail'], ['EHLO']), `EHLO HELO ${rest} | IP`);
+  assert.equal(offer(['refuse'], ['VRFY', 'EXPN']), `VRFY EXPN ${rest} | IP EHLO HELO`);
+  assert.equal(offer(['rewrite-command'], ['EHLO', 'VRFY']), `EHLO HELO VRFY | IP ${rest}`);
+  assert.equal(offer([], ['EHLO', 'EXPN']), ` | IP EHLO HELO EXPN ${rest}`);
 });
 
 test('client parts: an address literal and the name as sent', () => {
@@ -418,6 +447,7 @@ test('every trace field we write keeps the grammar of section 10.1, whatever the
     'edited',
     'header-added',
     'envelope-edited',
+    'greeting-edited',
     'delayed',
     'bypassed',
   ] as const;

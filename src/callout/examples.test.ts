@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'vitest';
 import addHeader from '../../examples/add-header.ts';
+import greeting from '../../examples/greeting.ts';
 import quarantineAndDelay, { closingTime } from '../../examples/quarantine-and-delay.ts';
 import refuseRecipient from '../../examples/refuse-recipient.ts';
 import rewriteSubject from '../../examples/rewrite-subject.ts';
-import { run } from './testing.ts';
+import { ask, run } from './testing.ts';
 
 test('add-header: a field is added, nothing is touched', async () => {
   const { message, sentBack } = await run(addHeader, {
@@ -31,6 +32,18 @@ test('refuse-recipient: one is refused, the other gets the mail', async () => {
     { to: 'bob@example.com', path: '<bob@example.com>', reply: undefined },
   ]);
   assert.equal(outcome, 'kept');
+});
+
+test('greeting: who says that it is us is refused, and nobody is told who lives here', async () => {
+  const said = async (command: 'EHLO' | 'VRFY' | 'EXPN', argument: string, ip = '192.0.2.138') => {
+    const { reply, argument: goesOn } = await ask(greeting, { command, argument, ip });
+    return reply ?? goesOn;
+  };
+  assert.equal(await said('EHLO', 'LocalHost'), '550 5.7.1 You are not localhost');
+  assert.equal(await said('EHLO', 'localhost', '127.0.0.1'), 'localhost');
+  assert.equal(await said('EHLO', 'Mail.Example.ORG'), 'mail.example.org');
+  assert.equal(await said('VRFY', 'ann'), '550 5.7.1 Ask the postmaster');
+  assert.equal(await said('EXPN', 'all'), '550 5.7.1 Ask the postmaster');
 });
 
 test('quarantine-and-delay: a person decides on one, the evening on the other', async () => {

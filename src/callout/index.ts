@@ -33,7 +33,10 @@ export { type CalloutServer, type ServeOptions, serve } from './net/serve.ts';
 export { type Context, defineService, type Service, type ServiceDefinition, withUri } from './service.ts';
 export {
   type AddressVerdict,
+  type Change,
+  type CommandVerdict,
   type Content,
+  change,
   type Delay,
   type DelayWish,
   delay,

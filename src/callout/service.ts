@@ -5,7 +5,7 @@
 import type { Log } from '../base/index.ts';
 import type { Part } from '../profile/index.ts';
 import type { AnyMail, Mail, Mailbox, Session, Wants } from './mail.ts';
-import type { AddressVerdict, MessageVerdict } from './verdict.ts';
+import type { AddressVerdict, CommandVerdict, MessageVerdict } from './verdict.ts';
 
 /** What goes along with every call of a handler. */
 export interface Context {
@@ -22,6 +22,16 @@ export interface ServiceDefinition<W extends Wants> {
   readonly wants?: W;
   /** Time a handler may take without being given something new (default 25 000). Waiting for the mail does not count. */
   readonly timeoutMs?: number;
+  /**
+   * Asked for the client's greeting (EHLO, HELO, LHLO), before it is accepted; the client's address is in `session`. Outside of
+   * mails, so an operator has to want it: `commands: [EHLO]`. Where he does not, it is asked within each mail, and what it
+   * refuses fails that mail.
+   */
+  greeting?(name: string, session: Session, context: Context): Answer<CommandVerdict>;
+  /** Asked for what stands behind VRFY, in any form a client may have chosen: `commands: [VRFY]`. */
+  verify?(text: string, session: Session, context: Context): Answer<CommandVerdict>;
+  /** The same behind EXPN: `commands: [EXPN]`. */
+  expand?(text: string, session: Session, context: Context): Answer<CommandVerdict>;
   /** Asked for the sender, before it is accepted. */
   sender?(sender: Mailbox, session: Session, context: Context): Answer<AddressVerdict>;
   /** Asked for each recipient, before it is accepted. */
@@ -30,11 +40,16 @@ export interface ServiceDefinition<W extends Wants> {
   message?(mail: Mail<W>, context: Context): Answer<MessageVerdict>;
 }
 
+export type CommandHandler = (text: string, session: Session, context: Context) => Answer<CommandVerdict>;
+
 /** A service as servers and tests take it; made by `defineService` only. */
 export interface Service {
   readonly uri: string;
   readonly wants: Wants;
   readonly timeoutMs: number;
+  readonly greeting: CommandHandler | undefined;
+  readonly verify: CommandHandler | undefined;
+  readonly expand: CommandHandler | undefined;
   readonly sender: ((sender: Mailbox, session: Session, context: Context) => Answer<AddressVerdict>) | undefined;
   readonly recipient: ((recipient: Mailbox, session: Session, context: Context) => Answer<AddressVerdict>) | undefined;
   readonly message: ((mail: AnyMail, context: Context) => Answer<MessageVerdict>) | undefined;
@@ -66,6 +81,9 @@ export function defineService<const W extends Wants>(definition: ServiceDefiniti
     uri,
     wants,
     timeoutMs,
+    greeting: definition.greeting?.bind(definition),
+    verify: definition.verify?.bind(definition),
+    expand: definition.expand?.bind(definition),
     sender: definition.sender?.bind(definition),
     recipient: definition.recipient?.bind(definition),
     // What a handler is called with has every view; its type shows the wished ones.
@@ -88,13 +106,19 @@ export function partsOf(service: Service): {
   readonly informative: readonly Part[];
 } {
   const adaptive: Part[] = [];
+  if (service.greeting !== undefined) adaptive.push('EHLO', 'HELO');
+  if (service.verify !== undefined) adaptive.push('VRFY');
+  if (service.expand !== undefined) adaptive.push('EXPN');
   if (service.sender !== undefined) adaptive.push('MAIL');
   if (service.recipient !== undefined) adaptive.push('RCPT');
   if (service.message !== undefined) adaptive.push('RAWDATA');
   const informative: Part[] = [];
   const { envelope, recipients } = service.wants;
-  if (envelope === true || service.sender !== undefined || service.recipient !== undefined) {
+  const { greeting, verify, expand, sender, recipient } = service;
+  if (envelope === true || sender !== undefined || recipient !== undefined) {
     informative.push('IP', 'EHLO', 'HELO', 'MAIL');
+  } else if (greeting !== undefined || verify !== undefined || expand !== undefined) {
+    informative.push('IP', 'EHLO', 'HELO');
   }
   if (recipients === true) informative.push('RCPT');
   return { adaptive, informative: informative.filter((part) => !adaptive.includes(part)) };

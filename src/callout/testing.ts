@@ -1,6 +1,6 @@
 /**
  * Tests for services, without a port: `run` gives one mail to a service through the real protocol, wired in memory, and
- * tells what came of it.
+ * tells what came of it; `ask` does so with one command outside of mails.
  */
 import type { Log, LogFields } from '../base/index.ts';
 import type { KeptForm } from '../ocp/index.ts';
@@ -74,7 +74,11 @@ export interface LogLine {
 
 const MAIL = 'From: steve@example.org\r\nTo: paul@example.com\r\nSubject: Test\r\n\r\nHi, this is a test!\r\n';
 
-const OFFERED: Offered = { adaptive: ['MAIL', 'RCPT', 'RAWDATA'], informative: ['IP', 'EHLO', 'HELO'] };
+/** An operator who wants everything that a service can do. */
+const OFFERED: Offered = {
+  adaptive: ['EHLO', 'HELO', 'VRFY', 'EXPN', 'MAIL', 'RCPT', 'RAWDATA'],
+  informative: ['IP'],
+};
 
 /**
  * Gives one mail to a service, or to several as one group.
@@ -83,39 +87,90 @@ const OFFERED: Offered = { adaptive: ['MAIL', 'RCPT', 'RAWDATA'], informative: [
  * assert.match(message.toString(), /^X-Tag: /);
  */
 export async function run(service: Service | readonly Service[], options: RunOptions = {}): Promise<RunResult> {
+  return withServices(service, options, (mail, services, log) => runMail(mail, services, options, log));
+}
+
+/** What a service is asked outside of mails. */
+export interface AskOptions extends Pick<RunOptions, 'ip' | 'helo' | 'kept' | 'allow' | 'offered' | 'cut'> {
+  readonly command: 'EHLO' | 'HELO' | 'VRFY' | 'EXPN';
+  /** What stands behind it. */
+  readonly argument: string;
+}
+
+export interface AskResult {
+  readonly outcome: 'kept' | 'changed' | 'refused' | 'failed';
+  readonly reply: string | undefined;
+  /** As it goes on. */
+  readonly argument: string;
+  /** Why the transaction failed; the cause is in `log`. */
+  readonly failure: string | undefined;
+  readonly log: readonly LogLine[];
+}
+
+/**
+ * Asks a service, or several as one group, about one command outside of mails.
+ * @example
+ * const { outcome, reply } = await ask(guard, { command: 'EHLO', argument: 'localhost', ip: '192.0.2.138' });
+ */
+export async function ask(service: Service | readonly Service[], options: AskOptions): Promise<AskResult> {
+  return withServices(service, options, (mail, _, log) => askCommand(mail, options, log));
+}
+
+async function withServices<Result>(
+  service: Service | readonly Service[],
+  options: Pick<RunOptions, 'kept' | 'allow' | 'offered' | 'cut'>,
+  act: (mail: TestMail, services: readonly Service[], log: readonly LogLine[]) => Promise<Result>,
+): Promise<Result> {
   const services: readonly Service[] = 'uri' in service ? [service] : service;
+  const { cut = Number.POSITIVE_INFINITY } = options;
   const log: LogLine[] = [];
   const clock = startClock(20);
   try {
     const set = new ServiceSet(services, { deadlines: clock.deadlines, log: collectInto(log) });
-    return await runAt(set, services, options, log);
+    const processor = new TestProcessor(
+      set,
+      services.map(({ uri }) => uri),
+      {
+        offered: options.offered ?? OFFERED,
+        kept: options.kept ?? 'structure',
+        allow: { smtpError: true, addHeader: true, advice: true, ...options.allow },
+        cut: typeof cut === 'number' ? () => cut : cut,
+      },
+    );
+    return await act(await processor.open(), services, log);
   } finally {
     clock.stop();
   }
 }
 
-async function runAt(
-  set: ServiceSet,
+async function askCommand(mail: TestMail, options: AskOptions, log: readonly LogLine[]): Promise<AskResult> {
+  const { command, argument } = options;
+  await mail.command('IP', `[${options.ip ?? '192.0.2.138'}]`);
+  const isLookUp = command === 'VRFY' || command === 'EXPN';
+  if (isLookUp) await mail.command('EHLO', options.helo ?? 'client.example.org', { replayed: true });
+  const piece = await mail.command(command, argument);
+  const goesOn = textOf(piece, argument);
+  const reply = piece?.answer.smtpError;
+  const { result } = mail.isEnded ? await mail.ended : await mail.finish();
+  if (result.code !== 200) return { outcome: 'failed', reply: undefined, argument, failure: result.reason, log };
+  if (mail.broken.length > 0) throw new Error(`the service broke the protocol: ${mail.broken.join(', ')}`);
+  if (reply !== undefined) return { outcome: 'refused', reply, argument, failure: undefined, log };
+  const outcome = goesOn === argument ? 'kept' : 'changed';
+  return { outcome, reply, argument: goesOn, failure: undefined, log };
+}
+
+async function runMail(
+  mail: TestMail,
   services: readonly Service[],
   options: RunOptions,
   log: readonly LogLine[],
 ): Promise<RunResult> {
-  const { cut = Number.POSITIVE_INFINITY } = options;
-  const processor = new TestProcessor(
-    set,
-    services.map(({ uri }) => uri),
-    {
-      offered: options.offered ?? OFFERED,
-      kept: options.kept ?? 'structure',
-      allow: { smtpError: true, addHeader: true, advice: true, ...options.allow },
-      cut: typeof cut === 'number' ? () => cut : cut,
-    },
-  );
-  const mail = await processor.open();
   const original = asOctets(options.mail ?? MAIL);
   const from = inBrackets(options.from ?? 'steve@example.org');
+  // Who is asked about greetings was asked when this client came.
+  const replayed = services.some(({ greeting }) => greeting !== undefined);
   await mail.command('IP', `[${options.ip ?? '192.0.2.138'}]`);
-  await mail.command('EHLO', options.helo ?? 'client.example.org');
+  await mail.command('EHLO', options.helo ?? 'client.example.org', { replayed });
   const sender = await mail.command('MAIL', from);
   const all = { sender: textOf(sender, from), log };
   const reply = sender?.answer.smtpError;

@@ -21,8 +21,8 @@ import {
   readData,
   type Selection,
 } from '../profile/index.ts';
-import { Addresses, type Attendance } from './addresses.ts';
 import { CallContext } from './calls.ts';
+import { type Attendance, Commands } from './commands.ts';
 import { Held, type HeldBudget } from './held.ts';
 import { Link } from './link.ts';
 import { ORIGINAL } from './outlet.ts';
@@ -56,7 +56,7 @@ export class ServiceTransaction implements CalloutTransactionEvents {
   readonly isOnly: boolean;
   readonly #selection: Selection;
   readonly #attendances: readonly Attendance[];
-  readonly #addresses: Addresses;
+  readonly #commands: Commands;
   #stages: readonly Stage[] = NO_STAGES;
   #links: readonly Link[] = NO_LINKS;
   #outlet: WireOutlet | undefined;
@@ -89,7 +89,7 @@ export class ServiceTransaction implements CalloutTransactionEvents {
       this.isOnly && only !== undefined
         ? [attend(only, session, tools.log)]
         : services.map((service) => attend(service, session, tools.log));
-    this.#addresses = new Addresses(this, this.#attendances);
+    this.#commands = new Commands(this, this.#attendances);
   }
 
   get held(): Held {
@@ -216,11 +216,14 @@ export class ServiceTransaction implements CalloutTransactionEvents {
   #onCommand(data: PartData, part: Part): void {
     const text = this.#argument;
     this.#argument = '';
-    if (part === 'MAIL' || part === 'RCPT') {
-      const isAdaptive = this.#selection.adaptive.has(part) && !data.replayed;
+    if (part !== 'IP' && part !== 'RAWDATA') {
       const { allow, replayed } = data;
-      this.#addresses.add({ part, offset: this.#offset, text, isAdaptive, allow, replayed });
-      return;
+      const isAdaptive = this.#selection.adaptive.has(part) && !replayed;
+      const isAnswered = isAdaptive || (!replayed && this.#commands.hasHandler(part));
+      if (isAnswered || part === 'MAIL' || part === 'RCPT') {
+        this.#commands.add({ part, offset: this.#offset, text, isAdaptive, allow, replayed });
+        return;
+      }
     }
     for (const { session } of this.#attendances) session.learn(part, text);
   }
@@ -241,7 +244,7 @@ export class ServiceTransaction implements CalloutTransactionEvents {
     }
     this.#stages = stages;
     for (let i = 0; i < this.#links.length; i++) this.#links[i]?.connect(this.#stages[i + 1] as Stage);
-    if (this.#addresses.isAnswered) this.#begin();
+    if (this.#commands.isAnswered) this.#begin();
   }
 
   #makeLinks(): void {
@@ -264,7 +267,7 @@ export class ServiceTransaction implements CalloutTransactionEvents {
 
   /** Commands were all there was. */
   #endWithoutMessage(): void {
-    if (!this.#addresses.isAnswered || this.transaction.isEnded) return;
+    if (!this.#commands.isAnswered || this.transaction.isEnded) return;
     this.startMessage();
     this.transaction.endMessage();
     this.transaction.end();

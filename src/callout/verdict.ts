@@ -1,5 +1,5 @@
 /**
- * What a service can say to a mail or to one of its recipients. A verdict is a value: a handler returns it, once, and
+ * What a service can say to a mail, to one of its recipients, or to a command outside of mails. A verdict is a value: a handler returns it, once, and
  * cannot forget to. To fail is not among them: a handler that throws fails its own mail, and the operator's policy for
  * failures decides what becomes of it.
  */
@@ -31,6 +31,11 @@ export interface Rewrite {
   readonly path: string;
 }
 
+export interface Change {
+  readonly kind: 'change';
+  readonly argument: string;
+}
+
 export interface Quarantine {
   readonly kind: 'quarantine';
   readonly reason: string;
@@ -48,6 +53,8 @@ export type Content = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /** What may be said to a sender or a recipient. */
 export type AddressVerdict = Keep | Refuse | Rewrite;
+/** What may be said to a greeting or a look-up. */
+export type CommandVerdict = Keep | Refuse | Change;
 /** What may be said to a message. */
 export type MessageVerdict = Keep | Refuse | Edit | Replace | Quarantine | Delay;
 
@@ -135,6 +142,17 @@ export function rewrite(path: string): Rewrite {
   if (!/^<[^\s<>]*>$/.test(path) && !/^<"[^\r\n]*"@[^\s<>]+>$/.test(path))
     throw new TypeError(`not a path in brackets: ${path}`);
   return { kind: 'rewrite', path };
+}
+
+/**
+ * Have the client's greeting or look-up treated as if the client had said `argument`: a host name, or what stands behind VRFY
+ * or EXPN. The service needs `may: [rewrite-command]`.
+ * @example
+ * change('mail.example.com');
+ */
+export function change(argument: string): Change {
+  if (argument === '' || /[\x00-\x1f\x7f]/.test(argument)) throw new TypeError(`not an argument: ${argument}`);
+  return { kind: 'change', argument };
 }
 
 /** Lines of a reply: more are cut by the processor anyhow (profile notes, question 11), and long ones folded. */

@@ -1,6 +1,14 @@
 /** The configuration of `start` and `check`: a file, or the demo; with what `config` must not know itself. */
-import { type EffectiveConfig, type Loaded, type LoadPorts, loadFile, loadText, showProblem } from '../config/index.ts';
-import { checkAgentUri, isOpenRelay, makeRuleEngine } from '../gateway/index.ts';
+import {
+  type EffectiveConfig,
+  type Loaded,
+  type LoadPorts,
+  loadFile,
+  loadText,
+  type RuleProblem,
+  showProblem,
+} from '../config/index.ts';
+import { checkAgentUri, isOpenRelay, makeRuleEngine, type Rule } from '../gateway/index.ts';
 import { EXIT, Failure } from './exit.ts';
 import { BUILTINS } from './program-files.ts';
 import { DEMO_NAME, DEMO_YAML } from './start/demo.ts';
@@ -25,9 +33,9 @@ function makePorts(): LoadPorts {
     builtins: new Set(BUILTINS.keys()),
     checkUri: checkAgentUri,
     isOpenRelay,
-    checkRule(expression) {
+    checkRule(expression, isBeforeMail) {
       const compiled = engine.compile(expression);
-      if (!('error' in compiled)) return undefined;
+      if (!('error' in compiled)) return isBeforeMail ? unknownBeforeMail(compiled.ok) : undefined;
       const { message, line = 1, column = 1, suggestion } = compiled.error;
       const before = expression.split('\n').slice(0, line - 1);
       const at = before.reduce((sum, one) => sum + one.length + 1, 0) + column - 1;
@@ -35,6 +43,17 @@ function makePorts(): LoadPorts {
     },
   };
 }
+
+/** A service that is asked about commands: whether it is called then has to be known then. */
+function unknownBeforeMail({ text, reads }: Rule): RuleProblem | undefined {
+  const unknown = (['sender', 'recipient', 'message'] as const).find((name) => reads.has(name));
+  if (unknown === undefined) return undefined;
+  const what = `${unknown} is not known at the \`commands\` this service is asked about`;
+  return { at: Math.max(0, text.indexOf(unknown)), what, fix: BEFORE_MAIL_FIX };
+}
+
+const BEFORE_MAIL_FIX =
+  'let the rule look at client, session and listener only, or make two services of it, one of them without commands';
 
 const RULE_FIX =
   "a rule compares client, session, listener, sender, recipient or message, such as listener.side == 'recipient'; docs/operate.md has examples";

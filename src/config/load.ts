@@ -16,7 +16,8 @@ import { translate } from './translate.ts';
 
 /** What the caller knows and this part must not: the rule language, and which services come with the program. */
 export interface LoadPorts {
-  checkRule(expression: string): RuleProblem | undefined;
+  /** `isBeforeMail`: the rule is judged where there is no sender, recipient or message. */
+  checkRule(expression: string, isBeforeMail: boolean): RuleProblem | undefined;
   /** Why a URI may not stand for an agent in a trace. */
   checkUri(uri: string): string | undefined;
   readonly builtins: ReadonlySet<string>;
@@ -89,7 +90,9 @@ function reservedName(value: unknown): Problem | undefined {
 
 function ruleProblems(raw: RawConfig, ports: LoadPorts): Problem[] {
   return raw.pipeline.flatMap((entry, at) => {
-    const found = entry.when === undefined ? undefined : ports.checkRule(entry.when);
+    const service = Object.hasOwn(raw.services, entry.service) ? raw.services[entry.service] : undefined;
+    const isAsked = service !== undefined && service.commands.length > 0;
+    const found = entry.when === undefined ? undefined : ports.checkRule(entry.when, isAsked);
     if (found === undefined) return [];
     return [
       { path: ['pipeline', at, 'when'], inside: found.at, what: `pipeline[${at}].when: ${found.what}`, fix: found.fix },

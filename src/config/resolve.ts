@@ -166,6 +166,7 @@ function resolveService(
     name,
     uri: raw.uri,
     may: new Set(raw.may),
+    commands: new Set(raw.commands),
     bypassable: bypassable(raw),
     consent: 'operator',
     kept: raw.kept,
@@ -331,6 +332,10 @@ export function notices(raw: RawConfig): Problem[] {
         what: `services.${name}.bypassable: this version honours no bypass requests yet; the service is always called`,
         fix: undefined,
       });
+    }
+    if (service.commands.length === 0 && service.may.includes('rewrite-command')) {
+      const what = `services.${name}.may: 'rewrite-command' does nothing without commands: the service is asked about none`;
+      found.push({ path: ['services', name, 'may', service.may.indexOf('rewrite-command')], what, fix: undefined });
     }
     for (const [at, permission] of service.may.entries()) {
       if (!NOT_YET.has(permission)) continue;

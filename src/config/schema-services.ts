@@ -1,6 +1,6 @@
 /** What is done to mail on its way: `services` and `pipeline`. */
 import { z } from 'zod';
-import { type FAILURE_REASONS, PARTS, PERMISSIONS } from '../gateway/options.ts';
+import { COMMANDS, type FAILURE_REASONS, PARTS, PERMISSIONS } from '../gateway/options.ts';
 import { DOMAIN, duration, name, path, uri } from './forms.ts';
 import { choice, flag, laterChoice, leaf, list, map, word } from './leaf.ts';
 import { readEndpoint } from './units.ts';
@@ -25,6 +25,11 @@ export const service = map(
     may: list(choice('a permission', PERMISSIONS), 'a list', false)
       .prefault([])
       .describe('What it is allowed to do; an answer that does more is refused whole.'),
+    commands: list(choice('a command', COMMANDS), 'a list', false)
+      .prefault([])
+      .describe(
+        'Commands outside of mails that it is asked about as well, each at once and in a short transaction: `EHLO` (with HELO and LHLO), `VRFY`, `EXPN`. It may refuse them with `refuse` or `tempfail`, and change their value with `rewrite-command`. `onFailure` holds there too, with `quarantine` and `spool` as `tempfail`. Default: none; then EHLO is taken, and 252 and 502 are the answers to the others.',
+      ),
     bypassable: choice('a bypass mode', ['never', 'allowed'])
       .optional()
       .describe(

@@ -12,5 +12,5 @@ export type { BoundSockets, ListeningAt } from './listeners.ts';
 export { METRICS, type MetricDefinition, type MetricKind } from './metrics/index.ts';
 export * from './options.ts';
 export type { Changes, ReloadReport } from './reload.ts';
-export { makeRuleEngine, type RuleEngine, type RuleProblem } from './rules/index.ts';
+export { makeRuleEngine, type Rule, type RuleEngine, type RuleProblem } from './rules/index.ts';
 export { checkAgentUri, findMailId, type MailIdFinding } from './trace/index.ts';

@@ -221,6 +221,7 @@ export const PERMISSIONS = [
   'edit-content',
   'rewrite-sender',
   'rewrite-recipient',
+  'rewrite-command',
   'add-recipient',
   'remove-recipient',
   'route',
@@ -233,11 +234,17 @@ export type Permission = (typeof PERMISSIONS)[number];
 /** `never`: no request to leave this service out is honoured, whoever makes it (D8). */
 export type Bypassable = 'never' | 'allowed';
 
+/** Commands outside of mails that a service may be asked about (decision 0051). `EHLO` is HELO and LHLO as well. */
+export const COMMANDS = ['EHLO', 'VRFY', 'EXPN'] as const;
+export type CommandName = (typeof COMMANDS)[number];
+
 export interface ServiceRules {
   readonly name: string;
   /** Its identity in negotiation and trace. */
   readonly uri: string;
   readonly may: ReadonlySet<Permission>;
+  /** What it is asked about beside mails, each in a short transaction of its own. */
+  readonly commands: ReadonlySet<CommandName>;
   readonly bypassable: Bypassable;
   readonly consent: 'operator';
   /** How `Kept` is written to this server (D4). */
@@ -253,7 +260,7 @@ export interface ServiceOptions extends ServiceRules {
 
 /** Parts of a dialog that services are offered; the names of the profile. */
 export const PARTS = ['IP', 'EHLO', 'HELO', 'MAIL', 'RCPT', 'RAWDATA'] as const;
-export type PartName = (typeof PARTS)[number];
+export type PartName = (typeof PARTS)[number] | 'VRFY' | 'EXPN';
 
 export const FAILURE_REASONS = ['timeout', 'unreachable', 'crash', 'invalid', 'overload'] as const;
 export type FailureReason = (typeof FAILURE_REASONS)[number];
@@ -427,7 +434,7 @@ export interface KeptRecord {
 
 export interface DecisionRecord {
   readonly service: string;
-  readonly stage: 'envelope' | 'recipient' | 'data';
+  readonly stage: 'greeting' | 'envelope' | 'recipient' | 'data';
   readonly recipient: string | undefined;
   readonly called: boolean;
   /** Such as `no rule`, `rule true`, `rule false: listener.side == 'sender'`, `bypassed by ...`. */

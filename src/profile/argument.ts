@@ -1,8 +1,16 @@
 /**
  * The payload of the parts MAIL and RCPT: the argument as in the command, path in brackets and parameters behind it
- * (profile notes, question 19). Both sides read it by the one grammar of SMTP arguments.
+ * (profile notes, question 19); and of those whose argument is plain text. Both sides read it by the one grammar of SMTP.
  */
-import { type MailArgument, parseMailArgument, parsePath, parseRcptArgument, writeArgument } from '../smtp/index.ts';
+import {
+  isHelloName,
+  isLookUp,
+  type MailArgument,
+  parseMailArgument,
+  parsePath,
+  parseRcptArgument,
+  writeArgument,
+} from '../smtp/index.ts';
 
 /** Far more than the longest command with all its parameters; judged before a payload is collected. */
 export const MAX_ARGUMENT_OCTETS = 8192;
@@ -25,4 +33,12 @@ export function rewriteArgument(part: 'MAIL' | 'RCPT', argument: MailArgument, p
   const step = parsePath(text, 0, { empty: part === 'MAIL' });
   if (step.kind !== 'got' || step.used !== text.length) return undefined;
   return Buffer.from(writeArgument(step.value, argument.params), 'latin1');
+}
+
+/** Command parts whose payload is plain text: the client's greeting and its look-ups. */
+export type TextPart = 'EHLO' | 'HELO' | 'VRFY' | 'EXPN';
+
+/** Whether a client could have said so; `text`: one character an octet. */
+export function isCommandText(part: TextPart, text: string): boolean {
+  return part === 'EHLO' || part === 'HELO' ? isHelloName(text) : isLookUp(text);
 }

@@ -7,7 +7,14 @@ export {
 } from './added-field.ts';
 export { type Advice, isDelay, MAX_DELAY_SECONDS, MAX_REASON_OCTETS, shortReason } from './advice.ts';
 export { type Answer, answerBlock, BROKEN_REFUSAL, readAnswer } from './answer.ts';
-export { MAX_ARGUMENT_OCTETS, readArgument, readArgumentText, rewriteArgument } from './argument.ts';
+export {
+  isCommandText,
+  MAX_ARGUMENT_OCTETS,
+  readArgument,
+  readArgumentText,
+  rewriteArgument,
+  type TextPart,
+} from './argument.ts';
 export { ALLOW_NOTHING, type Allow, dataBlock, type PartData, readData } from './data.ts';
 export { makeOffer, type Offered, readSelection, type Selection } from './offer.ts';
 export { canFollow, type DraftPart, PARTS, type Part, partByName, RECEIVER_URI, SENDER_URI } from './parts.ts';

@@ -63,6 +63,7 @@ export type { Credentials, SaslCrypto } from './sasl/client.ts';
 export type { AuthAnswer, AuthQuestion, Mechanism } from './sasl/mechanism.ts';
 export { saslprep } from './sasl/saslprep.ts';
 export { type AttributeName, type ClientAttributes, NO_ATTRIBUTES } from './server/client-attributes.ts';
+export { isHelloName, isLookUp } from './server/commands.ts';
 export { overallReply } from './server/finals.ts';
 export type { MailCommand, RcptCommand, ResetCause, ServerHandler, ServerOut, Ticket } from './server/handler.ts';
 export { NewlineCheck } from './server/newlines.ts';

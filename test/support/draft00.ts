@@ -4,7 +4,7 @@ import { Child } from './child.ts';
 
 /** What becomes of a part; the first rule that matches its octets counts. */
 export interface Draft00Rule {
-  readonly part: 'MAIL' | 'RCPT' | 'RAWDATA';
+  readonly part: 'EHLO' | 'VRFY' | 'EXPN' | 'MAIL' | 'RCPT' | 'RAWDATA';
   readonly match?: string;
   readonly error?: string;
   readonly rewrite?: string;

@@ -22,6 +22,7 @@ export interface TestService {
   readonly uri?: string;
   readonly connect: string | readonly string[];
   readonly may?: readonly string[];
+  readonly commands?: readonly string[];
   readonly requires?: readonly string[];
   readonly onFailure?: FailureAction | Readonly<Record<string, FailureAction>>;
   readonly timeout?: string;
@@ -60,6 +61,7 @@ export function config(
           connect: typeof s.connect === 'string' ? [s.connect] : s.connect,
           may: s.may ?? EVERYTHING,
           consent: 'operator',
+          ...(s.commands === undefined ? {} : { commands: s.commands }),
           // `never` and `onFailure: skip` exclude each other (D8).
           bypassable: 'allowed',
         },

@@ -5,7 +5,7 @@
 
 import { Deadlines, noMetrics, silentLog } from '../../src/base/index.ts';
 import type { CalloutWorld, OpenedChannel } from '../../src/gateway/callouts/callout-service.ts';
-import type { CalloutEndpoint, ServiceOptions } from '../../src/gateway/options.ts';
+import type { CalloutEndpoint, CommandName, ServiceOptions } from '../../src/gateway/options.ts';
 import {
   CalloutAgent,
   type CalloutTransaction,
@@ -68,11 +68,17 @@ export class MemoryCallouts {
   }
 }
 
-export function serviceOptions(name: string, may: ServiceOptions['may'], ports: readonly number[]): ServiceOptions {
+export function serviceOptions(
+  name: string,
+  may: ServiceOptions['may'],
+  ports: readonly number[],
+  commands: readonly CommandName[] = [],
+): ServiceOptions {
   return {
     name,
     uri: `http://svc.example/${name}`,
     may,
+    commands: new Set(commands),
     bypassable: 'never',
     consent: 'operator',
     kept: 'structure',

@@ -1,5 +1,5 @@
 /** Scripted services in a row, for tests of a mail's way through the gateway. */
-import type { FailureAction, Permission, RouteOptions } from '../../src/gateway/options.ts';
+import type { CommandName, FailureAction, Permission, RouteOptions } from '../../src/gateway/options.ts';
 import type { SpoolPort } from '../../src/gateway/spool/port.ts';
 import type { CalloutTransaction, ProcessorAgent } from '../../src/ocp/index.ts';
 import { type Advice, answerBlock } from '../../src/profile/index.ts';
@@ -17,6 +17,7 @@ export const ALL: readonly Permission[] = [
   'edit-content',
   'rewrite-recipient',
   'rewrite-sender',
+  'rewrite-command',
 ];
 
 /** Answers every adaptive part with itself, by reference. */
@@ -94,6 +95,8 @@ export interface RigOptions {
   when?: string;
   /** Of single services, by place, over the ones above. */
   each?: readonly { readonly when?: string; readonly onFailure?: FailureAction }[];
+  /** What all services are asked about beside mails. */
+  commands?: readonly CommandName[];
   routes?: readonly RouteOptions[];
   spool?: SpoolPort;
 }
@@ -111,7 +114,7 @@ export function rigWith(scripts: readonly Script[], options: RigOptions = {}) {
   const may = new Set(options.may ?? ALL);
   const pipeline = scripts.map((script, i) => {
     callouts.servers.set(i + 1, script);
-    return { options: serviceOptions(`s${i + 1}`, may, [i + 1]), ...options, ...options.each?.[i] };
+    return { options: serviceOptions(`s${i + 1}`, may, [i + 1], options.commands), ...options, ...options.each?.[i] };
   });
   return { rig: new MailRig(callouts, pipeline, options.routes, options.spool), callouts, agents };
 }

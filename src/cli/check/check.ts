@@ -22,6 +22,7 @@ export interface CheckOptions {
   readonly from: string;
   readonly to?: readonly string[];
   readonly client: string;
+  readonly helo: string;
   readonly user?: string;
   readonly listener?: string;
 }
@@ -51,7 +52,7 @@ async function makeRequest(
     listener,
     client: options.client,
     user: options.user,
-    helo: 'opes-check',
+    helo: options.helo,
     from: bare(options.from),
     to: to.map(bare),
     content: mail === undefined ? undefined : await readMail(mail),

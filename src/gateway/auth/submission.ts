@@ -21,6 +21,14 @@ export function submissionRefusal(
 ): Reply | undefined {
   if (listener.auth === undefined) return undefined;
   if (name !== '') return maySend(name, user, sender) ? undefined : gatewayReplies.senderDenied;
-  const isStranger = listener.side === 'sender' && !isRelayPeer(listener, peerAddress);
-  return isStranger ? replies.authRequired : undefined;
+  return strangerRefusal(listener, { name, peerAddress });
+}
+
+/** Who is told, and asks about, nothing before logging in. */
+export function strangerRefusal(
+  listener: ListenerOptions,
+  { name, peerAddress }: Pick<Submitter, 'name' | 'peerAddress'>,
+): Reply | undefined {
+  const isStranger = listener.auth !== undefined && name === '' && listener.side === 'sender';
+  return isStranger && !isRelayPeer(listener, peerAddress) ? replies.authRequired : undefined;
 }

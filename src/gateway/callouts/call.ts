@@ -72,7 +72,7 @@ export class Call {
     for (const what of this.run.describeEdits()) this.#edits.push({ service: this.name, part: 'RAWDATA', what });
   }
 
-  rewrote(part: 'MAIL' | 'RCPT', from: string, to: string): void {
+  rewrote(part: Exclude<PartName, 'IP' | 'RAWDATA'>, from: string, to: string): void {
     this.#edits.push({ service: this.name, part, what: `rewrote ${from} to ${to}` });
     this.#verdict = 'changed';
   }

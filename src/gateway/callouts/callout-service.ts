@@ -9,7 +9,7 @@ import type { ConnectionEnd, ProcessorAgent, ProcessorEvents, ProcessorOptions, 
 import type { Part, Selection } from '../../profile/index.ts';
 import { makeOffer, readSelection } from '../../profile/index.ts';
 import { ServiceCounts } from '../metrics/index.ts';
-import type { CalloutEndpoint, Permission, ServiceOptions } from '../options.ts';
+import type { CalloutEndpoint, CommandName, Permission, ServiceOptions } from '../options.ts';
 import { type PartPlans, planParts } from './part-plan.ts';
 
 /** A connection to a callout server; made by the shell (`ocp/net`), or by a test. */
@@ -55,7 +55,7 @@ export class CalloutService {
   constructor(options: ServiceOptions, world: CalloutWorld) {
     this.options = options;
     this.counts = new ServiceCounts(options.name, world.metrics);
-    const offered = offeredParts(options.may);
+    const offered = offeredParts(options.may, options.commands);
     this.#channels = options.endpoints.map((endpoint) => {
       return new CalloutChannel(this, endpoint, offered, world, {
         onReady: (channel) => this.#serve(channel),
@@ -343,15 +343,21 @@ export interface OfferedParts {
 
 /**
  * What a service is offered follows from what it may do: a part is adaptive only if an answer to it would be taken
- * (draft-ietf-opes-smtp-00 section 3.2.3), else it can be had for reading.
+ * (draft-ietf-opes-smtp-00 section 3.2.3), else it can be had for reading. The client's greeting is answered, and look-ups
+ * are told at all, only where the service is asked about them.
  */
-export function offeredParts(may: ReadonlySet<Permission>): OfferedParts {
+export function offeredParts(may: ReadonlySet<Permission>, commands: ReadonlySet<CommandName>): OfferedParts {
   const adaptive: Part[] = [];
-  const informative: Part[] = ['IP', 'EHLO', 'HELO'];
+  const informative: Part[] = ['IP'];
   const refuses = may.has('refuse') || may.has('tempfail');
   const offer = (part: Part, takesAnswers: boolean): void => {
     (takesAnswers ? adaptive : informative).push(part);
   };
+  const answersCommands = refuses || may.has('rewrite-command');
+  offer('EHLO', commands.has('EHLO') && answersCommands);
+  offer('HELO', commands.has('EHLO') && answersCommands);
+  if (commands.has('VRFY')) offer('VRFY', answersCommands);
+  if (commands.has('EXPN')) offer('EXPN', answersCommands);
   offer('MAIL', refuses || may.has('rewrite-sender'));
   offer('RCPT', refuses || may.has('rewrite-recipient'));
   const advises = may.has('quarantine') || may.has('delay');

@@ -125,7 +125,6 @@ export class CommandParts {
     if (replays.some((one) => text === one.text)) return { kind: 'replay' };
     // Of a server that answers replays too it cannot be told whose answer this is: one recipient must never get another's.
     if (replays.length > 0) return { kind: 'broken', rule: 'answer-ambiguous-behind-replay' };
-    if (oldest.part !== 'MAIL' && oldest.part !== 'RCPT') return { kind: 'broken', rule: 'part-not-adaptive' };
     const missing = missingForRewrite(may, oldest.part);
     if (missing !== undefined) return { kind: 'broken', rule: `no permission: ${missing}` };
     return { kind: 'rewritten', argument: text };

@@ -32,7 +32,7 @@ export class DumReader {
       return data?.adapted === undefined ? 'part-not-adaptive' : undefined;
     }
     if (size > MAX_ARGUMENT) return 'argument-size';
-    if (oldest === undefined && this.#commands.isReplay(answer.part)) {
+    if (answer.part !== oldest?.part && this.#commands.isReplay(answer.part)) {
       // What was said the first time stands; a refusal now would come too late to be given to the client.
       if (answer.refusal !== undefined) return 'replayed-part-refused';
       if (answer.advice !== undefined) return ADVICE_ON_COMMAND;

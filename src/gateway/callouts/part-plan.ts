@@ -11,7 +11,10 @@ export interface PartPlan {
   readonly isAdaptive: boolean;
   /** The named lines of the part's DUM. */
   readonly block: string;
-  /** The same for a part that was answered already: told for information, and marked so (D4). */
+  /**
+   * The same for a part that was answered already: told for information, and marked so (D4). What is known of the client is
+   * told so in each mail: it needs the mark only where a service is asked about it elsewhere (decision 0051).
+   */
   readonly replayBlock: string;
 }
 
@@ -33,10 +36,14 @@ export function planParts(selection: Selection, may: ReadonlySet<Permission>): P
       replayBlock: dataBlock(part, ALLOW_NOTHING, { replayed: true }),
     };
   };
+  const fact = (part: Part): PartPlan => {
+    const planned = plan(part, onCommand);
+    return planned.isAdaptive ? planned : { ...planned, replayBlock: planned.block };
+  };
   return {
-    IP: plan('IP', onCommand),
-    EHLO: plan('EHLO', onCommand),
-    HELO: plan('HELO', onCommand),
+    IP: fact('IP'),
+    EHLO: fact('EHLO'),
+    HELO: fact('HELO'),
     MAIL: plan('MAIL', onCommand),
     RCPT: plan('RCPT', onCommand),
     VRFY: plan('VRFY', onCommand),

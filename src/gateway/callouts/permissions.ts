@@ -2,7 +2,7 @@
  * What an answer did, held against what the operator lets the service do (`may:`, design D7). An answer that goes
  * further is not trimmed but refused whole: half an edit is nobody's intention.
  */
-import type { Advice } from '../../profile/index.ts';
+import type { Advice, Part } from '../../profile/index.ts';
 import type { Changes } from '../content/compare.ts';
 import type { Permission } from '../options.ts';
 
@@ -15,10 +15,13 @@ export function missingForRefusal(may: May, code: number): Permission | undefine
   return may.has(needed) || (needed === 'tempfail' && may.has('refuse')) ? undefined : needed;
 }
 
-export function missingForRewrite(may: May, part: 'MAIL' | 'RCPT'): Permission | undefined {
-  const needed: Permission = part === 'MAIL' ? 'rewrite-sender' : 'rewrite-recipient';
+/** `part`: of a command. */
+export function missingForRewrite(may: May, part: Part): Permission | undefined {
+  const needed = REWRITES[part] ?? 'rewrite-command';
   return may.has(needed) ? undefined : needed;
 }
+
+const REWRITES: Readonly<Partial<Record<Part, Permission>>> = { MAIL: 'rewrite-sender', RCPT: 'rewrite-recipient' };
 
 export function missingForAdvice(may: May, advice: Advice): Permission | undefined {
   if (!may.has(advice.kind)) return advice.kind;

@@ -90,7 +90,7 @@ export class RunTransaction {
     if (this.#isOver || input === undefined) return;
     const plan = this.#plans.RAWDATA;
     if (!plan.isSeen) {
-      this.#endWithoutData();
+      this.endWithoutData();
       return;
     }
     if (this.#data === undefined) {
@@ -150,8 +150,8 @@ export class RunTransaction {
     this.#watch();
   }
 
-  /** The service sees no mail data: what is left is to close the transaction, if there is one. */
-  #endWithoutData(): void {
+  /** The service sees no mail data, or there is none: what is left is to close the transaction, if there is one. */
+  endWithoutData(): void {
     if (this.#run.commands.oldest !== undefined || this.#originalEnded) return;
     this.#originalEnded = true;
     this.#tx?.endMessage();

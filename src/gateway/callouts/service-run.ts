@@ -46,6 +46,7 @@ export class ServiceRun implements ChannelWaiter, Deadline {
   #channel: CalloutChannel | undefined;
   #transaction: RunTransaction | undefined;
   #mailRefusal: Reply | undefined;
+  #question: Part | undefined;
   #input: Content | undefined;
   #isInputComplete = false;
   #dataWaiter: DataWaiter | undefined;
@@ -101,6 +102,18 @@ export class ServiceRun implements ChannelWaiter, Deadline {
     this.#command('RCPT', argument, waiter);
   }
 
+  /** A command outside of mails (decision 0051). A server that does not see it cannot be asked, which is a failure. */
+  ask(part: Part, argument: string, waiter: CommandWaiter): void {
+    this.#question = part;
+    this.#addFacts();
+    this.#command(part, argument, waiter);
+  }
+
+  /** Nothing follows what was asked: our message ends here. */
+  askNoMore(): void {
+    if (this.#state === 'open') this.#transaction?.endWithoutData();
+  }
+
   /** Commands that were answered without this service: it is told, and has no say (design D4). */
   replay({ mailArgument, rcptArguments }: RunMail['envelope']): void {
     this.#addFacts();
@@ -141,7 +154,7 @@ export class ServiceRun implements ChannelWaiter, Deadline {
   }
 
   #addFacts(): void {
-    for (const fact of this.mail.facts) this.commands.add(fact[0], fact[1], undefined);
+    for (const fact of this.mail.facts) this.commands.add(fact[0], fact[1], undefined, true);
   }
 
   #command(part: Part, argument: string, waiter: CommandWaiter | undefined): void {
@@ -213,6 +226,11 @@ export class ServiceRun implements ChannelWaiter, Deadline {
         this.fail('invalid', `the callout server did not select ${part}, which the pipeline requires`);
         return;
       }
+    }
+    const question = this.#question;
+    if (question !== undefined && !plans[question].isSeen) {
+      this.fail('invalid', `the callout server did not select ${question}, about which it is to be asked`);
+      return;
     }
     this.#state = 'open';
     this.owed.stop();

@@ -13,9 +13,10 @@ import {
 } from '../../smtp/index.ts';
 import { submissionRefusal } from '../auth/submission.ts';
 import { isAccepted } from '../dialog/envelope.ts';
+import { Inquiry, type InquiryAnswer } from '../dialog/inquiry.ts';
 import { Mail } from '../dialog/mail.ts';
 import { addressFacts, mailFacts } from '../dialog/mail-facts.ts';
-import { makeSessionView } from '../dialog/session-view.ts';
+import { makeSessionView, type SessionOrigin } from '../dialog/session-view.ts';
 import type { MailPeer, MailWorld } from '../dialog/world.ts';
 import {
   type CheckReport,
@@ -131,7 +132,8 @@ export async function checkMail(
   const listener =
     request.listener === undefined ? listeners[0] : listeners.find(({ name }) => name === request.listener);
   if (listener === undefined) throw new Error(`there is no listener '${request.listener}'`);
-  const session = makeSessionView(world.hostname, {
+  const decision: DecisionRecord[] = [];
+  const presented: SessionOrigin = {
     id: 'check',
     listener,
     clientAddress: request.client,
@@ -139,7 +141,9 @@ export async function checkMail(
     helo: request.helo,
     tls: false,
     user: request.user ?? '',
-  });
+  };
+  const { greeting, calls } = await greet(world, presented, decision);
+  const session = makeSessionView(world.hostname, { ...presented, greeting });
   let record: MailRecord | undefined;
   const spool = new TakesAll(queue.notice);
   const checked: MailWorld = {
@@ -148,7 +152,6 @@ export async function checkMail(
     spool,
     keep: (kept) => (record = kept),
   };
-  const decision: DecisionRecord[] = [];
   const routes: Omit<CheckReport['routes'][number], 'kept'>[] = [];
 
   const peer = new Replies();
@@ -198,9 +201,13 @@ export async function checkMail(
   // With the message at hand there is an answer to what was left open at the recipients.
   const isJudged = ({ stage }: DecisionRecord): boolean => atData.length > 0 && stage === 'data';
   const all = [...decision.filter((one) => !isJudged(one)), ...atData];
-  const { calls } = record;
-  const ways = routes.map((route) => ({ ...route, kept: withReason(spool.kept.get(route.recipient), calls) }));
-  return { decision: all, routes: ways, each: byRecipient(routes, peer.each), mail: record };
+  const whole = {
+    ...record,
+    calls: [...calls.map((call) => call.record()), ...record.calls],
+    edits: [...calls.flatMap((call) => call.editRecords()), ...record.edits],
+  };
+  const ways = routes.map((route) => ({ ...route, kept: withReason(spool.kept.get(route.recipient), whole.calls) }));
+  return { decision: all, routes: ways, each: byRecipient(routes, peer.each), mail: whole };
 }
 
 /** The record of the service that failed says why it did. */
@@ -209,6 +216,25 @@ function withReason(kept: Kept | undefined, calls: MailRecord['calls']): KeptRec
   const { where, what, failed } = kept;
   const call = calls.find(({ service, verdict }) => service === failed && verdict === 'failed');
   return { where, what: call === undefined ? what : `${what} (${call.detail})` };
+}
+
+/** What services that are asked about EHLO make of it. Rejects where the client would not get as far as a mail. */
+async function greet(
+  world: MailWorld,
+  presented: SessionOrigin,
+  decision: DecisionRecord[],
+): Promise<Pick<SessionOrigin, 'greeting'> & Pick<Inquiry, 'calls'>> {
+  const view = makeSessionView(world.hostname, presented);
+  const steps = world.dispatcher.atCommand('EHLO', view.facts, decision);
+  if (steps.length === 0) return { greeting: undefined, calls: [] };
+  const { promise, resolve } = Promise.withResolvers<InquiryAnswer>();
+  const facts = view.parts.filter(([part]) => part === 'IP');
+  const inquiry = new Inquiry(world, view, 0, { part: 'EHLO', argument: view.helo, facts }, steps, resolve);
+  inquiry.ask();
+  const answer = await promise;
+  if (answer.kind === 'passed') return { greeting: { helo: answer.argument, via: answer.via }, calls: inquiry.calls };
+  const { code, enhanced, text } = answer.reply;
+  throw new Error(`EHLO ${presented.helo} from this client is refused: ${code} ${enhanced} ${text.join(' / ')}`);
 }
 
 /** The last word on each recipient that was accepted, in their order. */

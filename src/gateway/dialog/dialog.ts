@@ -5,7 +5,6 @@
 import {
   type AuthAnswer,
   type AuthQuestion,
-  type ClientAttributes,
   type MailCommand,
   type RcptCommand,
   type Reply,
@@ -15,22 +14,18 @@ import {
   type Ticket,
 } from '../../smtp/index.ts';
 import type { Authenticator } from '../auth/authenticator.ts';
-import { submissionRefusal } from '../auth/submission.ts';
-import type { ListenerOptions } from '../options.ts';
+import { strangerRefusal, submissionRefusal } from '../auth/submission.ts';
+import type { CommandName, ListenerOptions } from '../options.ts';
+import type { ViaEntry } from '../trace/index.ts';
+import { Client, type ClientConnection } from './client.ts';
+import { Inquiry, type Question } from './inquiry.ts';
 import { Mail } from './mail.ts';
 import { gatewayReplies } from './replies.ts';
-import { makeSessionView, type SessionView, UNKNOWN_ADDRESS } from './session-view.ts';
+import type { AdaptedGreeting, SessionView } from './session-view.ts';
 import type { MailPeer, MailWorld } from './world.ts';
 
 /** The connection and the session engine behind it; made by `smtp/net`, or by a test. */
-export interface DialogConnection {
-  readonly remoteAddress: string;
-  readonly isSecure: boolean;
-  /** Who logged in, or ''. */
-  readonly user: string;
-  /** What proxies we believe say of the client: by XCLIENT of the session's, by XFORWARD of the next mail's. */
-  readonly client: ClientAttributes;
-  readonly forwarded: ClientAttributes;
+export interface DialogConnection extends ClientConnection {
   pauseContent(): void;
   resumeContent(): void;
   answer(ticket: Ticket, reply: Reply): void;
@@ -44,14 +39,13 @@ export class Dialog implements ServerHandler {
   readonly #world: MailWorld;
   readonly #listener: ListenerOptions;
   readonly #connection: DialogConnection;
-  readonly #id: string;
+  readonly #client: Client;
   readonly #onOver: (() => void) | undefined;
   readonly #auth: Authenticator | undefined;
-  /** The last EHLO or HELO. */
-  #verb: 'EHLO' | 'HELO' = 'HELO';
-  #helo = '';
-  #session: SessionView | undefined;
+  /** A command that services are being asked about. */
+  #inquiry: Inquiry | undefined;
   #mail: Mail | undefined;
+  /** With the commands that services were asked about: each has an id. */
   #mails = 0;
 
   /** `id`: unguessable; it stands in every trace of the session's mails (design D15). `auth`: where the listener has users. */
@@ -66,16 +60,51 @@ export class Dialog implements ServerHandler {
     this.#world = world;
     this.#listener = listener;
     this.#connection = connection;
-    this.#id = id;
+    this.#client = new Client(world.hostname, id, listener, connection);
     this.#onOver = onOver;
     this.#auth = auth;
   }
 
   onHello(verb: 'EHLO' | 'HELO', name: string, ticket: Ticket): void {
-    this.#verb = verb;
-    this.#helo = name;
-    this.#session = undefined;
+    if (this.#world.dispatcher.asks('EHLO')) this.#askAboutHello(verb, name, ticket);
+    else this.#hello(verb, name, undefined, ticket);
+  }
+
+  #hello(verb: 'EHLO' | 'HELO', name: string, greeting: AdaptedGreeting | undefined, ticket: Ticket): void {
+    this.#client.greeted(verb, name, greeting);
     this.#connection.answerHello(ticket);
+  }
+
+  /** What mails will say of the client is what services are asked about: by XCLIENT's word, where there is one. */
+  #askAboutHello(verb: 'EHLO' | 'HELO', name: string, ticket: Ticket): void {
+    const view = this.#client.viewWith(verb, name);
+    const facts = view.parts.filter(([part]) => part === 'IP');
+    const question = { part: view.verb, argument: view.helo, facts };
+    this.#inquire('EHLO', question, view, ticket, (helo, via) => {
+      const isAsPresented = helo === view.helo && via.length === 0;
+      this.#hello(verb, name, isAsPresented ? undefined : { helo, via }, ticket);
+    });
+  }
+
+  #inquire(
+    command: CommandName,
+    question: Question,
+    view: SessionView,
+    ticket: Ticket,
+    passed: (argument: string, via: readonly ViaEntry[]) => void,
+  ): void {
+    const steps = this.#world.dispatcher.atCommand(command, view.facts);
+    if (steps.length === 0) {
+      passed(question.argument, []);
+      return;
+    }
+    this.#mails++;
+    this.#inquiry = new Inquiry(this.#world, view, this.#mails, question, steps, (answer) => {
+      this.#inquiry = undefined;
+      if (answer.kind === 'refused') this.#connection.answer(ticket, answer.reply);
+      else passed(answer.argument, answer.via);
+    });
+    this.#inquiry.ask();
   }
 
   /** Passwords take long to look at; the session waits. */
@@ -84,14 +113,14 @@ export class Dialog implements ServerHandler {
       this.#connection.answer(ticket, replies.authUnavailable);
       return;
     }
-    this.#auth.ask(question, this.#peerAddress(), (verdict) => {
+    this.#auth.ask(question, this.#client.peerAddress, (verdict) => {
       if (verdict.kind === 'refused') this.#connection.answer(ticket, verdict.reply);
       else this.#connection.answerAuth(ticket, verdict);
     });
   }
 
   onMail(command: MailCommand, ticket: Ticket): void {
-    const session = this.#sessionOfMail();
+    const session = this.#client.viewOfMail();
     const refusal = this.#listener.auth === undefined ? undefined : this.#permission(session, command);
     if (refusal !== undefined) {
       this.#connection.answer(ticket, refusal);
@@ -160,9 +189,22 @@ export class Dialog implements ServerHandler {
     this.#connection.answer(ticket, gatewayReplies.fault);
   }
 
-  /** Who exists here is not told (RFC 5321 section 7.3). */
-  onVerify(verb: 'VRFY' | 'EXPN', _argument: string, ticket: Ticket): void {
-    this.#connection.answer(ticket, verb === 'VRFY' ? replies.cannotVerify : replies.notImplemented);
+  /** Who exists here is not told (RFC 5321 section 7.3), whoever services would rather have been asked about. */
+  onVerify(verb: 'VRFY' | 'EXPN', argument: string, ticket: Ticket): void {
+    const answer = verb === 'VRFY' ? replies.cannotVerify : replies.notImplemented;
+    if (!this.#world.dispatcher.asks(verb)) {
+      this.#connection.answer(ticket, answer);
+      return;
+    }
+    const submitter = { name: this.#connection.user, peerAddress: this.#client.peerAddress };
+    const refusal = strangerRefusal(this.#listener, submitter);
+    if (refusal !== undefined) {
+      this.#connection.answer(ticket, refusal);
+      return;
+    }
+    const view = this.#client.viewNow();
+    const question = { part: verb, argument, facts: view.parts };
+    this.#inquire(verb, question, view, ticket, () => this.#connection.answer(ticket, answer));
   }
 
   onReset(cause: ResetCause): void {
@@ -175,61 +217,13 @@ export class Dialog implements ServerHandler {
   }
 
   onClosed(): void {
+    this.#inquiry?.abandon();
     this.onReset('LOST');
     this.#onOver?.();
   }
 
   #permission({ user: name }: SessionView, { reversePath }: MailCommand): Reply | undefined {
-    const submitter = { name, user: this.#auth?.user(name), peerAddress: this.#peerAddress() };
+    const submitter = { name, user: this.#auth?.user(name), peerAddress: this.#client.peerAddress };
     return submissionRefusal(this.#listener, submitter, reversePath);
   }
-
-  /** Of the session, unless XFORWARD said that this mail is another client's. A login since makes it another, too. */
-  #sessionOfMail(): SessionView {
-    const { forwarded, user } = this.#connection;
-    if (forwarded.size > 0) return this.#forwardedView(forwarded);
-    if (this.#session?.user !== user) this.#session = this.#view();
-    return this.#session as SessionView;
-  }
-
-  /** Whose authority counts. */
-  #peerAddress(): string {
-    const { client, remoteAddress } = this.#connection;
-    return client.has('ADDR') ? (client.get('ADDR') ?? UNKNOWN_ADDRESS) : remoteAddress;
-  }
-
-  #view(): SessionView {
-    const { client, isSecure: tls, user } = this.#connection;
-    return makeSessionView(this.#world.hostname, {
-      id: this.#id,
-      listener: this.#listener,
-      clientAddress: this.#peerAddress(),
-      clientName: client.get('NAME'),
-      // What XCLIENT says of the client's greeting is more than what the proxy greets with itself.
-      verb: verbOf(client) ?? this.#verb,
-      helo: client.get('HELO') ?? this.#helo,
-      tls,
-      user,
-    });
-  }
-
-  /** What XFORWARD does not say is not known (XFORWARD_README): nothing of the peer is said of its client. */
-  #forwardedView(forwarded: ClientAttributes): SessionView {
-    return makeSessionView(this.#world.hostname, {
-      id: this.#id,
-      listener: this.#listener,
-      clientAddress: forwarded.get('ADDR') ?? UNKNOWN_ADDRESS,
-      clientName: forwarded.get('NAME'),
-      peerAddress: this.#peerAddress(),
-      verb: verbOf(forwarded) ?? this.#verb,
-      helo: forwarded.get('HELO') ?? '',
-      tls: this.#connection.isSecure,
-      user: this.#connection.user,
-    });
-  }
-}
-
-function verbOf(attributes: ClientAttributes): 'EHLO' | 'HELO' | undefined {
-  const protocol = attributes.get('PROTO');
-  return protocol === undefined ? undefined : protocol === 'SMTP' ? 'HELO' : 'EHLO';
 }

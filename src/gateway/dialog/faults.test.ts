@@ -373,6 +373,7 @@ test('under a command of the client: it has its answer, and the session goes on'
   const { dispatcher } = rig.world;
   let isArmed = true;
   const faulty = {
+    asks: () => false,
     atMail: () => [],
     atRecipient: () => (isArmed ? fail() : undefined),
   } as unknown as typeof dispatcher;

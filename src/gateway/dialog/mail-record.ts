@@ -35,6 +35,7 @@ export function summarise(
     mail: mail.id,
     client: session.clientAddress,
     helo: session.printableHelo,
+    heloAs: session.greeting === undefined ? undefined : printable(session.greeting.helo),
     listener: session.listener.name,
     user: session.user === '' ? undefined : printable(session.user),
     from: printable(envelope.command.reversePath?.text ?? '<>', 400),

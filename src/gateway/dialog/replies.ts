@@ -14,6 +14,9 @@ export const gatewayReplies = {
   badRewrite: reply(451, '4.3.0', 'Requested action aborted: error in processing'),
   /** Nobody else is told of it, so the sender is (design D18). */
   keptAside: reply(554, '5.7.1', 'Message could not be passed on; a copy is kept, ask the postmaster'),
+  /** A command outside of mails, where a service that was to be asked about it failed. */
+  commandUnchecked: reply(451, '4.7.1', 'Command could not be checked now; try again later'),
+  commandRejected: reply(550, '5.7.1', 'Command could not be checked; not accepted'),
   /** A fault of ours: nothing of the mail was passed on. */
   fault: reply(451, '4.3.0', 'Internal fault; try again later'),
   tooSlow: reply(451, '4.4.7', 'Processing took too long; try again later'),

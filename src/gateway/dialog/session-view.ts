@@ -6,7 +6,7 @@ import { isRelayPeer, mayRelay, type RelayRoute } from '../dispatch/relay-permis
 import type { ListenerOptions } from '../options.ts';
 import type { ClientIdentity } from '../relay/open-relay.ts';
 import type { SpooledSession } from '../spool/port.ts';
-import { type SessionClauses, sessionClauses } from '../trace/index.ts';
+import { type SessionClauses, sessionClauses, type ViaEntry } from '../trace/index.ts';
 
 /** What the client said and where it came from. */
 export interface SessionOrigin {
@@ -22,9 +22,19 @@ export interface SessionOrigin {
   readonly verb: 'EHLO' | 'HELO';
   /** The name in it, as sent. */
   readonly helo: string;
+  /** What services made of the greeting; absent: nothing. */
+  readonly greeting?: AdaptedGreeting | undefined;
   readonly tls: boolean;
   /** Who logged in; absent: nobody. */
   readonly user?: string;
+}
+
+/** Plain data: it is stored with a mail. */
+export interface AdaptedGreeting {
+  /** The name that counts from then on. `Received`, log and reports keep the client's (RFC 5321, 4.4: "as presented"). */
+  readonly helo: string;
+  /** What traces of the session's mails say of it: who changed it, who was skipped. */
+  readonly via: readonly ViaEntry[];
 }
 
 export const UNKNOWN_ADDRESS = 'unknown';
@@ -38,6 +48,8 @@ export interface SessionView extends SessionOrigin {
   readonly parts: readonly (readonly [Part, string])[];
   /** What `Received` says of the session. */
   readonly received: SessionClauses;
+  /** What was done to the greeting, for traces. */
+  readonly via: readonly ViaEntry[];
   /** `helo` for log lines. */
   readonly printableHelo: string;
 }
@@ -45,7 +57,8 @@ export interface SessionView extends SessionOrigin {
 /** `hostname`: our own name. */
 export function makeSessionView(hostname: string, origin: SessionOrigin): SessionView {
   const { id, listener, clientAddress, clientName, verb, helo, tls, user = '' } = origin;
-  const { peerAddress = clientAddress } = origin;
+  const { peerAddress = clientAddress, greeting } = origin;
+  const heloInForce = greeting?.helo ?? helo;
   const isKnown = clientAddress !== UNKNOWN_ADDRESS;
   const relaying = {
     isAuthenticated: user !== '',
@@ -59,24 +72,28 @@ export function makeSessionView(hostname: string, origin: SessionOrigin): Sessio
     peerAddress,
     verb,
     helo,
+    greeting,
     tls,
     user,
     mayRelay: (route) => mayRelay(route, listener, relaying),
     facts: {
       client: { ip: isKnown ? clientAddress : '', name: clientName ?? '', tls },
-      session: { helo, authenticated: user !== '', user },
+      session: { helo: heloInForce, authenticated: user !== '', user },
       listener: { name: listener.name, side: listener.side },
     },
     // What is not known is no part: a service that requires it is told by its absence.
-    parts: clientParts(clientAddress, verb, helo).filter(([part]) => (part === 'IP' ? isKnown : helo !== '')),
+    parts: clientParts(clientAddress, verb, heloInForce).filter(([part]) => (part === 'IP' ? isKnown : helo !== '')),
     received: sessionClauses({ hostname, helo, clientAddress, clientName }),
+    via: greeting?.via ?? NOTHING,
     printableHelo: printable(helo),
   };
 }
 
+const NOTHING: readonly ViaEntry[] = [];
+
 /** Who the client is, for next hops that are told (design D20). */
-export function clientIdentity({ clientAddress, verb, helo, facts }: SessionView): ClientIdentity {
-  const { user } = facts.session;
+export function clientIdentity({ clientAddress, verb, facts }: SessionView): ClientIdentity {
+  const { user, helo } = facts.session;
   return {
     address: clientAddress,
     helo,
@@ -87,9 +104,10 @@ export function clientIdentity({ clientAddress, verb, helo, facts }: SessionView
 
 /** What of a session is stored with a mail. */
 export function spooledSession(view: SessionView): SpooledSession {
-  const { id, listener, clientAddress, verb, helo, tls, facts } = view;
+  const { id, listener, clientAddress, verb, helo, greeting, tls, facts } = view;
   const clientName = facts.client.name === '' ? undefined : facts.client.name;
-  return { id, listener: listener.name, clientAddress, clientName, verb, helo, tls, user: facts.session.user };
+  const { user } = facts.session;
+  return { id, listener: listener.name, clientAddress, clientName, verb, helo, greeting, tls, user };
 }
 
 /** An address literal (RFC 5321 section 4.1.3): the form of the `IP` part (profile notes, question 3). */

@@ -215,10 +215,10 @@ export class Variant implements ChainMail {
   }
 
   traceBlock(via: readonly ViaEntry[]): Buffer {
-    const { header, world, id, earlierVia } = this.#mail;
+    const { header, world, id, earlierVia, session } = this.#mail;
     const before = this.#before;
-    const isFirst = earlierVia.length === 0 && before.length === 0;
-    return header.traceBlock(world, id, isFirst ? via : [...earlierVia, ...before, ...via]);
+    const isFirst = earlierVia.length === 0 && before.length === 0 && session.via.length === 0;
+    return header.traceBlock(world, id, isFirst ? via : [...session.via, ...earlierVia, ...before, ...via]);
   }
 
   /**

@@ -8,9 +8,9 @@
  */
 import type { Log } from '../../base/index.ts';
 import type { CalloutService } from '../callouts/callout-service.ts';
-import type { DecisionRecord, PipelineEntry, RouteOptions } from '../options.ts';
+import { COMMANDS, type CommandName, type DecisionRecord, type PipelineEntry, type RouteOptions } from '../options.ts';
 import type { MessageFacts, RecipientFacts, Rule } from '../rules/index.ts';
-import type { MailFacts } from './facts.ts';
+import type { ClientSessionFacts, MailFacts } from './facts.ts';
 
 /** One entry of the pipeline, ready to be judged and called. */
 export interface PipelineStep {
@@ -44,6 +44,8 @@ export class Dispatcher {
   readonly #routes: readonly RouteOptions[];
   readonly #steps: readonly PipelineStep[];
   readonly #log: Log;
+  /** Commands outside of mails that some service is asked about. */
+  readonly #asked: ReadonlySet<CommandName>;
   /** Plans by key: with few rules there are few different ones. */
   readonly #plans = new Map<string, Plan>();
 
@@ -51,6 +53,29 @@ export class Dispatcher {
     this.#routes = routes;
     this.#steps = steps;
     this.#log = log;
+    this.#asked = new Set(COMMANDS.filter((command) => steps.some((step) => isAskedAbout(step, command))));
+  }
+
+  /** Whether any service may be asked about a command outside of mails; mostly none is. */
+  asks(command: CommandName): boolean {
+    return this.#asked.has(command);
+  }
+
+  /** The services that are, in the order of the pipeline. `decisions`, where given, gets a line for each that may be. */
+  atCommand(command: CommandName, facts: ClientSessionFacts, decisions?: DecisionRecord[]): readonly PipelineStep[] {
+    return this.#steps.filter((step) => {
+      if (!isAskedAbout(step, command)) return false;
+      const called = this.#judge(step, facts, undefined, undefined);
+      const { name: service } = step.service;
+      decisions?.push({
+        service,
+        stage: 'greeting',
+        recipient: undefined,
+        called,
+        because: because(step.rule, called),
+      });
+      return called;
+    });
   }
 
   /**
@@ -135,7 +160,7 @@ export class Dispatcher {
 
   #judge(
     step: PipelineStep,
-    facts: MailFacts,
+    facts: ClientSessionFacts,
     recipient: RecipientFacts | undefined,
     message: MessageFacts | undefined,
   ): boolean {
@@ -156,6 +181,10 @@ export class Dispatcher {
 export function matchesDomain(pattern: string, domain: string): boolean {
   if (pattern === '*') return true;
   return pattern.startsWith('.') ? domain.endsWith(pattern) : domain === pattern;
+}
+
+function isAskedAbout({ service }: PipelineStep, command: CommandName): boolean {
+  return service.options.commands.has(command);
 }
 
 function judgedKey({ service, rule }: PipelineStep): string {

@@ -42,7 +42,11 @@ function areFacts(facts: Json): boolean {
   const { session, sender } = facts;
   if (!isObject(session) || !isText(sender)) return false;
   for (const name of SESSION_TEXTS) if (typeof session[name] !== 'string') return false;
-  return true;
+  const { greeting } = session;
+  return (
+    greeting === undefined ||
+    (isObject(greeting) && typeof greeting['helo'] === 'string' && Array.isArray(greeting['via']))
+  );
 }
 
 function areNotes(notes: Json): boolean {

@@ -41,6 +41,8 @@ export interface SpooledSession {
   readonly clientName?: string | undefined;
   readonly verb: 'EHLO' | 'HELO';
   readonly helo: string;
+  /** The name in force where services changed it, and what traces say of that. */
+  readonly greeting?: { readonly helo: string; readonly via: readonly ViaEntry[] } | undefined;
   readonly tls: boolean;
   /** The login; '' where there was none. */
   readonly user: string;

@@ -180,9 +180,9 @@ export function hasAny(params: StoredMail['params']): boolean {
 }
 
 /** Who the client was, for next hops that are told. */
-export function spooledIdentity({ clientAddress, verb, helo, user }: SpooledSession): ClientIdentity {
+export function spooledIdentity({ clientAddress, verb, helo, greeting, user }: SpooledSession): ClientIdentity {
   const login = user === '' ? undefined : user;
-  return { address: clientAddress, helo, protocol: verb === 'EHLO' ? 'ESMTP' : 'SMTP', login };
+  return { address: clientAddress, helo: greeting?.helo ?? helo, protocol: verb === 'EHLO' ? 'ESMTP' : 'SMTP', login };
 }
 
 /** Paths are kept without their brackets. */

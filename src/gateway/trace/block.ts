@@ -16,6 +16,8 @@ export type ViaOutcome =
   | 'edited'
   | 'header-added'
   | 'envelope-edited'
+  /** Changed the client's greeting, before the mail. */
+  | 'greeting-edited'
   /** Had the mail wait, and saw it again: an entry for each time. */
   | 'delayed'
   | 'skipped'

@@ -97,7 +97,11 @@ export function orderRefusal(verb: string, stage: Stage, { protocol }: ServerOpt
 
 /** A name of any printable characters: clients send underscores, bare words and addresses, and only a policy may mind. */
 function parseHello(verb: 'EHLO' | 'HELO', name: string): Command | Reply {
-  return /^[\x21-\x7e]{1,255}$/.test(name) ? { verb, name } : replies.needName;
+  return isHelloName(name) ? { verb, name } : replies.needName;
+}
+
+export function isHelloName(name: string): boolean {
+  return /^[\x21-\x7e]{1,255}$/.test(name);
 }
 
 function parseMail(argument: string, options: ServerOptions): Command | Reply {
@@ -171,7 +175,12 @@ function parseXforward(argument: string, options: ServerOptions): Command | Repl
 
 function parseText(verb: 'VRFY' | 'EXPN', argument: string): Command | Reply {
   if (argument === '') return replies.needArgument;
-  return /[\x00-\x1f\x7f]/.test(argument) ? replies.commandOctets : { verb, argument };
+  return isLookUp(argument) ? { verb, argument } : replies.commandOctets;
+}
+
+/** Whether it may stand behind VRFY and EXPN. */
+export function isLookUp(argument: string): boolean {
+  return argument !== '' && !/[\x00-\x1f\x7f]/.test(argument);
 }
 
 function bare(verb: 'DATA' | 'RSET' | 'QUIT' | 'STARTTLS'): (argument: string) => Command | Reply {
