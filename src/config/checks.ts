@@ -211,7 +211,7 @@ const neverSkipped: Check = (raw) =>
     const why =
       service.bypassable === 'never'
         ? 'is bypassable: never'
-        : `may ${service.may.find(decides)}, so it is bypassable: never unless you say otherwise`;
+        : `${lockedFor(service)}, so it is bypassable: never unless you say otherwise`;
     return [
       {
         path: ['pipeline', at, 'onFailure'],
@@ -256,9 +256,19 @@ const CHECKS: readonly Check[] = [
 const decides = (permission: string) =>
   permission === 'refuse' || permission === 'tempfail' || permission === 'quarantine';
 
-/** The default of D8: a service that may keep a mail from arriving cannot be asked away. */
+/**
+ * The default of D8: what may keep a mail from arriving cannot be asked away, nor can what only looks at it, as whatever logs, counts
+ * or keeps mail does (REQ-080).
+ */
 export function bypassable(service: RawConfig['services'][string]): 'never' | 'allowed' {
-  return service.bypassable ?? (service.may.some(decides) ? 'never' : 'allowed');
+  return service.bypassable ?? (lockedFor(service) === undefined ? 'allowed' : 'never');
+}
+
+/** Why it is never bypassed unless the operator says so. */
+export function lockedFor({ may }: RawConfig['services'][string]): string | undefined {
+  if (may.length === 0) return 'only reads';
+  const decisive = may.find(decides);
+  return decisive === undefined ? undefined : `may ${decisive}`;
 }
 
 /** `[index, index of the first with the same key, key]` for each that repeats an earlier one. */

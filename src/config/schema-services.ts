@@ -28,7 +28,7 @@ export const service = map(
     bypassable: choice('a bypass mode', ['never', 'allowed'])
       .optional()
       .describe(
-        'Whether a request to leave it out may be honoured. Default: `never` where it may refuse, tempfail or quarantine, else `allowed`.',
+        'Whether a request to leave it out may be honoured. Default: `never` where it may refuse, tempfail or quarantine, or only read (as what logs or keeps mail does), else `allowed`.',
       ),
     consent: laterChoice('a consent', ['operator'], ['sender', 'recipient'], 'a record of consent')
       .prefault('operator')

@@ -112,6 +112,8 @@ export interface ListenerOptions {
   /** Whose XCLIENT, and whose XFORWARD, is believed (D20). */
   readonly xclientFrom: readonly string[];
   readonly xforwardFrom: readonly string[];
+  /** Peers that are believed when they say that they authorised a request to leave services out (D8). */
+  readonly bypassFrom: readonly string[];
   readonly maxSizeOctets: number;
   readonly maxRecipients: number;
   readonly maxConnections: number;

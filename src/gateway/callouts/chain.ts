@@ -10,6 +10,7 @@ import { EMPTY } from '../../base/index.ts';
 import type { Result } from '../../ocp/index.ts';
 import type { Advice } from '../../profile/index.ts';
 import type { Reply } from '../../smtp/index.ts';
+import type { JudgeBypass } from '../bypass/index.ts';
 import { compareContents, loadHeader } from '../content/compare.ts';
 import { Content, FixedOctets } from '../content/index.ts';
 import { hasBareNewline } from '../content/line-check.ts';
@@ -80,6 +81,23 @@ export class Chain implements DataWaiter {
   extend(calls: readonly PlannedCall[]): void {
     const known = new Map(this.#calls.map((call) => [call.planned.step.index, call]));
     this.#calls = calls.map((planned) => known.get(planned.step.index) ?? new Call(planned, this.#mail));
+    this.marked(calls);
+  }
+
+  /** What became of requests for another recipient, whose services are the same. */
+  marked(calls: readonly PlannedCall[]): void {
+    for (const { step, bypass, bypassedBy } of calls) {
+      if (bypass === undefined) continue;
+      for (const call of this.#calls) if (call.planned.step === step) call.ask(bypass, bypassedBy ?? '');
+    }
+  }
+
+  /** The message asks that services be left out: before any of them sees it. */
+  askedAway(judge: JudgeBypass, by: string): void {
+    for (const call of this.#calls) {
+      const fate = judge(call.planned.step.service.options);
+      if (fate !== undefined) call.ask(fate, by);
+    }
   }
 
   get isEmpty(): boolean {
@@ -221,7 +239,9 @@ export class Chain implements DataWaiter {
 
   /** For the log line: each service, what came of it and how long it took. */
   summary(): string[] {
-    return this.#calls.map((call) => `${call.name} ${call.finalVerdict} ${inTenths(call.run.tookMs)}ms`);
+    return this.#calls.map(
+      (call) => `${call.name} ${call.finalVerdict} ${inTenths(call.run.tookMs)}ms${call.refusedBypass}`,
+    );
   }
 
   /** At the end of the mail. */

@@ -43,6 +43,7 @@ export function summarise(
     moreRecipients: envelope.unlisted === 0 ? undefined : envelope.unlisted,
     size: mail.original?.size ?? 0,
     relayedSize: mail.released?.size ?? 0,
+    bypass: mail.bypassText === undefined ? undefined : printable(mail.bypassText, 400),
     services: services === undefined || services.length === 0 ? undefined : services,
     nextHop: nextHopOf(mail, outcome),
     outcome,

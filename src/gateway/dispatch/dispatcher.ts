@@ -8,8 +8,9 @@
  */
 import type { Log } from '../../base/index.ts';
 import type { CalloutService } from '../callouts/callout-service.ts';
-import type { DecisionRecord, PipelineEntry, RouteOptions } from '../options.ts';
+import type { DecisionRecord, PipelineEntry, RouteOptions, ServiceRules } from '../options.ts';
 import type { MessageFacts, RecipientFacts, Rule } from '../rules/index.ts';
+import type { BypassFate } from '../trace/index.ts';
 import type { MailFacts } from './facts.ts';
 
 /** One entry of the pipeline, ready to be judged and called. */
@@ -26,6 +27,8 @@ export interface PlannedCall {
   readonly isOpen: boolean;
   /** Who has it left out, in words for an operator: it is not invoked, and the trace says so (D8). */
   readonly bypassedBy?: string;
+  /** What became of a request to leave it out, where there was one. */
+  readonly bypass?: BypassFate;
   /** An operator let out what this service had kept aside: it keeps the mail no second time. */
   readonly mayNotHold?: boolean;
 }
@@ -51,6 +54,11 @@ export class Dispatcher {
     this.#routes = routes;
     this.#steps = steps;
     this.#log = log;
+  }
+
+  /** Those of the pipeline. */
+  get services(): readonly ServiceRules[] {
+    return this.#steps.map(({ service }) => service.options);
   }
 
   /**

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { test } from 'vitest';
+import { encodeUri } from '../trace/index.ts';
+import { Agents } from './agents.ts';
+
+const SYSTEM = 'https://mail.example.com/opes';
+const AV = `${SYSTEM}/av`;
+const BANNER = `${SYSTEM}/banner;v=1,2`;
+const agents = new Agents(SYSTEM, [AV, BANNER]);
+const named = (...asked: string[]) => [AV, BANNER].filter((uri) => agents.isNamed(uri, asked));
+
+test('a service is named by its URI, whatever its query, host case, encoding or a slash behind it (REQ-066)', () => {
+  for (const uri of [
+    AV,
+    'HTTPS://Mail.Example.COM/opes/av',
+    `${AV}?id=x.1`,
+    `${AV}#top`,
+    `${AV}/`,
+    'https://mail.example.com/%6Fpes/av',
+    `${AV};outcome=edited`,
+  ]) {
+    assert.deepEqual(named(uri), [AV], uri);
+  }
+  assert.deepEqual(named(BANNER), [BANNER]);
+  assert.deepEqual(named(encodeUri(BANNER)), [BANNER], 'as our trace writes it');
+  assert.deepEqual(named(`${encodeUri(BANNER)};outcome=edited`), [BANNER]);
+  assert.deepEqual(named(AV, BANNER), [AV, BANNER]);
+});
+
+test('the System, a mail of the System, and what nobody here knows name all (REQ-062, REQ-064, REQ-065)', () => {
+  for (const uri of [
+    SYSTEM,
+    `${SYSTEM}?id=Xk3.1`,
+    `${SYSTEM}/`,
+    'https://elsewhere.example/opes',
+    `${AV}x`,
+    'a:b',
+    '::',
+    'http:%',
+  ])
+    assert.deepEqual(named(uri), [AV, BANNER], uri);
+  assert.deepEqual(
+    [AV, BANNER].filter((uri) => agents.isNamed(uri, '*')),
+    [AV, BANNER],
+  );
+  assert.deepEqual(named(AV, 'https://elsewhere.example/'), [AV, BANNER]);
+});
+
+test('where services differ by their query, or have the System before it, the query decides, and without it all are meant', () => {
+  const byQuery = [`${SYSTEM}?service=av`, `${SYSTEM}?service=banner`];
+  const all = new Agents(SYSTEM, byQuery);
+  assert.deepEqual(
+    byQuery.filter((uri) => all.isNamed(uri, [`${SYSTEM}?service=av`])),
+    [byQuery[0]],
+  );
+  assert.deepEqual(
+    byQuery.filter((uri) => all.isNamed(uri, [SYSTEM])),
+    byQuery,
+  );
+});
