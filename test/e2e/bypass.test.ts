@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
 import { afterAll, test } from 'vitest';
-import { config, Gateway, serve, withoutTrace } from '../support/gateway.ts';
+import { config, Gateway, SYSTEM_URI, serve, withoutTrace } from '../support/gateway.ts';
 import { NextHop } from '../support/next-hop.ts';
 import { SmtpTalk, verdict } from '../support/smtp-talk.ts';
 import { loggedIn, usersFile } from '../support/users.ts';
@@ -88,6 +88,7 @@ test('what a report names, copied into a request, is left out', async () => {
 test('EHLO says OPES on each listener, and a line of MAIL may be as much longer as that needs (REQ-087, REQ-088)', async () => {
   const hop = await NextHop.listen();
   ends.push(() => hop.close());
+  hop.script = { extensions: ['PIPELINING', 'OPES'] };
   const gateway = await Gateway.start(config(hop.url));
   ends.push(() => gateway.stop());
   const talk = await SmtpTalk.connect(gateway.port());
@@ -96,5 +97,42 @@ test('EHLO says OPES on each listener, and a line of MAIL may be as much longer 
   assert.ok(uris.length > 930 && uris.length <= 960);
   const params = `OPESBYPASS=${uris} OPESTRACE`;
   assert.equal(verdict(await talk.mail({ from: 'a@src.test', to: ['b@dst.test'], content: MAIL, params })), 250);
+  await talk.quit();
+  const mail = (await hop.waitForMails(1))[0];
+  assert.equal(
+    mail?.mail,
+    `<a@src.test> ${params}`,
+    'without services, and without authority, it goes on as it came (REQ-092)',
+  );
+  assert.deepEqual(withoutTrace(mail?.content ?? Buffer.alloc(0)).rest, MAIL);
+});
+
+test('an embedded service is left out like any other, for a peer that the listener names (REQ-067)', async () => {
+  const hop = await NextHop.listen();
+  ends.push(() => hop.close());
+  const uri = `${SYSTEM_URI}/banner`;
+  const may = ['edit-content', 'edit-header', 'add-header'];
+  const gateway = await Gateway.start(
+    config(
+      hop.url,
+      {},
+      {
+        listeners: [{ name: 'mx', address: '127.0.0.1:0', side: 'recipient', bypassFrom: ['127.0.0.0/8'] }],
+        services: { banner: { uri, run: 'builtin:banner', may } },
+        pipeline: [{ service: 'banner' }],
+      },
+    ),
+  );
+  ends.push(() => gateway.stop());
+  const talk = await SmtpTalk.hello(gateway.port());
+  for (const [params, mark] of [
+    [`OPESBYPASS=${uri} OPESAUTH`, 'outcome=bypassed;bypass=honoured'],
+    [`OPESBYPASS=${uri}`, 'outcome=edited;bypass=refused;why=authority'],
+  ] as const) {
+    const mails = hop.mails.length;
+    assert.equal(verdict(await talk.mail({ from: 'a@src.test', to: ['b@dst.test'], content: MAIL, params })), 250);
+    const text = (await hop.waitForMails(mails + 1)).at(-1)?.content.toString('latin1') ?? '';
+    assert.ok(text.replaceAll(/\r\n\t/g, ' ').includes(`opes/banner;${mark}`), text);
+  }
   await talk.quit();
 });
