@@ -67,10 +67,9 @@ test('what a report names, copied into a request, is left out', async () => {
   await talk.quit();
   const lines = () => gateway.logs().filter(({ event }) => event === 'callout.bypassed');
   const logged = await gateway.child.until(() => (lines().length < 4 ? undefined : lines()), 'lines of the log');
-  assert.deepEqual([...new Set(logged.map(({ by }) => by))].toSorted(), [
-    `OPES-Bypass of login ${USER}`,
-    `OPESBYPASS of login ${USER}`,
-  ]);
+  const by = logged.map((line) => line['by']);
+  for (const form of ['OPES-Bypass', 'OPESBYPASS'])
+    assert.equal(by.filter((one) => one === `${form} of login ${USER}`).length, 2, form);
   assert.equal(logged.length, 4, 'each honoured request has its line (REQ-263)');
 
   // A stranger who saw the report gets the same reply as before, whichever way he asks.

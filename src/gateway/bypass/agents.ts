@@ -6,32 +6,58 @@
  */
 import type { AgentUris } from './asked.ts';
 
+/** All our services, or those of these URIs as the configuration has them. */
+export type Named = '*' | ReadonlySet<string>;
+
 export class Agents {
   readonly #system: string;
-  /** With their queries, and without. */
-  readonly #exact: ReadonlySet<string>;
-  readonly #bare: ReadonlySet<string>;
+  /** Services by their URI, with its query and without. */
+  readonly #exact = new Map<string, readonly string[]>();
+  readonly #bare = new Map<string, readonly string[]>();
 
   /** `services`: the URIs of those in the pipeline. */
   constructor(system: string, services: readonly string[]) {
     this.#system = bareUri(system);
-    this.#exact = new Set(services.map(normalUri));
-    this.#bare = new Set(services.map(bareUri));
+    for (const uri of services) {
+      add(this.#exact, normalUri(uri), uri);
+      add(this.#bare, bareUri(uri), uri);
+    }
   }
 
-  /** Whether `asked` names the service of `uri`, which is one of ours. */
-  isNamed(uri: string, asked: AgentUris): boolean {
-    return asked === '*' || asked.some((one) => this.#names(one, uri));
+  /** Asked once for a request, not for each service: URIs come from anybody, and many at a time. */
+  named(asked: AgentUris): Named {
+    if (asked === '*') return '*';
+    const all = new Set<string>();
+    for (const one of asked) {
+      const found = this.#find(one);
+      if (found === undefined) return '*';
+      for (const uri of found) all.add(uri);
+    }
+    return all;
   }
 
-  #names(asked: string, uri: string): boolean {
+  #find(asked: string): readonly string[] | undefined {
     // Parameters behind a URI, as in a trace entry that somebody copied whole, name nothing.
     const forms = asked.includes(';') ? [asked, asked.slice(0, asked.indexOf(';'))] : [asked];
-    const exact = forms.map(normalUri).find((form) => this.#exact.has(form));
-    if (exact !== undefined) return exact === normalUri(uri);
-    const bare = forms.map(bareUri).find((form) => form !== this.#system && this.#bare.has(form));
-    return bare === undefined || bare === bareUri(uri);
+    for (const form of forms) {
+      const exact = this.#exact.get(normalUri(form));
+      if (exact !== undefined) return exact;
+    }
+    for (const form of forms.map(bareUri)) {
+      const bare = form === this.#system ? undefined : this.#bare.get(form);
+      if (bare !== undefined) return bare;
+    }
+    return undefined;
   }
+}
+
+export function joinNamed(one: Named | undefined, other: Named): Named {
+  if (one === undefined) return other;
+  return one === '*' || other === '*' ? '*' : new Set([...one, ...other]);
+}
+
+function add(to: Map<string, readonly string[]>, key: string, uri: string): void {
+  to.set(key, [...(to.get(key) ?? []), uri]);
 }
 
 /** RFC 3986 section 6.2.2: equal where the URIs mean the same. */

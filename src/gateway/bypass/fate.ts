@@ -2,17 +2,16 @@
 import type { Plan, PlannedCall } from '../dispatch/dispatcher.ts';
 import type { ServiceRules } from '../options.ts';
 import type { BypassFate } from '../trace/index.ts';
-import type { Agents } from './agents.ts';
-import type { AgentUris } from './asked.ts';
+import type { Named } from './agents.ts';
 import type { Requester } from './requester.ts';
 
 /** `undefined`: the service was not asked away. */
 export type JudgeBypass = (service: Pick<ServiceRules, 'uri' | 'bypassable'>) => BypassFate | undefined;
 
 /** `never` wins over every authority (D8): that is told even to one who has none. */
-export function judgeBypass(asked: AgentUris, { isAuthorised }: Requester, agents: Agents): JudgeBypass {
+export function judgeBypass(named: Named, { isAuthorised }: Requester): JudgeBypass {
   return ({ uri, bypassable }) => {
-    if (!agents.isNamed(uri, asked)) return undefined;
+    if (named !== '*' && !named.has(uri)) return undefined;
     if (bypassable === 'never') return 'never';
     return isAuthorised ? 'honoured' : 'authority';
   };

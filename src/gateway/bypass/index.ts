@@ -1,5 +1,5 @@
 /** Requests to leave services out: read, judged, passed on. See README.md. */
-export { Agents } from './agents.ts';
+export { Agents, type Named } from './agents.ts';
 export { type AgentUris, joinAsked } from './asked.ts';
 export { bypassField, type CommandRequest, partMail, partRcpt, withoutRequest } from './commands.ts';
 export type { JudgeBypass } from './fate.ts';

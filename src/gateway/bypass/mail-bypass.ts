@@ -1,6 +1,6 @@
 /** What one mail asks for, at MAIL, at each RCPT and in its header, by whom. Made where something is asked, and not before. */
 import type { Dispatcher, PipelineStep, Plan } from '../dispatch/dispatcher.ts';
-import { Agents } from './agents.ts';
+import { Agents, joinNamed, type Named } from './agents.ts';
 import { type AgentUris, joinAsked, showAsked } from './asked.ts';
 import { type JudgeBypass, judgeBypass, withBypass } from './fate.ts';
 import type { Requester } from './requester.ts';
@@ -9,38 +9,47 @@ export class MailBypass {
   readonly requester: Requester;
   readonly #agents: Agents;
   /** For all recipients. */
-  #asked: AgentUris | undefined;
-  /** All that was asked, for the log. */
+  #named: Named | undefined;
+  /** Plans with that in them, by the plan without: a mail may have many recipients, and few plans. */
+  readonly #plans = new Map<Plan, Plan>();
+  /** For the log: what was asked for all, or first for one. */
   #shown: AgentUris | undefined;
 
+  /** `asked`: at MAIL. */
   constructor(system: string, dispatcher: Dispatcher, requester: Requester, asked: AgentUris | undefined) {
     this.requester = requester;
     this.#agents = new Agents(
       system,
       dispatcher.services.map(({ uri }) => uri),
     );
-    this.#asked = asked;
+    this.#named = asked && this.#agents.named(asked);
     this.#shown = asked;
   }
 
   /** The steps that are taken; at MAIL. */
   remaining(steps: readonly PipelineStep[]): readonly PipelineStep[] {
-    const judge = this.#judge(this.#asked);
+    const judge = this.#judge(this.#named);
     return judge === undefined ? steps : steps.filter(({ service }) => judge(service.options) !== 'honoured');
   }
 
   /** `asked`: for this recipient alone. */
   plan(plan: Plan, asked?: AgentUris): Plan {
-    this.#shown = joinAsked(this.#shown, asked);
-    const judge = this.#judge(joinAsked(this.#asked, asked));
-    return judge === undefined ? plan : withBypass(plan, judge, this.#by('OPESBYPASS'));
+    if (asked !== undefined) {
+      this.#shown ??= asked;
+      return this.#with(plan, joinNamed(this.#named, this.#agents.named(asked)));
+    }
+    const known = this.#plans.get(plan);
+    if (known !== undefined) return known;
+    const made = this.#with(plan, this.#named);
+    this.#plans.set(plan, made);
+    return made;
   }
 
-  /** The message asks, too. Of services that are planned already the caller tells each chain. */
+  /** The message asks, too, when services are planned: the caller tells each chain. */
   addHeader(asked: AgentUris): { readonly judge: JudgeBypass; readonly by: string } {
-    this.#asked = joinAsked(this.#asked, asked);
     this.#shown = joinAsked(this.#shown, asked);
-    return { judge: judgeBypass(asked, this.requester, this.#agents), by: this.#by('OPES-Bypass') };
+    const judge = judgeBypass(this.#agents.named(asked), this.requester);
+    return { judge, by: this.#by('OPES-Bypass') };
   }
 
   /** For the log line: who asked for what, and may. */
@@ -50,11 +59,16 @@ export class MailBypass {
     return `${showAsked(this.#shown)} by ${who}${isAuthorised ? '' : ', who may not'}`;
   }
 
+  #with(plan: Plan, named: Named | undefined): Plan {
+    const judge = this.#judge(named);
+    return judge === undefined ? plan : withBypass(plan, judge, this.#by('OPESBYPASS'));
+  }
+
   #by(form: 'OPESBYPASS' | 'OPES-Bypass'): string {
     return `${form} of ${this.requester.who}`;
   }
 
-  #judge(asked: AgentUris | undefined): JudgeBypass | undefined {
-    return asked && judgeBypass(asked, this.requester, this.#agents);
+  #judge(named: Named | undefined): JudgeBypass | undefined {
+    return named && judgeBypass(named, this.requester);
   }
 }

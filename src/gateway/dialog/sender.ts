@@ -8,6 +8,7 @@ import {
   needsSmtpUtf8,
   type Parameters,
   parseMailArgument,
+  writeArgument,
   writePath,
 } from '../../smtp/index.ts';
 import { withoutRequest } from '../bypass/index.ts';
@@ -67,10 +68,12 @@ export class Sender {
   rewrite(argument: string): boolean {
     const parsed = parseMailArgument(argument);
     if (parsed.kind !== 'got' || !isCarriedBy(this.command, parsed.value.path)) return false;
-    this.#argument = argument;
-    this.#path = writePath(parsed.value.path);
+    const { path, params } = parsed.value;
+    const kept = withoutRequest(params);
+    this.#argument = kept === params ? argument : writeArgument(path, kept);
+    this.#path = writePath(path);
     // What the content needs (BODY, SMTPUTF8) is not a service's to leave out.
-    this.#params = new Map([...this.command.params, ...withoutRequest(parsed.value.params)]);
+    this.#params = new Map([...this.command.params, ...kept]);
     return true;
   }
 }

@@ -403,3 +403,10 @@ test('what a service makes of the envelope leaves the requests in it', async () 
     to: { path: 'n@new.example', params: { OPESBYPASS: 'urn:x:z' }, destination: 'new.example' },
   });
 });
+
+test('what an operator lets out past a service is his doing, whatever the mail asks without authority', async () => {
+  const { result } = await adapt([allowed], { isReleased: true }, {}, undefined, { params: { OPESBYPASS: '*' } });
+  assert.equal(result.kind, 'release');
+  const text = Buffer.concat(await load(result.content, 0, result.content.size)).toString('latin1');
+  assert.match(text, /s1;outcome=bypassed\r\n/);
+});

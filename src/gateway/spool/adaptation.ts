@@ -402,6 +402,10 @@ function parsedRecipient(argument: string): { readonly path: Address; readonly p
 /** An operator lets the mail out: what may be bypassed is; what may not has its say, but does not hold it a second time. */
 function onRelease(call: PlannedCall, releasedFrom: readonly string[] | undefined): PlannedCall {
   const { service } = call.step;
-  if (service.options.bypassable !== 'never') return { ...call, bypassedBy: 'released from quarantine by an operator' };
+  if (call.bypassedBy !== undefined) return call;
+  if (service.options.bypassable !== 'never') {
+    const { step, isOpen } = call;
+    return { step, isOpen, bypassedBy: 'released from quarantine by an operator' };
+  }
   return releasedFrom?.includes(service.name) === true ? { ...call, mayNotHold: true } : call;
 }
