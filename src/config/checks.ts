@@ -221,6 +221,27 @@ const neverSkipped: Check = (raw) =>
     ];
   });
 
+/** REQ-079: what a service counts on is not asked away from under it. */
+const buildsOn: Check = (raw) =>
+  raw.pipeline.flatMap((entry, at) =>
+    entry.buildsOn.flatMap((name, i) => {
+      const path = ['pipeline', at, 'buildsOn', i];
+      const before = raw.pipeline.slice(0, at).map(({ service }) => service);
+      if (!before.includes(name)) {
+        const near = suggest(name, before);
+        const fix = near === undefined ? 'name a service of an entry above' : `did you mean ${near}?`;
+        return [{ path, what: `${showPath(path)}: no entry above calls "${name}"`, fix }];
+      }
+      const [own, other] = [entry.service, name].map((one) =>
+        Object.hasOwn(raw.services, one) ? raw.services[one] : undefined,
+      );
+      if (own === undefined || other === undefined || bypassable(own) !== 'never' || bypassable(other) === 'never')
+        return [];
+      const what = `${showPath(path)}: "${entry.service}" is never bypassed and counts on "${name}", which may be`;
+      return [{ path, what, fix: `write services.${name}.bypassable: never, or take it out of the list` }];
+    }),
+  );
+
 const consoleOnLoopback: Check = (raw) =>
   raw.console === undefined || isLoopback(raw.console.address.host)
     ? []
@@ -247,6 +268,7 @@ const CHECKS: readonly Check[] = [
   pipelineNames,
   pipelineTwice,
   neverSkipped,
+  buildsOn,
   consoleOnLoopback,
   metricsOnLoopback,
   groupWithUser,

@@ -63,6 +63,7 @@ export function resolve(raw: RawConfig, context: ResolveContext): Resolved {
       service: entry.service,
       when: entry.when,
       requires: new Set(entry.requires),
+      buildsOn: entry.buildsOn,
       onFailure: failureActions(entry.onFailure),
       timeoutMs: entry.timeout,
     })),

@@ -272,6 +272,8 @@ export interface PipelineEntry {
   readonly when: string | undefined;
   /** Parts the service must have selected; an NR without them is `invalid` (D6). */
   readonly requires: ReadonlySet<PartName>;
+  /** Names of services of earlier entries whose work this one counts on: on request it is left out with them, and not they without it. */
+  readonly buildsOn: readonly string[];
   readonly onFailure: Readonly<Record<FailureReason, FailureAction>>;
   /** Runs only while the service owes an answer. */
   readonly timeoutMs: number;

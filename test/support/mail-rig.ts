@@ -51,6 +51,7 @@ export interface PipelineScript {
   readonly options: ServiceOptions;
   readonly when?: string;
   readonly requires?: PipelineEntry['requires'];
+  readonly buildsOn?: PipelineEntry['buildsOn'];
   readonly onFailure?: FailureAction;
   readonly timeoutMs?: number;
 }
@@ -124,6 +125,7 @@ export class MailRig implements OpenRelay {
         service: one.options.name,
         when: one.when,
         requires: one.requires ?? new Set(),
+        buildsOn: one.buildsOn ?? [],
         onFailure,
         timeoutMs: one.timeoutMs ?? 5000,
       };

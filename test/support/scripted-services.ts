@@ -93,7 +93,12 @@ export interface RigOptions {
   chunk?: number;
   when?: string;
   /** Of single services, by place, over the ones above. */
-  each?: readonly { readonly when?: string; readonly onFailure?: FailureAction; readonly bypassable?: Bypassable }[];
+  each?: readonly {
+    readonly when?: string;
+    readonly onFailure?: FailureAction;
+    readonly bypassable?: Bypassable;
+    readonly buildsOn?: readonly string[];
+  }[];
   routes?: readonly RouteOptions[];
   spool?: SpoolPort;
 }

@@ -15,9 +15,12 @@ export class Agents {
   readonly #exact = new Map<string, readonly string[]>();
   readonly #bare = new Map<string, readonly string[]>();
 
-  /** `services`: the URIs of those in the pipeline. */
-  constructor(system: string, services: readonly string[]) {
+  readonly #builtOn: ReadonlyMap<string, readonly string[]>;
+
+  /** `services`: the URIs of those in the pipeline. `builtOn`: by such a URI, those of services that are no use without it (REQ-079). */
+  constructor(system: string, services: readonly string[], builtOn: ReadonlyMap<string, readonly string[]> = NONE) {
     this.#system = bareUri(system);
+    this.#builtOn = builtOn;
     for (const uri of services) {
       add(this.#exact, normalUri(uri), uri);
       add(this.#bare, bareUri(uri), uri);
@@ -31,7 +34,7 @@ export class Agents {
     for (const one of asked) {
       const found = this.#find(one);
       if (found === undefined) return '*';
-      for (const uri of found) all.add(uri);
+      for (const uri of found) for (const each of [uri, ...(this.#builtOn.get(uri) ?? [])]) all.add(each);
     }
     return all;
   }
@@ -50,6 +53,8 @@ export class Agents {
     return undefined;
   }
 }
+
+const NONE: ReadonlyMap<string, readonly string[]> = new Map();
 
 export function joinNamed(one: Named | undefined, other: Named): Named {
   if (one === undefined) return other;

@@ -21,6 +21,7 @@ export class MailBypass {
     this.#agents = new Agents(
       system,
       dispatcher.services.map(({ uri }) => uri),
+      dispatcher.builtOn,
     );
     this.#named = asked && this.#agents.named(asked);
     this.#shown = asked;

@@ -281,3 +281,46 @@ test('the reply of a refused mail says nothing of requests', async () => {
   rig.hopRefuses.set('<b@dst.example>', reply(550, '5.1.1', 'no such user'));
   assert.equal(await send(rig, { mail: 'OPESBYPASS=*' }), 550);
 });
+
+test('what builds on a service is left out with it, whatever is asked of a chain of five, in either form (REQ-079)', async () => {
+  const builtOn: readonly (readonly string[])[] = [[], ['s1'], [], ['s2', 's3'], ['s4']];
+  const all = builtOn.map((_, i) => `http://svc.example/s${i + 1}`);
+  for (let subset = 1; subset < 1 << builtOn.length; subset++) {
+    const asked = all.filter((_, i) => (subset & (1 << i)) !== 0).join(',');
+    for (const how of [{ mail: `OPESBYPASS=${asked}` }, { content: `OPES-Bypass: ${asked}\r\n${MAIL}` }]) {
+      const { rig } = submission(
+        all.map((_, i) => adds(`X-${i + 1}: 1`)),
+        { each: builtOn.map((buildsOn) => ({ ...allowed, buildsOn })) },
+      );
+      assert.equal(await send(rig, how), 250);
+      const left = new Set(marks(text(rig)).flatMap((mark) => (mark.includes('bypassed') ? [mark.slice(0, 2)] : [])));
+      for (const [i, names] of builtOn.entries()) {
+        const isAsked = (subset & (1 << i)) !== 0;
+        const isUseless = names.some((name) => left.has(name));
+        assert.equal(left.has(`s${i + 1}`), isAsked || isUseless, `s${i + 1} of ${asked}`);
+      }
+    }
+  }
+});
+
+test('where the request is too late for a service, it is for what that one builds on, and for nothing else', async () => {
+  const { rig } = submission([adds('X-1: 1'), adds('X-2: 1'), asksOf('RCPT', 'X-3: 1'), adds('X-4: 1')], {
+    each: [allowed, { ...allowed, buildsOn: ['s1'] }, { ...allowed, buildsOn: ['s2'] }, allowed],
+  });
+  assert.equal(await send(rig, { content: `OPES-Bypass: *\r\n${MAIL}` }), 250);
+  const late = 'outcome=header-added;bypass=late';
+  assert.deepEqual(marks(text(rig)), [`s1 ${late}`, `s2 ${late}`, `s3 ${late}`, 's4 outcome=bypassed;bypass=honoured']);
+});
+
+test('the same of a service that had answered MAIL, when a recipient asks', async () => {
+  const { rig } = submission([adds('X-1: 1'), asksOf('MAIL', 'X-2: 1')], {
+    each: [allowed, { ...allowed, buildsOn: ['s1'] }],
+  });
+  assert.equal(await send(rig), 250);
+  const begun = await rig.begin();
+  for (const to of ['b@dst.example', 'c@dst.example'])
+    assert.equal((await begun.mail.rcpt(to, 'OPESBYPASS=*')).code, 250);
+  assert.equal((await begun.mail.content(MAIL)).code, 250);
+  const late = 'outcome=header-added;bypass=late';
+  assert.deepEqual(marks(text(rig)), [`s1 ${late}`, `s2 ${late}`]);
+});

@@ -61,6 +61,21 @@ export class Dispatcher {
     return this.#steps.map(({ service }) => service.options);
   }
 
+  /** By the URI of a service, those of all that count on its work, or on that of one that does. */
+  get builtOn(): ReadonlyMap<string, readonly string[]> {
+    const found = new Map<string, readonly string[]>();
+    // From the last one: whatever an entry counts on stands before it.
+    for (const { service, entry } of this.#steps.toReversed()) {
+      const { uri } = service.options;
+      for (const before of this.#steps) {
+        if (!entry.buildsOn.includes(before.service.name)) continue;
+        const key = before.service.options.uri;
+        found.set(key, [...(found.get(key) ?? []), uri, ...(found.get(uri) ?? [])]);
+      }
+    }
+    return found;
+  }
+
   /**
    * The services that may answer MAIL itself: those at the head of the pipeline whose rules need neither recipient nor
    * message. A later one hears of MAIL with its first RCPT, so that services always see each other's changes in order.
