@@ -171,7 +171,7 @@ export class Call {
       service: this.name,
       uri: this.planned.step.service.options.uri,
       verdict: this.finalVerdict,
-      detail: `${failure === undefined ? this.#detail : `${failure.reason}: ${failure.detail}`}${this.refusedBypass}`,
+      detail: (failure === undefined ? this.#detail : `${failure.reason}: ${failure.detail}`) + this.refusedBypass,
       endpoint: run.endpoint,
       parts: run.partsSent as readonly PartName[],
       tookMs: run.tookMs,

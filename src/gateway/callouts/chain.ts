@@ -81,9 +81,9 @@ export class Chain implements DataWaiter {
   extend(calls: readonly PlannedCall[]): void {
     const known = new Map(this.#calls.map((call) => [call.planned.step.index, call]));
     this.#calls = calls.map((planned) => known.get(planned.step.index) ?? new Call(unasked(planned), this.#mail));
-    const first = calls.find(isAskedAway);
-    if (first !== undefined) this.#ask(calls.map(fateOf), first.bypassedBy ?? '');
-    this.marked(calls);
+    let by: string | undefined;
+    for (const { bypass, bypassedBy } of calls) if (bypass !== undefined) by = bypassedBy ?? by ?? '';
+    if (by !== undefined) this.#ask(calls.map(fateOf), by);
   }
 
   /** Refused requests for a recipient, whose services are those of the others. */
@@ -462,10 +462,6 @@ function unasked(planned: PlannedCall): PlannedCall {
   if (planned.bypass === undefined) return planned;
   const { bypass: _fate, bypassedBy: _by, ...rest } = planned;
   return rest;
-}
-
-function isAskedAway({ bypass }: PlannedCall): boolean {
-  return bypass === 'honoured';
 }
 
 function actionOf(advice: Advice): AsideAction {

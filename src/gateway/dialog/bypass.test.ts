@@ -324,3 +324,10 @@ test('the same of a service that had answered MAIL, when a recipient asks', asyn
   const late = 'outcome=header-added;bypass=late';
   assert.deepEqual(marks(text(rig)), [`s1 ${late}`, `s2 ${late}`]);
 });
+
+test('the log names who asked also where a service before it may not be left out', async () => {
+  const { rig } = submission([adds('X-1: 1'), adds('X-2: 1')], { each: [{}, allowed] });
+  assert.equal(await send(rig, { mail: 'OPESBYPASS=*' }), 250);
+  const line = rig.logged.find(({ event }) => event === 'callout.bypassed')?.fields;
+  assert.deepEqual(line, { mail: 'session.1', service: 's2', by: 'OPESBYPASS of login alice' });
+});
