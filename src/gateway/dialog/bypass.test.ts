@@ -331,3 +331,16 @@ test('the log names who asked also where a service before it may not be left out
   const line = rig.logged.find(({ event }) => event === 'callout.bypassed')?.fields;
   assert.deepEqual(line, { mail: 'session.1', service: 's2', by: 'OPESBYPASS of login alice' });
 });
+
+test('authority is told on also where only a later recipient asks, of a service of another System', async () => {
+  const spool = new RecordingSpool('spool');
+  const { rig } = submission([adds('X-1: 1')], { each: [{ bypassable: 'never' }], spool });
+  const { mail } = await rig.begin();
+  await mail.rcpt('b@dst.example');
+  await mail.rcpt('c@dst.example', 'OPESBYPASS=urn:x:y');
+  assert.equal((await mail.content(MAIL)).code, 250);
+  assert.deepEqual(
+    spool.taken.map(({ params, to }) => [Object.fromEntries(params), to]),
+    [[{ OPESAUTH: true }, ['<b@dst.example>', '<c@dst.example> OPESBYPASS=urn:x:y']]],
+  );
+});

@@ -202,7 +202,10 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     else {
       const variant = this.#variantFor(plan);
       if (variant === undefined) this.onRcptAnswer(recipient, gatewayReplies.otherGroup);
-      else variant.rcpt(recipient, plan);
+      else {
+        if (request?.asked !== undefined && this.#bypass?.requester.isAuthorised === true) variant.sender.vouch();
+        variant.rcpt(recipient, plan);
+      }
     }
   }
 
