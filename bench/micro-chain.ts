@@ -320,6 +320,7 @@ function makeStep(open: OpenChannel) {
     service: 'header',
     when: undefined,
     requires: new Set(['RCPT', 'RAWDATA']),
+    buildsOn: [],
     onFailure: {
       timeout: 'tempfail',
       unreachable: 'tempfail',

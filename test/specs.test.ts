@@ -452,14 +452,16 @@ test('every trace field we write keeps the grammar of section 10.1, whatever the
     'bypassed',
   ] as const;
   const reasons = ['timeout', 'unreachable', 'crash', 'invalid', 'overload'] as const;
-  const entry = `${uri};outcome=(?:${outcomes.join('|')}|skipped)(?:;reason=(?:${reasons.join('|')}))?`;
+  const asked = '(?:;bypass=(?:honoured|refused;why=(?:never|authority)|late))?';
+  const entry = `${uri};outcome=(?:${outcomes.join('|')}|skipped)(?:;reason=(?:${reasons.join('|')}))?${asked}`;
   const block = new RegExp(
     `^OPES-System: ${system}\\r\\n(?:OPES-Via: ${system}(?:,(?: |\\r\\n\\t)${entry})*(?:;more=[0-9]+)?\\r\\n)?$`,
   );
   const anyUri = fc.string({ unit: 'grapheme', maxLength: 10 }).map((text) => `https://a.example/${text}`);
+  const bypass = fc.constantFrom<ViaEntry['bypass']>(undefined, 'honoured', 'never', 'authority', 'late');
   const anyEntry = fc.oneof(
-    fc.record({ uri: anyUri, outcome: fc.constantFrom<ViaEntry['outcome']>(...outcomes) }),
-    fc.record({ uri: anyUri, outcome: fc.constant<'skipped'>('skipped'), reason: fc.constantFrom(...reasons) }),
+    fc.record({ uri: anyUri, outcome: fc.constantFrom<ViaEntry['outcome']>(...outcomes), bypass }),
+    fc.record({ uri: anyUri, outcome: fc.constant<'skipped'>('skipped'), reason: fc.constantFrom(...reasons), bypass }),
   );
   fc.assert(
     fc.property(anyUri, fc.array(anyEntry, { maxLength: 60 }), fc.boolean(), (own, via, foreignViaPresent) => {

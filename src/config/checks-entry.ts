@@ -59,14 +59,14 @@ const lmtpPort = ofEach((listener, name, at) => {
 
 /** Whoever is believed to speak for others, or may send anywhere, is somebody. */
 const wideNetworks = ofEach((listener, name, at) =>
-  (['proxyFrom', 'xclientFrom', 'xforwardFrom'] as const).flatMap((key) =>
+  (['proxyFrom', 'xclientFrom', 'xforwardFrom', 'bypassFrom'] as const).flatMap((key) =>
     listener[key].flatMap((network, i) =>
       isWide(network)
         ? [
             {
               path: ['listeners', at, key, i],
-              what: `${name}.${key}[${i}]: ${network} covers more than any one organisation has, and whoever is in it may say that he is somebody else`,
-              fix: 'name the proxies',
+              what: `${name}.${key}[${i}]: ${network} covers more than any one organisation has, and whoever is in it may say that ${key === 'bypassFrom' ? 'services are to be left out' : 'he is somebody else'}`,
+              fix: key === 'bypassFrom' ? 'name the hosts' : 'name the proxies',
             },
           ]
         : [],

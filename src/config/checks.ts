@@ -211,7 +211,7 @@ const neverSkipped: Check = (raw) =>
     const why =
       service.bypassable === 'never'
         ? 'is bypassable: never'
-        : `may ${service.may.find(decides)}, so it is bypassable: never unless you say otherwise`;
+        : `${lockedFor(service)}, so it is bypassable: never unless you say otherwise`;
     return [
       {
         path: ['pipeline', at, 'onFailure'],
@@ -220,6 +220,27 @@ const neverSkipped: Check = (raw) =>
       },
     ];
   });
+
+/** REQ-079: what a service counts on is not asked away from under it. */
+const buildsOn: Check = (raw) =>
+  raw.pipeline.flatMap((entry, at) =>
+    entry.buildsOn.flatMap((name, i) => {
+      const path = ['pipeline', at, 'buildsOn', i];
+      const before = raw.pipeline.slice(0, at).map(({ service }) => service);
+      if (!before.includes(name)) {
+        const near = suggest(name, before);
+        const fix = near === undefined ? 'name a service of an entry above' : `did you mean ${near}?`;
+        return [{ path, what: `${showPath(path)}: no entry above calls "${name}"`, fix }];
+      }
+      const [own, other] = [entry.service, name].map((one) =>
+        Object.hasOwn(raw.services, one) ? raw.services[one] : undefined,
+      );
+      if (own === undefined || other === undefined || bypassable(own) !== 'never' || bypassable(other) === 'never')
+        return [];
+      const what = `${showPath(path)}: "${entry.service}" is never bypassed and counts on "${name}", which may be`;
+      return [{ path, what, fix: `write services.${name}.bypassable: never, or take it out of the list` }];
+    }),
+  );
 
 const consoleOnLoopback: Check = (raw) =>
   raw.console === undefined || isLoopback(raw.console.address.host)
@@ -247,6 +268,7 @@ const CHECKS: readonly Check[] = [
   pipelineNames,
   pipelineTwice,
   neverSkipped,
+  buildsOn,
   consoleOnLoopback,
   metricsOnLoopback,
   groupWithUser,
@@ -256,9 +278,19 @@ const CHECKS: readonly Check[] = [
 const decides = (permission: string) =>
   permission === 'refuse' || permission === 'tempfail' || permission === 'quarantine';
 
-/** The default of D8: a service that may keep a mail from arriving cannot be asked away. */
+/**
+ * The default of D8: what may keep a mail from arriving cannot be asked away, nor can what only looks at it, as whatever logs, counts
+ * or keeps mail does (REQ-080).
+ */
 export function bypassable(service: RawConfig['services'][string]): 'never' | 'allowed' {
-  return service.bypassable ?? (service.may.some(decides) ? 'never' : 'allowed');
+  return service.bypassable ?? (lockedFor(service) === undefined ? 'allowed' : 'never');
+}
+
+/** Why it is never bypassed unless the operator says so. */
+export function lockedFor({ may }: RawConfig['services'][string]): string | undefined {
+  if (may.length === 0) return 'only reads';
+  const decisive = may.find(decides);
+  return decisive === undefined ? undefined : `may ${decisive}`;
 }
 
 /** `[index, index of the first with the same key, key]` for each that repeats an earlier one. */

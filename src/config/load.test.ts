@@ -44,6 +44,7 @@ test('the smallest file gets every default', () => {
       proxyFrom: undefined,
       xclientFrom: [],
       xforwardFrom: [],
+      bypassFrom: [],
       maxSizeOctets: 50e6,
       maxRecipients: 100,
       maxConnections: 1000,
@@ -127,7 +128,7 @@ test('what may surprise is told, and does not stop the start', () => {
   assert.equal(result.kind, 'loaded');
   assert.deepEqual(result.kind === 'loaded' ? result.notices.map(showProblem) : [], [
     'opes.yaml:7:3: services.a is not in the pipeline, so no mail goes through it',
-    'opes.yaml:7:64: services.a.bypassable: this version honours no bypass requests yet; the service is always called',
+    'opes.yaml:7:64: services.a.bypassable: the service may refuse, and whoever may ask for it sends mail without it',
     "opes.yaml:7:87: services.a.may: this version does not carry out 'route' yet, whatever the service asks",
   ]);
 });

@@ -15,7 +15,7 @@ import type {
   TlsKeys,
   UserOptions,
 } from '../gateway/options.ts';
-import { bypassable } from './checks.ts';
+import { bypassable, lockedFor } from './checks.ts';
 import { loginNotices, tlsPolicy } from './checks-routes.ts';
 import type { EffectiveConfig, EffectiveRoute, EffectiveService } from './effective.ts';
 import { certificateNotice, keysComplaint, type Material } from './pem.ts';
@@ -63,6 +63,7 @@ export function resolve(raw: RawConfig, context: ResolveContext): Resolved {
       service: entry.service,
       when: entry.when,
       requires: new Set(entry.requires),
+      buildsOn: entry.buildsOn,
       onFailure: failureActions(entry.onFailure),
       timeoutMs: entry.timeout,
     })),
@@ -126,6 +127,7 @@ function resolveListener(
     proxyFrom: raw.proxy === 'required' ? raw.proxyFrom : undefined,
     xclientFrom: raw.xclientFrom,
     xforwardFrom: raw.xforwardFrom,
+    bypassFrom: raw.bypassFrom,
     maxSizeOctets: raw.maxSize,
     maxRecipients: raw.maxRecipients,
     maxConnections: raw.maxConnections,
@@ -325,11 +327,12 @@ export function notices(raw: RawConfig): Problem[] {
         atKey: true,
       });
     }
-    if (service.bypassable === 'allowed') {
+    const locked = lockedFor(service);
+    if (service.bypassable === 'allowed' && locked !== undefined) {
       const path = ['services', name, 'bypassable'];
       found.push({
         path,
-        what: `services.${name}.bypassable: this version honours no bypass requests yet; the service is always called`,
+        what: `services.${name}.bypassable: the service ${locked}, and whoever may ask for it sends mail without it`,
         fix: undefined,
       });
     }

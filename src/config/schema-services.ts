@@ -33,7 +33,7 @@ export const service = map(
     bypassable: choice('a bypass mode', ['never', 'allowed'])
       .optional()
       .describe(
-        'Whether a request to leave it out may be honoured. Default: `never` where it may refuse, tempfail or quarantine, else `allowed`.',
+        'Whether a request to leave it out may be honoured. Default: `never` where it may refuse, tempfail or quarantine, or only read (as what logs or keeps mail does), else `allowed`.',
       ),
     consent: laterChoice('a consent', ['operator'], ['sender', 'recipient'], 'a record of consent')
       .prefault('operator')
@@ -85,6 +85,11 @@ export const entry = map(
     requires: list(choice('a part', PARTS), 'a list', false)
       .prefault([])
       .describe('Parts the service must accept to see; a server that leaves one out counts as failed.'),
+    buildsOn: list(name(), 'a list', false)
+      .prefault([])
+      .describe(
+        'Services before it whose work it counts on: where one of them is left out on request, so is this one. Where this one is never left out, nor may they be.',
+      ),
     onFailure: z
       .union([action(), map(actions, 'an action, or a map from reason to action', 'write onFailure: tempfail')])
       .prefault('tempfail')

@@ -61,6 +61,11 @@ export const listener = map(
       .describe(
         'Peers whose XFORWARD is believed, such as a Postfix with `smtpd_proxy_filter`: for rules, services and trace, never for permissions.',
       ),
+    bypassFrom: networks()
+      .prefault([])
+      .describe(
+        'Peers whose word counts that they authorised a request to leave services out (`OPESAUTH`), such as the gateway of your submission host. Without it only who logged in on a `side: sender` listener may ask, and of nobody a service that is `bypassable: never`.',
+      ),
   },
   'a listener',
   'write { name: mx, address: "127.0.0.1:2525" }',

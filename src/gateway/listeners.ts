@@ -130,7 +130,7 @@ export class Listeners {
     const { auth: login } = listener;
     const auth: ServerOptions['auth'] = login === undefined ? 'none' : login.isClearAllowed ? 'always' : 'over-tls';
     // Reports that are asked for are made by the spool. A reply for each recipient is always ours to give.
-    const extensions = { dsn: store !== undefined, prdr: true };
+    const extensions = { dsn: store !== undefined, prdr: true, opes: true };
     return { ...listener, auth, extensions, hostname, log, deadlines: this.#deadlines };
   }
 

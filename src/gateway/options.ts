@@ -112,6 +112,8 @@ export interface ListenerOptions {
   /** Whose XCLIENT, and whose XFORWARD, is believed (D20). */
   readonly xclientFrom: readonly string[];
   readonly xforwardFrom: readonly string[];
+  /** Peers that are believed when they say that they authorised a request to leave services out (D8). */
+  readonly bypassFrom: readonly string[];
   readonly maxSizeOctets: number;
   readonly maxRecipients: number;
   readonly maxConnections: number;
@@ -277,6 +279,8 @@ export interface PipelineEntry {
   readonly when: string | undefined;
   /** Parts the service must have selected; an NR without them is `invalid` (D6). */
   readonly requires: ReadonlySet<PartName>;
+  /** Names of services of earlier entries whose work this one counts on: on request it is left out with them, and not they without it. */
+  readonly buildsOn: readonly string[];
   readonly onFailure: Readonly<Record<FailureReason, FailureAction>>;
   /** Runs only while the service owes an answer. */
   readonly timeoutMs: number;

@@ -146,6 +146,5 @@ function noticeOptions({ hostname, system, reports, limits, queue }: GatewayOpti
 
 function namedService(services: readonly ServiceOptions[], name: string): NamedService | undefined {
   const service = services.find((one) => one.name === name);
-  // Nobody is offered a bypass before requests for one are honoured.
-  return service && { uri: service.uri, isBypassable: false };
+  return service && { uri: service.uri, isBypassable: service.bypassable !== 'never' };
 }

@@ -48,6 +48,14 @@ export type { HopTls, PeerVerify } from './net/next-hop-tls.ts';
 export { peerOf } from './net/peer-counts.ts';
 export { type BindTo, ServerSocket } from './net/server-socket.ts';
 export { checkTlsa, type TlsaRecord, type TlsaVerdict, usableTlsa } from './net/tlsa.ts';
+export {
+  type AgentUris,
+  hasOpesParameters,
+  isAgentUri,
+  isOpesParameter,
+  parseOpesBypass,
+  writeOpesBypass,
+} from './opes.ts';
 export { greeting, replies } from './replies.ts';
 export {
   isPermanent,

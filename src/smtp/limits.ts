@@ -12,6 +12,12 @@ export const MAX_PARAMETERS = 16;
 export const MAX_ENVID = 100;
 /** RFC 3461, 4.2: the value of ORCPT as sent. */
 export const MAX_ORCPT = 500;
+/** The value of OPESBYPASS as sent: twenty URIs of common length. With the keywords of the extension it fits OPES_LINE. */
+export const MAX_OPESBYPASS = 960;
+/** URIs in it, and in the field of that name: what a field of our trace names at most. */
+export const MAX_OPES_URIS = 50;
+/** So much longer a line of MAIL or RCPT may be where OPES is announced (docs/spec/opes-smtp.md, section 12). */
+export const OPES_LINE = 1024;
 
 /** RFC 5321, 4.5.3.1.5, with CRLF: what we write. */
 export const MAX_REPLY_LINE = 512;

@@ -4,16 +4,14 @@
  * asked to hear of everything, learns exactly what happened; no copy shows another's blind recipients.
  */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, test } from 'vitest';
 import { run } from '../support/child.ts';
 import { config, Gateway, OPES, SYSTEM_URI, serve, withoutTrace } from '../support/gateway.ts';
 import { NextHop } from '../support/next-hop.ts';
-import { scratchFolder } from '../support/scratch.ts';
 import { Sink } from '../support/sink.ts';
-import { SmtpTalk, stuff } from '../support/smtp-talk.ts';
+import { stuff } from '../support/smtp-talk.ts';
+import { loggedIn, usersFile } from '../support/users.ts';
 
 const MAIL = Buffer.from(
   'From: <ann@src.test>\r\nTo: <plain@one.test>\r\nSubject: to six\r\nMessage-ID: <six@src.test>\r\n\r\nHi all.\r\n.\r\n',
@@ -32,14 +30,6 @@ const ends: (() => Promise<unknown>)[] = [];
 afterAll(async () => {
   for (const end of ends.toReversed()) await end();
 });
-
-async function usersFile(): Promise<string> {
-  const file = join(scratchFolder('users'), 'users.yaml');
-  const made = await run(OPES, ['user', 'ann@src.test'], { input: 'secret word\n' });
-  assert.equal(made.code, 0, made.stderr);
-  writeFileSync(file, made.stdout, { mode: 0o600 });
-  return file;
-}
 
 /** What reports say, by recipient. */
 function actions(reports: readonly { readonly content: Buffer }[]): Map<string, string> {
@@ -78,7 +68,13 @@ test('each gets what its policy says, the sender learns what happened, and nobod
       },
       {
         listeners: [
-          { name: 'sub', address: '127.0.0.1:0', side: 'sender', auth: await usersFile(), requireTls: false },
+          {
+            name: 'sub',
+            address: '127.0.0.1:0',
+            side: 'sender',
+            auth: await usersFile('ann@src.test'),
+            requireTls: false,
+          },
         ],
         routes: [
           { to: 'one.test', nextHop: one.url },
@@ -91,9 +87,7 @@ test('each gets what its policy says, the sender learns what happened, and nobod
   );
   ends.push(() => gateway.stop());
 
-  const talk = await SmtpTalk.hello(gateway.port());
-  const login = await talk.say(`AUTH PLAIN ${Buffer.from('\0ann@src.test\0secret word').toString('base64')}`);
-  assert.equal(login.code, 235);
+  const talk = await loggedIn(gateway.port(), 'ann@src.test');
   assert.equal((await talk.say('MAIL FROM:<ann@src.test> ENVID=six')).code, 250);
   for (const to of SIX) assert.equal((await talk.say(`RCPT TO:<${to}> NOTIFY=SUCCESS,FAILURE`)).code, 250, to);
   assert.equal((await talk.say('DATA')).code, 354);

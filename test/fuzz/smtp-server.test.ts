@@ -73,12 +73,14 @@ const lmtp = makeServerOptions({
   limits: { ...tight.limits, recipients: 9, commandLine: 80 },
 });
 const prdr = makeServerOptions({ ...wide, prdr: true });
+const opes = makeServerOptions({ ...wide, opes: true });
 
 const MAIL = 'EHLO a\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\n';
 const DIALOGS = [
   `${MAIL}DATA\r\n`,
   `L${MAIL.slice(1)}RCPT TO:<g@h.i>\r\nDATA\r\n`,
   `L${MAIL.slice(1)}RCPT TO:<g@h.i>\r\nBDAT 3\r\na\r\nBDAT 3 LAST\r\nb\r\n`,
+  `${MAIL.replace('b.c>', 'b.c> OPESBYPASS=urn:x:y,urn:x:z+2Cb OPESTRACE OPESAUTH')}RCPT TO:<g@h.i> OPESBYPASS=*\r\nDATA\r\n`,
   `${MAIL.replace('b.c>', 'b.c> PRDR')}RCPT TO:<g@h.i>\r\nRCPT TO:<unknown@h.i>\r\nBDAT 3 LAST\r\nb\r\n`,
   'Subject: x\r\n\r\n..dot\r\nbody\r\n.\r\n',
   `${MAIL}BDAT 5\r\nab\r\ncBDAT 4 LAST\r\nd\r\n.`,
@@ -380,7 +382,7 @@ function cut(octets: Buffer, dice: Dice): Buffer[] {
 const DEPENDS_ON_TIME = /wait for the reply|<TLS>/;
 
 function check(input: Buffer, dice: Dice): void {
-  const options = [tight, wide, bare, entry, lmtp, prdr][dice(6)] ?? wide;
+  const options = [tight, wide, bare, entry, lmtp, prdr, opes][dice(7)] ?? wide;
   const whole = run([input], options, undefined);
   if (dice(4) === 0) run(cut(input, dice), options, dice, true);
   const isLate = dice(2) === 0;

@@ -26,6 +26,7 @@ import {
   type OutboundEnvelope,
   type OutboundEvents,
   overallReply,
+  type Parameters,
   parseMailArgument,
   parseRcptArgument,
   type Reply,
@@ -38,7 +39,10 @@ import { plainRoute } from './routes.ts';
 export interface Delivered {
   readonly hop: string;
   readonly mail: string;
+  /** What MAIL, and each RCPT, was passed on with. */
+  readonly params: Parameters;
   readonly rcpts: string[];
+  readonly rcptParams: (Parameters | undefined)[];
   content: Buffer;
   isComplete: boolean;
 }
@@ -47,6 +51,7 @@ export interface PipelineScript {
   readonly options: ServiceOptions;
   readonly when?: string;
   readonly requires?: PipelineEntry['requires'];
+  readonly buildsOn?: PipelineEntry['buildsOn'];
   readonly onFailure?: FailureAction;
   readonly timeoutMs?: number;
 }
@@ -65,6 +70,7 @@ export const LISTENER: ListenerOptions = {
   proxyFrom: undefined,
   xclientFrom: [],
   xforwardFrom: [],
+  bypassFrom: [],
   maxSizeOctets: 1024 * 1024,
   maxRecipients: 100,
   maxConnections: 10,
@@ -89,6 +95,9 @@ export class MailRig implements OpenRelay {
   hopLost = new Set<string>();
   /** The login of the client; '' for none. */
   user = '';
+  /** The listener it comes in by, and whether the hop offers OPES. */
+  listener: ListenerOptions = LISTENER;
+  speaksOpes = true;
   /** The client hears one reply behind the data, or one for each recipient: over LMTP, or by PRDR. */
   hears: 'one' | 'lmtp' | 'prdr' = 'one';
   #mails = 0;
@@ -116,6 +125,7 @@ export class MailRig implements OpenRelay {
         service: one.options.name,
         when: one.when,
         requires: one.requires ?? new Set(),
+        buildsOn: one.buildsOn ?? [],
         onFailure,
         timeoutMs: one.timeoutMs ?? 5000,
       };
@@ -156,10 +166,10 @@ export class MailRig implements OpenRelay {
   }
 
   /** A mail begun by MAIL; `reply` is its answer. */
-  async begin(from = 'a@src.example'): Promise<{ mail: RigMail; reply: Reply }> {
-    const argument = parseMailArgument(`<${from}>`);
+  async begin(from = 'a@src.example', params = ''): Promise<{ mail: RigMail; reply: Reply }> {
+    const argument = parseMailArgument(`<${from}> ${params}`);
     if (argument.kind !== 'got') throw new Error('address');
-    const client = { user: this.user, hears: this.hears };
+    const client = { user: this.user, hears: this.hears, listener: this.listener, params: argument.value.params };
     const mail = new RigMail(this.world, ++this.#mails, `<${from}>`, argument.value.path, client);
     return { mail, reply: await mail.began };
   }
@@ -180,7 +190,9 @@ export class MailRig implements OpenRelay {
     const delivered: Delivered = {
       hop: showNextHop(route.nextHop).replace(/:.*/, ''),
       mail: envelope.mail,
+      params: envelope.params,
       rcpts: [],
+      rcptParams: [],
       content: Buffer.alloc(0),
       isComplete: false,
     };
@@ -204,10 +216,14 @@ export class MailRig implements OpenRelay {
     };
     return {
       passesDsn: true,
-      rcpt: (argument) => {
+      passesOpes: this.speaksOpes,
+      rcpt: (argument, params) => {
         const index = count++;
         const refusal = this.hopRefuses.get(argument);
-        if (refusal === undefined) delivered.rcpts.push(argument);
+        if (refusal === undefined) {
+          delivered.rcpts.push(argument);
+          delivered.rcptParams.push(params);
+        }
         accepted[index] = refusal === undefined ? argument : undefined;
         later(() => events.onRcptReply(index, refusal ?? replies.rcptOk));
         if (this.hopLost.has(delivered.hop))
@@ -250,13 +266,17 @@ export class RigMail implements MailPeer {
     n: number,
     argument: string,
     path: ConstructorParameters<typeof Mail>[4]['reversePath'],
-    { user, hears }: Pick<MailRig, 'user' | 'hears'> = { user: '', hears: 'one' },
+    client: Pick<MailRig, 'user' | 'hears'> & { readonly listener?: ListenerOptions; readonly params?: Parameters } = {
+      user: '',
+      hears: 'one',
+    },
   ) {
-    const listener: ListenerOptions = { ...LISTENER, protocol: hears === 'lmtp' ? 'lmtp' : 'smtp' };
-    const isUsual = user === '' && hears !== 'lmtp';
+    const { user, hears, listener: through = LISTENER, params = new Map<string, true>() } = client;
+    const listener: ListenerOptions = { ...through, protocol: hears === 'lmtp' ? 'lmtp' : 'smtp' };
+    const isUsual = user === '' && hears !== 'lmtp' && through === LISTENER;
     const session = isUsual ? SESSION : makeSessionView('mx.example.com', { ...ORIGIN, listener, user });
-    const params = new Map<string, true>(hears === 'prdr' ? [['PRDR', true]] : []);
-    this.#mail = new Mail(world, session, this, n, { argument, reversePath: path, params }, () => {});
+    const all: Parameters = hears === 'prdr' ? new Map([...params, ['PRDR', true]]) : params;
+    this.#mail = new Mail(world, session, this, n, { argument, reversePath: path, params: all }, () => {});
     this.began = this.#ask((ticket) => this.#mail.begin(ticket));
   }
 

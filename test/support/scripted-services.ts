@@ -1,5 +1,5 @@
 /** Scripted services in a row, for tests of a mail's way through the gateway. */
-import type { CommandName, FailureAction, Permission, RouteOptions } from '../../src/gateway/options.ts';
+import type { Bypassable, CommandName, FailureAction, Permission, RouteOptions } from '../../src/gateway/options.ts';
 import type { SpoolPort } from '../../src/gateway/spool/port.ts';
 import type { CalloutTransaction, ProcessorAgent } from '../../src/ocp/index.ts';
 import { type Advice, answerBlock } from '../../src/profile/index.ts';
@@ -94,7 +94,12 @@ export interface RigOptions {
   chunk?: number;
   when?: string;
   /** Of single services, by place, over the ones above. */
-  each?: readonly { readonly when?: string; readonly onFailure?: FailureAction }[];
+  each?: readonly {
+    readonly when?: string;
+    readonly onFailure?: FailureAction;
+    readonly bypassable?: Bypassable;
+    readonly buildsOn?: readonly string[];
+  }[];
   /** What all services are asked about beside mails. */
   commands?: readonly CommandName[];
   routes?: readonly RouteOptions[];
@@ -114,7 +119,9 @@ export function rigWith(scripts: readonly Script[], options: RigOptions = {}) {
   const may = new Set(options.may ?? ALL);
   const pipeline = scripts.map((script, i) => {
     callouts.servers.set(i + 1, script);
-    return { options: serviceOptions(`s${i + 1}`, may, [i + 1], options.commands), ...options, ...options.each?.[i] };
+    const { bypassable = 'never', ...each } = options.each?.[i] ?? {};
+    const service = { ...serviceOptions(`s${i + 1}`, may, [i + 1], options.commands), bypassable };
+    return { options: service, ...options, ...each };
   });
   return { rig: new MailRig(callouts, pipeline, options.routes, options.spool), callouts, agents };
 }

@@ -24,6 +24,8 @@ export interface Mail {
   readonly from: string;
   readonly to: readonly string[];
   readonly content: Buffer;
+  /** Of MAIL, behind the path. */
+  readonly params?: string;
 }
 
 const PATIENCE_MS = 30_000;
@@ -125,7 +127,7 @@ export class SmtpTalk {
 
   /** One mail, command by command. DATA is sent only if a recipient was accepted; the content is dot-stuffed here. */
   async mail(mail: Mail): Promise<Outcome> {
-    const from = await this.say(`MAIL FROM:<${mail.from}>`);
+    const from = await this.say(`MAIL FROM:<${mail.from}>${mail.params === undefined ? '' : ` ${mail.params}`}`);
     if (from.code !== 250) return { mail: from, rcpts: [], data: undefined, content: undefined };
     const rcpts: Heard[] = [];
     for (const to of mail.to) rcpts.push(await this.say(`RCPT TO:<${to}>`));

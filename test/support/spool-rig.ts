@@ -81,6 +81,7 @@ export class SpoolRig implements OpenRelay {
   nowMs = Date.UTC(2026, 10, 22);
   /** Whether the hops offer DSN. */
   speaksDsn = false;
+  speaksOpes = true;
   tries = 0;
   /** Transactions open at a time, now and at most. */
   open_ = 0;
@@ -238,6 +239,7 @@ export class SpoolRig implements OpenRelay {
       });
     return {
       passesDsn: this.speaksDsn,
+      passesOpes: this.speaksOpes,
       rcpt: (argument, params) => {
         const index = rcpts++;
         const answer = this.hops.rcpt(argument, hop);

@@ -56,6 +56,7 @@ function entry({
   proxyFrom,
   xclientFrom,
   xforwardFrom,
+  bypassFrom,
 }: EffectiveConfig['listeners'][number]): string {
   const said: string[] = [];
   const users = auth?.users.length;
@@ -64,6 +65,7 @@ function entry({
   if (proxyFrom !== undefined) said.push(`PROXY from ${proxyFrom.join(', ')}`);
   if (xclientFrom.length > 0) said.push(`XCLIENT from ${xclientFrom.join(', ')}`);
   if (xforwardFrom.length > 0) said.push(`XFORWARD from ${xforwardFrom.join(', ')}`);
+  if (bypassFrom.length > 0) said.push(`bypass by the word of ${bypassFrom.join(', ')}`);
   return said.join('; ');
 }
 

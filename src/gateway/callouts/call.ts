@@ -3,14 +3,14 @@ import type { Advice } from '../../profile/index.ts';
 import type { Reply } from '../../smtp/index.ts';
 import type { PlannedCall } from '../dispatch/dispatcher.ts';
 import type { CallRecord, CallVerdict, EditRecord, FailureAction, PartName } from '../options.ts';
-import type { ViaEntry, ViaOutcome } from '../trace/index.ts';
+import type { BypassFate, ViaEntry, ViaOutcome } from '../trace/index.ts';
 import type { RunMail } from './run-mail.ts';
 import { ServiceRun } from './service-run.ts';
 
 export class Call {
-  readonly planned: PlannedCall;
   readonly run: ServiceRun;
   readonly #mail: RunMail;
+  #planned: PlannedCall;
   readonly #edits: EditRecord[] = [];
   #outcome: ViaOutcome | undefined;
   #verdict: CallVerdict = 'not-called';
@@ -18,9 +18,13 @@ export class Call {
   #advice: Advice | undefined;
 
   constructor(planned: PlannedCall, mail: RunMail) {
-    this.planned = planned;
+    this.#planned = planned;
     this.run = new ServiceRun(planned.step.service, planned.step.entry, mail);
     this.#mail = mail;
+  }
+
+  get planned(): PlannedCall {
+    return this.#planned;
   }
 
   get name(): string {
@@ -45,6 +49,21 @@ export class Call {
 
   called(): void {
     this.#outcome ??= 'pending';
+  }
+
+  /**
+   * It is to be left out, by a request that came when it may have been shown the envelope. Whoever had a say in a command stays: its
+   * answers stand, and half a service is none (REQ-084). What was refused once stays refused.
+   */
+  ask(fate: BypassFate, by: string): void {
+    const { bypass, bypassedBy } = this.#planned;
+    if (bypassedBy !== undefined || (bypass !== undefined && fate !== 'honoured')) return;
+    if (fate !== 'honoured' || this.run.hadSay) {
+      this.#planned = { ...this.#planned, bypass: fate === 'honoured' ? 'late' : fate };
+      return;
+    }
+    this.#planned = { ...this.#planned, bypass: fate, bypassedBy: by };
+    if (this.run.hasMail) this.run.release({ code: 400, reason: 'bypassed' });
   }
 
   /** Asked away by somebody who may: never in silence either. */
@@ -127,13 +146,22 @@ export class Call {
   count(): void {
     const verdict = this.finalVerdict;
     const wasAsked = verdict !== 'not-called' && verdict !== 'bypassed';
-    this.planned.step.service.counts.ended(this.#mail.id, verdict, wasAsked ? this.run.tookMs : undefined);
+    const { service } = this.planned.step;
+    service.counts.ended(this.#mail.id, verdict, wasAsked ? this.run.tookMs : undefined);
+    if (this.#planned.bypass !== undefined) service.counts.askedAway(this.#planned.bypass);
+  }
+
+  /** For the log line: that it was not left out, though asked. */
+  get refusedBypass(): string {
+    const { bypass, bypassedBy } = this.#planned;
+    return bypass === undefined || bypassedBy !== undefined ? '' : `, bypass ${SAID[bypass]}`;
   }
 
   viaEntry(): ViaEntry | undefined {
     if (this.#outcome === undefined) return undefined;
     const reason = this.#outcome === 'skipped' ? this.run.failure?.reason : undefined;
-    return { uri: this.planned.step.service.options.uri, outcome: this.#outcome, reason };
+    const { step, bypass } = this.#planned;
+    return { uri: step.service.options.uri, outcome: this.#outcome, reason, bypass };
   }
 
   record(): CallRecord {
@@ -143,7 +171,7 @@ export class Call {
       service: this.name,
       uri: this.planned.step.service.options.uri,
       verdict: this.finalVerdict,
-      detail: failure === undefined ? this.#detail : `${failure.reason}: ${failure.detail}`,
+      detail: (failure === undefined ? this.#detail : `${failure.reason}: ${failure.detail}`) + this.refusedBypass,
       endpoint: run.endpoint,
       parts: run.partsSent as readonly PartName[],
       tookMs: run.tookMs,
@@ -156,3 +184,10 @@ export class Call {
     return this.#edits;
   }
 }
+
+const SAID: Readonly<Record<BypassFate, string>> = {
+  honoured: 'honoured',
+  never: 'refused (never)',
+  authority: 'refused (no authority)',
+  late: 'too late',
+};

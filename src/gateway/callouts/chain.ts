@@ -10,12 +10,13 @@ import { EMPTY } from '../../base/index.ts';
 import type { Result } from '../../ocp/index.ts';
 import type { Advice } from '../../profile/index.ts';
 import type { Reply } from '../../smtp/index.ts';
+import type { JudgeBypass } from '../bypass/index.ts';
 import { compareContents, loadHeader } from '../content/compare.ts';
 import { Content, FixedOctets } from '../content/index.ts';
 import { hasBareNewline } from '../content/line-check.ts';
 import type { PlannedCall } from '../dispatch/dispatcher.ts';
 import type { CallRecord, EditRecord, FailureReason } from '../options.ts';
-import { type ViaEntry, verifyTrace } from '../trace/index.ts';
+import { type BypassFate, type ViaEntry, verifyTrace } from '../trace/index.ts';
 import { Call } from './call.ts';
 import { type CommandVerdict, CommandWalk } from './command-walk.ts';
 import type { DataOutcome } from './data-exchange.ts';
@@ -79,7 +80,41 @@ export class Chain implements DataWaiter {
   /** MAIL was shown to the leading services; now the recipient has decided on all of them. */
   extend(calls: readonly PlannedCall[]): void {
     const known = new Map(this.#calls.map((call) => [call.planned.step.index, call]));
-    this.#calls = calls.map((planned) => known.get(planned.step.index) ?? new Call(planned, this.#mail));
+    this.#calls = calls.map((planned) => known.get(planned.step.index) ?? new Call(unasked(planned), this.#mail));
+    let by: string | undefined;
+    for (const { bypass, bypassedBy } of calls) if (bypass !== undefined) by = bypassedBy ?? by ?? '';
+    if (by !== undefined) this.#ask(calls.map(fateOf), by);
+  }
+
+  /** Refused requests for a recipient, whose services are those of the others. */
+  marked(calls: readonly PlannedCall[]): void {
+    for (const { step, bypass } of calls) {
+      if (bypass === undefined || bypass === 'honoured') continue;
+      for (const call of this.#calls) if (call.planned.step === step) call.ask(bypass, '');
+    }
+  }
+
+  /** The message asks that services be left out: before any of them sees it. */
+  askedAway(judge: JudgeBypass, by: string): void {
+    this.#ask(
+      this.#calls.map(({ planned }) => judge(planned.step.service.options)),
+      by,
+    );
+  }
+
+  /** Who has had a say stays, and so does whatever that one counts on (REQ-079). */
+  #ask(fates: (BypassFate | undefined)[], by: string): void {
+    // From the last one: what a service counts on stands before it.
+    for (let i = fates.length - 1; i >= 0; i--) {
+      const call = this.#calls[i] as Call;
+      if (fates[i] === 'honoured' && call.run.hadSay) fates[i] = 'late';
+      if (fates[i] !== 'late') continue;
+      for (let before = 0; before < i; before++) {
+        const isNeeded = call.run.entry.buildsOn.includes((this.#calls[before] as Call).name);
+        if (isNeeded && fates[before] === 'honoured') fates[before] = 'late';
+      }
+    }
+    for (const [i, fate] of fates.entries()) if (fate !== undefined) this.#calls[i]?.ask(fate, by);
   }
 
   get isEmpty(): boolean {
@@ -231,7 +266,9 @@ export class Chain implements DataWaiter {
 
   /** For the log line: each service, what came of it and how long it took. */
   summary(): string[] {
-    return this.#calls.map((call) => `${call.name} ${call.finalVerdict} ${inTenths(call.run.tookMs)}ms`);
+    return this.#calls.map(
+      (call) => `${call.name} ${call.finalVerdict} ${inTenths(call.run.tookMs)}ms${call.refusedBypass}`,
+    );
   }
 
   /** At the end of the mail. */
@@ -430,6 +467,17 @@ export class Chain implements DataWaiter {
     this.#released = true;
     this.#mail.onData(verdict);
   }
+}
+
+function fateOf({ bypass }: PlannedCall): BypassFate | undefined {
+  return bypass;
+}
+
+/** Before it is known whether the request comes in time for all. */
+function unasked(planned: PlannedCall): PlannedCall {
+  if (planned.bypass === undefined) return planned;
+  const { bypass: _fate, bypassedBy: _by, ...rest } = planned;
+  return rest;
 }
 
 function actionOf(advice: Advice): AsideAction {

@@ -92,6 +92,13 @@ export class ServiceRun implements ChannelWaiter, Deadline {
     return !this.commands.isEmpty;
   }
 
+  /** It was asked about a command, or failed at one: it has had its say, and its answers stand. */
+  get hadSay(): boolean {
+    if (this.#failure !== undefined) return true;
+    const plans = this.#channel?.plans;
+    return this.hasMail && plans !== undefined && (plans.MAIL.isAdaptive || plans.RCPT.isAdaptive);
+  }
+
   /** The MAIL command, with what is known of the client in front of it. */
   tellMail(argument: string, waiter: CommandWaiter | undefined): void {
     this.#addFacts();

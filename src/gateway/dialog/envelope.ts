@@ -8,7 +8,9 @@ import {
   parseRcptArgument,
   type RcptCommand,
   type Reply,
+  writeArgument,
 } from '../../smtp/index.ts';
+import { type CommandRequest, withoutRequest } from '../bypass/index.ts';
 import { isCarriedBy } from './sender.ts';
 
 interface RcptArgument {
@@ -19,6 +21,8 @@ interface RcptArgument {
 export interface MailRecipient {
   readonly command: RcptCommand;
   readonly ticket: number;
+  /** What is asked of OPES processors for this recipient; not in `command`. */
+  readonly request: CommandRequest | undefined;
   /** What the hop is told, where a service rewrote it. */
   relayedAs: string | undefined;
   /** That, read. */
@@ -45,10 +49,11 @@ export class Envelope {
     this.command = command;
   }
 
-  add(command: RcptCommand, ticket: number): MailRecipient {
+  add(command: RcptCommand, ticket: number, request?: CommandRequest): MailRecipient {
     const recipient: MailRecipient = {
       command,
       ticket,
+      request,
       relayedAs: undefined,
       relayed: undefined,
       reply: undefined,
@@ -75,8 +80,10 @@ export class Envelope {
   rewrite(recipient: MailRecipient, argument: string): string | undefined {
     const parsed = parseRcptArgument(argument);
     if (parsed.kind !== 'got' || !isCarriedBy(this.command, parsed.value.path)) return undefined;
-    recipient.relayedAs = argument;
-    recipient.relayed = parsed.value;
+    const { path } = parsed.value;
+    const params = withoutRequest(parsed.value.params);
+    recipient.relayedAs = params === parsed.value.params ? argument : writeArgument(path, params);
+    recipient.relayed = { path, params };
     return parsed.value.path.domain;
   }
 }
@@ -92,14 +99,21 @@ export function relayedPath({ relayed, command }: MailRecipient): Address {
 }
 
 /** Its parameters; undefined where there are none, as mostly. */
-export function relayedParameters({ relayed, command }: MailRecipient): Parameters | undefined {
+export function relayedParameters({ relayed, command, request }: MailRecipient): Parameters | undefined {
   const { params } = relayed ?? command;
+  if (request !== undefined && request.params.size > 0) return new Map([...params, ...request.params]);
   return params.size === 0 ? undefined : params;
 }
 
-/** RCPT's argument as it is relayed. */
+/** RCPT's argument as services are shown it: as it is relayed, without requests. */
 export function relayedArgument(recipient: MailRecipient): string {
   return recipient.relayedAs ?? recipient.command.argument;
+}
+
+/** The same with them: for the store. */
+export function storedArgument(recipient: MailRecipient): string {
+  const params = recipient.request === undefined ? undefined : relayedParameters(recipient);
+  return params === undefined ? relayedArgument(recipient) : writeArgument(relayedPath(recipient), params);
 }
 
 /** A report on success was asked for. */

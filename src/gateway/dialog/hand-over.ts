@@ -13,7 +13,7 @@ import type { DataVerdict } from '../callouts/chain.ts';
 import type { AsideCause } from '../callouts/failure.ts';
 import type { Content } from '../content/index.ts';
 import type { Fate, SpoolRecipient, SpoolVariant } from '../spool/port.ts';
-import { type MailRecipient, relayedArgument, relayedPath } from './envelope.ts';
+import { type MailRecipient, relayedPath, storedArgument } from './envelope.ts';
 import type { Variant } from './variant.ts';
 
 export type HandOver =
@@ -47,7 +47,7 @@ function spoolVariant({ variant, verdict, accepted }: Judged, original: Content,
   const envelope = { reversePath: path, params: hopParameters, ...namedSender };
   const to = (fate: Fate, content = original): SpoolRecipient[] =>
     accepted.map((recipient) => ({
-      argument: relayedArgument(recipient),
+      argument: storedArgument(recipient),
       domain: domainOf(recipient),
       named: recipient.relayedAs === undefined ? undefined : recipient.command.forwardPath.text,
       // Rules are judged on the message as the client sent it, and what goes on later is another one.

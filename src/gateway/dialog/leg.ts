@@ -6,6 +6,7 @@
  * recipient: then all legs may be relayed inline.
  */
 import { type Reply, replies, writePath } from '../../smtp/index.ts';
+import { bypassField } from '../bypass/index.ts';
 import type { Content } from '../content/index.ts';
 import type { RouteOptions } from '../options.ts';
 import { MailRelay, type MailRelayEvents } from '../relay/mail-relay.ts';
@@ -114,7 +115,14 @@ export class Leg implements MailRelayEvents {
 
   /** Every service has ended: `content` goes as it is. */
   send(content: Content): void {
-    this.#relay?.send(content);
+    this.#relay?.send(content, this.#requestField);
+  }
+
+  /** Nearly always nothing is asked. */
+  get #requestField(): string | undefined {
+    const { recipients } = this;
+    if (!this.#sender.asks && !recipients.some(asks)) return undefined;
+    return bypassField(this.#sender.hopParameters, this.accepted.map(relayedParameters));
   }
 
   /** Given up; no event follows. */
@@ -145,4 +153,8 @@ export class Leg implements MailRelayEvents {
   onFault(error: unknown): void {
     this.#events.onFault(error);
   }
+}
+
+function asks({ request }: MailRecipient): boolean {
+  return request?.asked !== undefined;
 }

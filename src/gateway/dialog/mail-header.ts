@@ -4,6 +4,7 @@
  */
 import { EMPTY } from '../../base/index.ts';
 import { HeaderScanner, type MailLimits } from '../../mail/index.ts';
+import { type HeaderRequest, readBypassFields } from '../bypass/index.ts';
 import {
   makeTraceBlock,
   olderTrace,
@@ -20,7 +21,7 @@ export class MailHeader {
   readonly #scanner: HeaderScanner;
   #header: Buffer | undefined;
   #isTooLarge = false;
-  #trace: TraceFacts = { hops: 0, hasForeignVia: false };
+  #trace: TraceFacts = { hops: 0, hasForeignVia: false, bypass: undefined };
   #older: Buffer | undefined;
   #received = '';
 
@@ -43,6 +44,12 @@ export class MailHeader {
 
   get hops(): number {
     return this.#trace.hops;
+  }
+
+  /** What the message asks to be left out; undefined where it has no such field. */
+  get bypass(): HeaderRequest | undefined {
+    const { bypass } = this.#trace;
+    return bypass === undefined ? undefined : readBypassFields(bypass);
   }
 
   get olderTrace(): Buffer {

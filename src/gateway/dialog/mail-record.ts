@@ -25,7 +25,7 @@ export function summarise(
   reply: Reply | undefined,
   cause?: string,
 ): void {
-  const { variants, allVariants, envelope, session } = mail;
+  const { variants, allVariants, envelope, session, bypassText } = mail;
   const ms = world.clock() - mail.startedMs;
   countMail(mail, world, outcome, ms);
   const relayedSender = variants[0]?.sender.rewritten;
@@ -44,6 +44,7 @@ export function summarise(
     moreRecipients: envelope.unlisted === 0 ? undefined : envelope.unlisted,
     size: mail.original?.size ?? 0,
     relayedSize: mail.released?.size ?? 0,
+    bypass: bypassText === undefined ? undefined : printable(bypassText, 400),
     services: services === undefined || services.length === 0 ? undefined : services,
     nextHop: nextHopOf(mail, outcome),
     outcome,

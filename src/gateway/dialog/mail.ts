@@ -21,6 +21,14 @@ import {
   replies,
   reply,
 } from '../../smtp/index.ts';
+import {
+  type CommandRequest,
+  type HeaderRequest,
+  MailBypass,
+  partMail,
+  partRcpt,
+  requesterOf,
+} from '../bypass/index.ts';
 import type { DataVerdict } from '../callouts/chain.ts';
 import type { Content, OctetStore } from '../content/index.ts';
 import type { Plan } from '../dispatch/dispatcher.ts';
@@ -85,6 +93,9 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   #relayStartedMs = 0;
   /** Legs whose hop has the content, and is to answer. */
   #underWay = 0;
+  /** What is asked of OPES processors, where something is. */
+  readonly #request: CommandRequest | undefined;
+  #bypass: MailBypass | undefined;
 
   constructor(
     world: MailWorld,
@@ -97,7 +108,9 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     this.id = `${session.id}.${n}`;
     this.world = world;
     this.session = session;
-    this.envelope = new Envelope(command);
+    const parted = partMail(command);
+    this.#request = parted?.request;
+    this.envelope = new Envelope(parted?.command ?? command);
     this.facts = mailFacts(session, command.reversePath);
     this.header = new MailHeader(world.headerLimits);
     this.startedMs = world.clock();
@@ -106,6 +119,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     this.#onOver = onOver;
     this.#timer = new Armed(this);
     this.#stores = new MailStores(world, this);
+    if (this.#request !== undefined) this.#bypass = this.#bypassing();
   }
 
   // --- what the record shows ----------------------------------------------------------------------------------------
@@ -135,6 +149,11 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     return variant?.legs.length === 1 ? variant.legs[0] : undefined;
   }
 
+  /** Who asked for services to be left out; undefined where nobody did. */
+  get bypassText(): string | undefined {
+    return this.#bypass?.text;
+  }
+
   get mayChangeRoute(): boolean {
     return this.world.spool !== undefined;
   }
@@ -153,7 +172,8 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
       this.#refuseMail(ticket, gatewayReplies.storageFull);
       return;
     }
-    const steps = dispatcher.atMail(this.facts);
+    const all = dispatcher.atMail(this.facts);
+    const steps = this.#bypass === undefined ? all : this.#bypass.remaining(all);
     if (!steps.some((step) => step.service.lastSelection?.adaptive.has('MAIL'))) {
       this.#acceptMail(ticket);
       return;
@@ -168,19 +188,26 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   }
 
   rcpt(command: RcptCommand, ticket: number): void {
-    const recipient = this.envelope.add(command, ticket);
+    const parted = partRcpt(command);
+    const request = parted?.request;
+    const recipient = this.envelope.add(parted?.command ?? command, ticket, request);
     if (this.#refusal !== undefined) {
       this.onRcptAnswer(recipient, this.#refusal);
       return;
     }
     if (wantsSuccess(command)) this.#wantsSuccess = true;
-    const plan = this.world.dispatcher.atRecipient(this.facts, addressFacts(command.forwardPath));
+    const found = this.world.dispatcher.atRecipient(this.facts, addressFacts(command.forwardPath));
+    if (request?.asked !== undefined) this.#bypass ??= this.#bypassing();
+    const plan = found && this.#bypass !== undefined ? this.#bypass.plan(found, request?.asked) : found;
     if (plan === undefined) this.onRcptAnswer(recipient, gatewayReplies.noRoute);
     else if (!this.session.mayRelay(plan.route)) this.onRcptAnswer(recipient, gatewayReplies.relayDenied);
     else {
       const variant = this.#variantFor(plan);
       if (variant === undefined) this.onRcptAnswer(recipient, gatewayReplies.otherGroup);
-      else variant.rcpt(recipient, plan);
+      else {
+        if (request?.asked !== undefined && this.#bypass?.requester.isAuthorised === true) variant.sender.vouch();
+        variant.rcpt(recipient, plan);
+      }
     }
   }
 
@@ -198,10 +225,17 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
 
   #addVariant(calls: Plan['calls']): Variant {
     const { relay, spool } = this.world;
-    const sender = new Sender(this.envelope.command);
+    const sender = new Sender(this.envelope.command, this.#request?.params);
+    if (this.#bypass?.requester.isAuthorised === true) sender.vouch();
     const variant = new Variant(this, sender, calls, spool?.mode === 'spool' ? undefined : relay);
     this.variants.push(variant);
     return variant;
+  }
+
+  #bypassing(): MailBypass {
+    const { session, world } = this;
+    const requester = requesterOf(session, this.#request?.isVouchedFor === true);
+    return new MailBypass(world.system.uri, world.dispatcher, requester, this.#request?.asked);
   }
 
   /** DATA or the first BDAT. */
@@ -292,7 +326,21 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     else {
       const isUtf8 = this.envelope.command.params.has('SMTPUTF8');
       this.header.receive(this.session, this.id, isUtf8, this.#onlyRecipient, this.world.wallClock());
+      const request = this.header.bypass;
+      if (request !== undefined) this.#askedInHeader(request);
       for (const { chain } of this.variants) chain.begin(this.#stores.base);
+    }
+  }
+
+  /** Before any service is shown the content (REQ-085). */
+  #askedInHeader({ asked, unreadable }: HeaderRequest): void {
+    if (unreadable > 0) this.world.log.info('bypass.unreadable', { mail: this.id, fields: unreadable });
+    if (asked === undefined) return;
+    this.#bypass ??= this.#bypassing();
+    const { judge, by } = this.#bypass.addHeader(asked);
+    for (const { chain, sender } of this.variants) {
+      chain.askedAway(judge, by);
+      if (this.#bypass.requester.isAuthorised) sender.vouch();
     }
   }
 

@@ -41,6 +41,7 @@ export const UNKNOWN_ADDRESS = 'unknown';
 
 export interface SessionView extends SessionOrigin {
   readonly user: string;
+  readonly peerAddress: string;
   /** Whether this client may use a route that leads anywhere. */
   readonly mayRelay: (route: RelayRoute) => boolean;
   readonly facts: Pick<MailFacts, 'client' | 'session' | 'listener'>;

@@ -100,7 +100,7 @@ export class Variant implements ChainMail {
       this.#services = plan.services;
       this.firstRoute = plan.route;
       this.#chain.extend(plan.calls);
-    }
+    } else this.#chain.marked(plan.calls);
     const { argument } = recipient.command;
     if (this.#chain.isEmpty) this.#passed(recipient, plan, { kind: 'pass', argument });
     else

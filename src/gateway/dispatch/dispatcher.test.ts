@@ -38,7 +38,14 @@ function dispatcher(
     const service = new CalloutService(serviceOptions(`s${index}`, new Set(), [1]), world);
     const compiled = when === undefined ? undefined : engine.compile(when);
     if (compiled !== undefined && 'error' in compiled) throw new Error(compiled.error.message);
-    const entry: PipelineEntry = { service: service.name, when, requires: new Set(), onFailure, timeoutMs: 1000 };
+    const entry: PipelineEntry = {
+      service: service.name,
+      when,
+      requires: new Set(),
+      buildsOn: [],
+      onFailure,
+      timeoutMs: 1000,
+    };
     return { index, entry, service, rule: compiled?.ok };
   });
   return new Dispatcher(routes, steps, log);

@@ -8,8 +8,16 @@
  */
 import type { Log } from '../../base/index.ts';
 import type { CalloutService } from '../callouts/callout-service.ts';
-import { COMMANDS, type CommandName, type DecisionRecord, type PipelineEntry, type RouteOptions } from '../options.ts';
+import {
+  COMMANDS,
+  type CommandName,
+  type DecisionRecord,
+  type PipelineEntry,
+  type RouteOptions,
+  type ServiceRules,
+} from '../options.ts';
 import type { MessageFacts, RecipientFacts, Rule } from '../rules/index.ts';
+import type { BypassFate } from '../trace/index.ts';
 import type { ClientSessionFacts, MailFacts } from './facts.ts';
 
 /** One entry of the pipeline, ready to be judged and called. */
@@ -26,6 +34,8 @@ export interface PlannedCall {
   readonly isOpen: boolean;
   /** Who has it left out, in words for an operator: it is not invoked, and the trace says so (D8). */
   readonly bypassedBy?: string;
+  /** What became of a request to leave it out, where there was one. */
+  readonly bypass?: BypassFate;
   /** An operator let out what this service had kept aside: it keeps the mail no second time. */
   readonly mayNotHold?: boolean;
 }
@@ -76,6 +86,26 @@ export class Dispatcher {
       });
       return called;
     });
+  }
+
+  /** Those of the pipeline. */
+  get services(): readonly ServiceRules[] {
+    return this.#steps.map(({ service }) => service.options);
+  }
+
+  /** By the URI of a service, those of all that count on its work, or on that of one that does. */
+  get builtOn(): ReadonlyMap<string, readonly string[]> {
+    const found = new Map<string, readonly string[]>();
+    // From the last one: whatever an entry counts on stands before it.
+    for (const { service, entry } of this.#steps.toReversed()) {
+      const { uri } = service.options;
+      for (const before of this.#steps) {
+        if (!entry.buildsOn.includes(before.service.name)) continue;
+        const key = before.service.options.uri;
+        found.set(key, [...(found.get(key) ?? []), uri, ...(found.get(uri) ?? [])]);
+      }
+    }
+    return found;
   }
 
   /**

@@ -41,18 +41,23 @@ function isByMx(nextHop: unknown): boolean {
 }
 
 export function isRelayPeer(listener: Pick<RelayListener, 'relayFrom'>, address: string): boolean {
-  if (listener.relayFrom.length === 0) return false;
-  return networksOf(listener.relayFrom).some((network) => isInNetwork(address, network));
+  return isInNetworks(address, listener.relayFrom);
+}
+
+/** `networks`: of a configuration, always the same list. */
+export function isInNetworks(address: string, networks: readonly string[]): boolean {
+  if (networks.length === 0) return false;
+  return networksOf(networks).some((network) => isInNetwork(address, network));
 }
 
 /** Read once for each listener. */
 const networks = new WeakMap<readonly string[], readonly Network[]>();
 
-function networksOf(relayFrom: readonly string[]): readonly Network[] {
-  let found = networks.get(relayFrom);
+function networksOf(list: readonly string[]): readonly Network[] {
+  let found = networks.get(list);
   if (found === undefined) {
-    found = relayFrom.map(parseNetwork).filter((network) => network !== undefined);
-    networks.set(relayFrom, found);
+    found = list.map(parseNetwork).filter((network) => network !== undefined);
+    networks.set(list, found);
   }
   return found;
 }

@@ -49,6 +49,7 @@ export const METRICS: Readonly<Record<string, MetricDefinition>> = {
     'reason',
     'action',
   ),
+  opes_bypasses_total: counter('Requests to leave a service out, by what became of them', 'service', 'fate'),
   opes_callout_connections: gauge('Connections to callout servers that are up', 'service'),
   opes_callout_endpoints: gauge('Callout servers configured', 'service'),
   opes_callout_transactions: gauge('Mails and commands at a service now', 'service'),

@@ -1,6 +1,7 @@
 /** What is counted of one service. */
 import type { Counter, Histogram, Metrics } from '../../base/index.ts';
 import type { CallVerdict } from '../options.ts';
+import type { BypassFate } from '../trace/index.ts';
 
 export class ServiceCounts {
   readonly #service: string;
@@ -23,6 +24,11 @@ export class ServiceCounts {
     }
     counter.add();
     if (tookMs !== undefined) this.#seconds.observe(tookMs / 1000, id);
+  }
+
+  /** A request to leave it out, and what became of that; few mails have one. */
+  askedAway(fate: BypassFate): void {
+    this.#metrics.count('opes_bypasses_total', { service: this.#service, fate });
   }
 
   connectionLost(): void {

@@ -9,7 +9,7 @@
 import { CR, LF } from '../../base/index.ts';
 import type { Outbound, OutboundEvents, OutboundFailure, Parameters, Reply } from '../../smtp/index.ts';
 import { mapNextHopReply, replyToFailure } from '../../smtp/index.ts';
-import { type Content, ContentReader } from '../content/index.ts';
+import { Content, ContentReader, FixedOctets } from '../content/index.ts';
 import type { RouteOptions } from '../options.ts';
 import type { OpenRelay, RelayEnvelope } from './open-relay.ts';
 
@@ -37,6 +37,7 @@ export class MailRelay implements OutboundEvents {
   readonly #events: MailRelayEvents;
   readonly #outbound: Outbound;
   #content: Content | undefined;
+  #request: string | undefined;
   #reader: ContentReader | undefined;
   #hasRoom = false;
   #isOver = false;
@@ -57,10 +58,14 @@ export class MailRelay implements OutboundEvents {
     if (!this.#isOver) this.#outbound.rcpt(path, params);
   }
 
-  /** Every service has ended: `content` goes as it is. */
-  send(content: Content): void {
+  /**
+   * Every service has ended: `content` goes as it is. `request`: a field that goes on top of it where the hop has not been told by
+   * parameters what the mail asks for (REQ-091).
+   */
+  send(content: Content, request?: string): void {
     if (this.#isOver) return;
     this.#content = content;
+    this.#request = request;
     endsWithCrlf(content, (error, ends) => {
       try {
         this.#ask(error, ends);
@@ -156,7 +161,9 @@ export class MailRelay implements OutboundEvents {
   }
 
   #begin(): void {
-    this.#reader = new ContentReader(this.#content as Content, () => this.#wake());
+    const content = this.#content as Content;
+    const field = this.#outbound.passesOpes === true ? undefined : this.#request;
+    this.#reader = new ContentReader(field === undefined ? content : behind(field, content), () => this.#wake());
     this.#hasRoom = true;
     this.#pump();
   }
@@ -189,6 +196,14 @@ export class MailRelay implements OutboundEvents {
       if (isLast) return;
     }
   }
+}
+
+function behind(field: string, content: Content): Content {
+  const octets = new FixedOctets(Buffer.from(field, 'latin1'));
+  const whole = new Content();
+  whole.append(octets, 0, octets.size);
+  whole.appendRange(content, 0, content.size);
+  return whole;
 }
 
 /** DATA cannot carry a message that does not end with CRLF as it is; BDAT can. */

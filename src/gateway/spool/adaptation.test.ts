@@ -36,14 +36,22 @@ interface Service {
 
 const ROUTES = [plainRoute('new.example', 'new', 25), plainRoute('*', 'hop', 25)];
 
+/** What the stored mail asks of OPES processors. */
+interface Asking {
+  readonly params?: StoredMail['params'];
+  readonly rcptParams?: StoredMail['params'];
+  readonly message?: string;
+}
+
 /** What comes of a stored mail at services `s1`, `s2`, ... */
 async function adapt(
   services: readonly Service[],
   notes: DeliveryNotes,
   facts: Partial<MailNotes> = {},
   to: readonly string[] = ['b@dst.example'],
+  { params = {}, rcptParams = {}, message = MAIL }: Asking = {},
 ) {
-  const stored = { ...STORED, facts: { ...(STORED.facts as object), ...facts } as StoredMail['facts'] };
+  const stored = { ...STORED, params, facts: { ...(STORED.facts as object), ...facts } as StoredMail['facts'] };
   const callouts = new MemoryCallouts();
   const pipeline = services.map(({ bypassable, ...rest }, i) => {
     const { script, ...more } = { script: keepAll(['RAWDATA']), ...rest };
@@ -61,7 +69,7 @@ async function adapt(
       n,
       content: 'session.1/0',
       forwardPath,
-      params: {},
+      params: rcptParams,
       destination: 'dst.example',
       lane: 'adapt',
       hold: undefined,
@@ -74,7 +82,7 @@ async function adapt(
     }),
   );
   const content = new Content();
-  content.append(new FixedOctets(Buffer.from(MAIL)), 0, MAIL.length);
+  content.append(new FixedOctets(Buffer.from(message)), 0, message.length);
   const result = await new Promise<AdaptResult>((resolve) => {
     lane.run({ mail: stored, deliveries, content }, resolve);
   });
@@ -347,4 +355,73 @@ test('a delay behind a change of the message notes what rules said before it', a
     undefined,
   );
   assert.equal(await judgedAfter({ judged: { [`s3 ${when}`]: false } }), undefined, 'that stays as it is noted');
+});
+
+test('what the mail asked for when it was taken is done now as it would have been then, by who had authority then', async () => {
+  const services = [allowed, never, allowed];
+  const field = `OPES-Bypass: http://svc.example/s1\r\n${MAIL}`;
+  const cases: { readonly asking: Asking; readonly marks: readonly string[] }[] = [
+    {
+      asking: { params: { OPESBYPASS: '*', OPESAUTH: true } },
+      marks: ['bypassed;bypass=honoured', 'unchanged;bypass=refused;why=never', 'bypassed;bypass=honoured'],
+    },
+    {
+      asking: { params: { OPESAUTH: true }, rcptParams: { OPESBYPASS: 'http://svc.example/s3' } },
+      marks: ['unchanged', 'unchanged', 'bypassed;bypass=honoured'],
+    },
+    {
+      asking: { params: { OPESAUTH: true }, message: field },
+      marks: ['bypassed;bypass=honoured', 'unchanged', 'unchanged'],
+    },
+    {
+      asking: { params: { OPESBYPASS: '*' } },
+      marks: [
+        'unchanged;bypass=refused;why=authority',
+        'unchanged;bypass=refused;why=never',
+        'unchanged;bypass=refused;why=authority',
+      ],
+    },
+    { asking: { message: field }, marks: ['unchanged;bypass=refused;why=authority', 'unchanged', 'unchanged'] },
+  ];
+  for (const { asking, marks } of cases) {
+    const { result, calls } = await adapt(services, {}, {}, undefined, asking);
+    assert.equal(result.kind, 'release');
+    const text = Buffer.concat(await load(result.content, 0, result.content.size)).toString('latin1');
+    const found = [...text.replaceAll(/\r\n\t/g, ' ').matchAll(/svc\.example\/s\d;outcome=([^,\r]*)/g)].map(
+      (m) => m[1],
+    );
+    assert.deepEqual(found, marks);
+    assert.equal(calls, marks.filter((mark) => !mark.startsWith('bypassed')).length);
+  }
+});
+
+test('recipients who ask for different things are not adapted together', async () => {
+  const services = [allowed];
+  const { keys: one } = await adapt(services, {}, {}, undefined, { rcptParams: { OPESBYPASS: '*' } });
+  const { keys: other } = await adapt(services, {});
+  assert.notEqual(one, other);
+});
+
+test('what a service makes of the envelope leaves the requests in it', async () => {
+  const script: Script = {
+    ...keepAll(['RCPT', 'RAWDATA']),
+    onPart(tx, part, all) {
+      if (all.length === 1) tx.startMessage();
+      const to = '<n@new.example>';
+      if (part.part === 'RCPT') tx.sendData(answerBlock('RCPT', {}), [Buffer.from(to)], to.length);
+    },
+  };
+  const asking = { params: { OPESBYPASS: 'urn:x:y' }, rcptParams: { OPESBYPASS: 'urn:x:z', NOTIFY: 'NEVER' } };
+  const { result } = await adapt([{ bypassable: 'never', script }], {}, {}, undefined, asking);
+  assert.equal(result.kind, 'release');
+  assert.deepEqual(result.rewritten?.get(0), {
+    to: { path: 'n@new.example', params: { OPESBYPASS: 'urn:x:z' }, destination: 'new.example' },
+  });
+});
+
+test('what an operator lets out past a service is his doing, whatever the mail asks without authority', async () => {
+  const { result } = await adapt([allowed], { isReleased: true }, {}, undefined, { params: { OPESBYPASS: '*' } });
+  assert.equal(result.kind, 'release');
+  const text = Buffer.concat(await load(result.content, 0, result.content.size)).toString('latin1');
+  assert.match(text, /s1;outcome=bypassed\r\n/);
 });

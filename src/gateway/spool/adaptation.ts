@@ -13,10 +13,11 @@ import {
   writePath,
 } from '../../smtp/index.ts';
 import type { StoredMail } from '../../store/index.ts';
+import { type AgentUris, type CommandRequest, joinAsked, MailBypass, partMail, partRcpt } from '../bypass/index.ts';
 import type { DataVerdict } from '../callouts/chain.ts';
 import { loadHeader } from '../content/compare.ts';
 import { type Content, OctetStore } from '../content/index.ts';
-import { Envelope, type MailRecipient } from '../dialog/envelope.ts';
+import { Envelope, type MailRecipient, relayedParameters } from '../dialog/envelope.ts';
 import { addressFacts, mailFacts, messageFacts } from '../dialog/mail-facts.ts';
 import { MailFault } from '../dialog/mail-fault.ts';
 import { MailHeader } from '../dialog/mail-header.ts';
@@ -58,7 +59,7 @@ export class QueueAdaptation implements AdaptLane {
   keyOf(mail: StoredMail, delivery: QueuedDelivery): string {
     const facts = mailFacts(this.#session(mail), namedSender(mail));
     const plan = this.#world.dispatcher.atRecipient(facts, addressFacts(namedRecipient(delivery)));
-    return `${plan?.services} ${JSON.stringify(delivery.notes)}`;
+    return `${plan?.services} ${delivery.params['OPESBYPASS'] ?? ''} ${JSON.stringify(delivery.notes)}`;
   }
 
   run(job: AdaptJob, done: (result: AdaptResult) => void): void {
@@ -91,6 +92,8 @@ class AdaptRun implements VariantMail {
   readonly #done: (result: AdaptResult) => void;
   readonly #variant: Variant;
   readonly #refused = new Map<number, Refusal>();
+  readonly #request: CommandRequest | undefined;
+  #bypass: MailBypass | undefined;
   #inserted: OctetStore | undefined;
   #unanswered = 0;
   #timesLost = 0;
@@ -103,7 +106,10 @@ class AdaptRun implements VariantMail {
     const { reversePath, params } = first === undefined ? mail : mailAsSent(mail, first);
     const parsed = parseMailArgument(`<${reversePath}>`);
     if (parsed.kind !== 'got') throw new Error('a stored reverse-path that is none');
-    const command = { argument: `<${reversePath}>`, reversePath: parsed.value.path, params: parametersOf(params) };
+    const stored = { argument: `<${reversePath}>`, reversePath: parsed.value.path, params: parametersOf(params) };
+    const parted = partMail(stored);
+    const command = parted === undefined ? stored : { ...stored, params: parted.command.params };
+    this.#request = parted?.request;
     this.id = mailNotes(mail).mail;
     this.world = world;
     this.session = session;
@@ -115,7 +121,9 @@ class AdaptRun implements VariantMail {
     this.earlierVia = this.#notes.via ?? [];
     this.judged = this.#notes.judged;
     this.#done = done;
-    this.#variant = new Variant(this, new Sender(command), [], undefined);
+    const sender = new Sender(command, this.#request?.params);
+    if (this.#request?.isVouchedFor === true) sender.vouch();
+    this.#variant = new Variant(this, sender, [], undefined);
   }
 
   start(): void {
@@ -164,15 +172,31 @@ class AdaptRun implements VariantMail {
     this.#unanswered = deliveries.length;
     for (const delivery of deliveries.map(deliveryAsSent)) {
       const argument = recipientArgument(delivery);
-      const { params } = parsedRecipient(argument);
+      const { params, path } = parsedRecipient(argument);
+      const parted = partRcpt({ argument, forwardPath: path, params });
+      const shown = parted?.command ?? { argument, params };
       // Services see what those before them made of the recipient; rules are judged by what the client named.
-      const command = { argument, forwardPath: namedRecipient(delivery), params };
+      const command = { ...shown, forwardPath: namedRecipient(delivery) };
       // The ticket is the delivery's number: answers find their way back by it.
-      const recipient = this.envelope.add(command, delivery.n);
-      const plan = this.world.dispatcher.atRecipient(this.facts, addressFacts(command.forwardPath));
+      const recipient = this.envelope.add(command, delivery.n, parted?.request);
+      const plan = this.#plan(command.forwardPath, parted?.request.asked);
       if (plan === undefined) this.onRcptAnswer(recipient, spoolReplies.noRoute);
       else this.#variant.rcpt(recipient, this.#rest(plan));
     }
+  }
+
+  /** Who asked had authority when the mail was taken, or had none; what the message asks is known before any service is shown anything. */
+  #plan(recipient: Address, asked: AgentUris | undefined): Plan | undefined {
+    const { dispatcher, system } = this.world;
+    const found = dispatcher.atRecipient(this.facts, addressFacts(recipient));
+    const inHeader = this.header.bypass?.asked;
+    const ofMail = joinAsked(this.#request?.asked, inHeader);
+    if (found === undefined || (ofMail === undefined && asked === undefined)) return found;
+    const { user } = this.session;
+    const who = user === '' ? 'a peer' : `login ${user}`;
+    const requester = { isAuthorised: this.#request?.isVouchedFor === true, who };
+    this.#bypass ??= new MailBypass(system.uri, dispatcher, requester, ofMail);
+    return this.#bypass.plan(found, asked);
   }
 
   /**
@@ -297,11 +321,12 @@ class AdaptRun implements VariantMail {
         ? undefined
         : { path: withoutBrackets(sender.path), params: Object.fromEntries(sender.hopParameters) };
     const all = new Map<number, Rewritten>();
-    for (const { ticket, relayed } of accepted) {
+    for (const recipient of accepted) {
+      const { ticket, relayed } = recipient;
       if (from === undefined && relayed === undefined) continue;
       const to = relayed && {
         path: withoutBrackets(writePath(relayed.path)),
-        params: Object.fromEntries(relayed.params),
+        params: Object.fromEntries(relayedParameters(recipient) ?? []),
         destination: relayed.path.domain,
       };
       all.set(ticket, { ...(from && { from }), ...(to && { to }) });
@@ -377,6 +402,10 @@ function parsedRecipient(argument: string): { readonly path: Address; readonly p
 /** An operator lets the mail out: what may be bypassed is; what may not has its say, but does not hold it a second time. */
 function onRelease(call: PlannedCall, releasedFrom: readonly string[] | undefined): PlannedCall {
   const { service } = call.step;
-  if (service.options.bypassable !== 'never') return { ...call, bypassedBy: 'released from quarantine by an operator' };
+  if (call.bypassedBy !== undefined) return call;
+  if (service.options.bypassable !== 'never') {
+    const { step, isOpen } = call;
+    return { step, isOpen, bypassedBy: 'released from quarantine by an operator' };
+  }
   return releasedFrom?.includes(service.name) === true ? { ...call, mayNotHold: true } : call;
 }

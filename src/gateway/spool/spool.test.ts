@@ -727,6 +727,38 @@ test('parameters of MAIL and RCPT are those the client gave', async () => {
   assert.equal(QUEUED.code, 250);
 });
 
+test('what a mail asks of OPES processors goes on from the store: by parameters, or as a field of the message', async () => {
+  await started();
+  const params: string[] = [];
+  const open = rig.open.bind(rig);
+  rig.open = (route, envelope, events) => {
+    params.push([...envelope.params].join());
+    return open(route, envelope, events);
+  };
+  const to = (recipient: string) => ({
+    argument: `<${recipient}> OPESBYPASS=urn:x:b`,
+    domain: 'one.example',
+    named: undefined,
+    fate: { kind: 'deliver' } as const,
+  });
+  const asks = {
+    params: new Map<string, string | true>([
+      ['OPESBYPASS', 'urn:x:a'],
+      ['OPESAUTH', true],
+    ]),
+    recipients: [to('a@one.example'), to('b@one.example')] as const,
+  };
+  await rig.accept('s.1', ['x'], asks);
+  await counts({ delivered: 2 });
+  rig.speaksOpes = false;
+  await rig.accept('s.2', ['x'], asks);
+  await counts({ delivered: 4 });
+  assert.deepEqual(params, ['OPESBYPASS,urn:x:a,OPESAUTH,true', 'OPESBYPASS,urn:x:a,OPESAUTH,true']);
+  assert.ok(rig.sent[0]?.rcpts.every((rcpt) => rcpt.endsWith('> OPESBYPASS=urn:x:b')));
+  const [told, untold] = rig.sent.map(({ octets }) => octets);
+  assert.equal(untold, `OPES-Bypass: urn:x:a,\r\n\turn:x:b\r\n${told}`);
+});
+
 test('recipients that do not meet the same services after all run apart, and each comes to its own end', async () => {
   await started();
   rig.adapt = ({ deliveries, content }) => {

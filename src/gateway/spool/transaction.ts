@@ -1,5 +1,6 @@
 /** One try: a task's content and recipients, given to its next hop, and what came of each recipient. */
 import type { Reply } from '../../smtp/index.ts';
+import { bypassField } from '../bypass/index.ts';
 import { passedOn } from '../dsn/index.ts';
 import { MailRelay, type MailRelayEvents } from '../relay/mail-relay.ts';
 import type { OpenRelay, RelayEnvelope } from '../relay/open-relay.ts';
@@ -55,7 +56,9 @@ export class Transaction implements MailRelayEvents {
       const passed = named === undefined ? params : passedOn(params, named, forwardPath, isUtf8);
       relay.rcpt(`<${forwardPath}>`, hasAny(passed) ? parametersOf(passed) : undefined);
     }
-    relay.send(content);
+    const isAsked = [mail, ...deliveries].some((one) => one.params['OPESBYPASS'] !== undefined);
+    const each = isAsked ? deliveries.map((one) => parametersOf(one.params)) : [];
+    relay.send(content, isAsked ? bypassField(envelope.params, each) : undefined);
   }
 
   /** Given up: nothing is told any more. */

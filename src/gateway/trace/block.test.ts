@@ -122,11 +122,26 @@ function viaOf(made: Buffer): Buffer {
   return made.subarray(last?.start, last?.end);
 }
 
+const MARKS = {
+  honoured: [['bypass', 'honoured']],
+  never: [
+    ['bypass', 'refused'],
+    ['why', 'never'],
+  ],
+  authority: [
+    ['bypass', 'refused'],
+    ['why', 'authority'],
+  ],
+  late: [['bypass', 'late']],
+} as const satisfies Record<NonNullable<ViaEntry['bypass']>, readonly (readonly [string, string])[]>;
+
 test('what is written reads back, whatever the URIs hold', () => {
   const outcome = fc.constantFrom<ViaEntry['outcome']>('pending', 'unchanged', 'edited', 'header-added', 'bypassed');
+  const bypass = fc.constantFrom<ViaEntry['bypass']>(undefined, 'honoured', 'never', 'authority', 'late');
   const entry = fc.record({
     uri: fc.string({ unit: 'grapheme', maxLength: 30 }).map((s) => `https://a/${s}`),
     outcome,
+    bypass,
   });
   fc.assert(
     fc.property(fc.array(entry, { minLength: 1, maxLength: 30 }), (via) => {
@@ -140,7 +155,10 @@ test('what is written reads back, whatever the URIs hold', () => {
       const read = parseTraceField(made.subarray(field?.start, field?.end));
       assert.equal(first?.name, 'OPES-System');
       assert.equal(first?.entries[0]?.uri, read?.entries[0]?.uri, 'REQ-006: the two System entries are the same');
-      const expected = via.map((v) => ({ uri: encodeUri(v.uri), params: new Map([['outcome', v.outcome]]) }));
+      const expected = via.map((v) => ({
+        uri: encodeUri(v.uri),
+        params: new Map([['outcome', v.outcome as string], ...(v.bypass === undefined ? [] : MARKS[v.bypass])]),
+      }));
       const entries = read?.entries.slice(1) ?? [];
       if (entries.at(-1)?.params.has('more')) return;
       assert.deepEqual(entries, expected);

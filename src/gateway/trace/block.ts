@@ -26,10 +26,17 @@ export type ViaOutcome =
 /** Why a service was skipped: the reasons of a failure policy. */
 export type SkipReason = 'timeout' | 'unreachable' | 'crash' | 'invalid' | 'overload';
 
+/**
+ * What became of a request to leave a service out (REQ-072). `never`: it may not be left out at all; `authority`: not by whoever asked; `late`: it
+ * had answered a command when the message asked.
+ */
+export type BypassFate = 'honoured' | 'never' | 'authority' | 'late';
+
 export interface ViaEntry {
   readonly uri: string;
   readonly outcome: ViaOutcome;
   readonly reason?: SkipReason | undefined;
+  readonly bypass?: BypassFate | undefined;
 }
 
 export interface TraceBlockParts {
@@ -74,5 +81,13 @@ function viaField(system: string, via: readonly ViaEntry[]): string {
 
 function viaEntry(entry: ViaEntry): string {
   const reason = entry.reason === undefined ? '' : `;reason=${entry.reason}`;
-  return `${agentUri(entry.uri)};outcome=${entry.outcome}${reason}`;
+  const bypass = entry.bypass === undefined ? '' : BYPASS[entry.bypass];
+  return `${agentUri(entry.uri)};outcome=${entry.outcome}${reason}${bypass}`;
 }
+
+const BYPASS: Readonly<Record<BypassFate, string>> = {
+  honoured: ';bypass=honoured',
+  never: ';bypass=refused;why=never',
+  authority: ';bypass=refused;why=authority',
+  late: ';bypass=late',
+};

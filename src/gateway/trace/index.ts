@@ -6,7 +6,7 @@
  *   makeTraceBlock({ received, system, mailId, via, foreignViaPresent }): Buffer
  *   parseTraceField(octets): TraceField | undefined               OPES-System and OPES-Via, caps inside
  *   protectedFields(header): readonly { start, end }[]            what nobody may touch
- *   olderTrace(header): Buffer   traceFacts(header): { hops, hasForeignVia }
+ *   olderTrace(header): Buffer   traceFacts(header): { hops, hasForeignVia, bypass }
  *   beginsFolded(mail): boolean                                   then an empty line goes between block and mail
  *   verifyTrace({ block, older }, outputHeader): { intact, repaired?, foreign?, missing? }
  *   traceReplyLine(systemUri, mailId): string   addTraceToReply(reply, line): reply
@@ -16,6 +16,7 @@
  * begins with `thatBlock`, whose octets the caller replaces by the block with the final outcomes.
  */
 export {
+  type BypassFate,
   makeTraceBlock,
   type SkipReason,
   type TraceBlockParts,

@@ -8,7 +8,7 @@ export const FOLD_OCTETS = 78;
 export const MAX_FIELD_OCTETS = 4096;
 /** Entries of one trace field (profile document, question 20). */
 export const MAX_ENTRIES = 50;
-/** Parameters of one entry that are read. We write at most three. */
+/** Parameters of one entry that are read. We write at most five. */
 export const MAX_PARAMS = 16;
 /** An agent's URI after encoding. With a mail id behind it, it must fit one reply line of 512 octets. */
 export const MAX_AGENT_URI_OCTETS = 400;

@@ -35,8 +35,15 @@ test('the protected fields are found in any case, with spaces before the colon, 
 });
 
 test('hops and a foreign Via are counted from the header', () => {
-  assert.deepEqual(traceFacts(original), { hops: 2, hasForeignVia: true });
-  assert.deepEqual(traceFacts(octets('OPES-System: x:y\n\nOPES-Via: x:y\n')), { hops: 0, hasForeignVia: false });
+  assert.deepEqual(traceFacts(original), { bypass: undefined, hops: 2, hasForeignVia: true });
+  const none = { bypass: undefined, hops: 0, hasForeignVia: false };
+  assert.deepEqual(traceFacts(octets('OPES-System: x:y\n\nOPES-Via: x:y\n')), none);
+});
+
+test('requests to leave services out are found among them, whole, wherever they stand in the header', () => {
+  const filler = 'X-Filler: 1\n'.repeat(4000);
+  const header = octets(`opes-BYPASS: *\n${filler}OPES-Bypass: a:b,\n\tc:d\n\nOPES-Bypass: not:this\n`);
+  assert.deepEqual(traceFacts(header).bypass?.map(String), ['opes-BYPASS: *\r\n', 'OPES-Bypass: a:b,\r\n\tc:d\r\n']);
 });
 
 test('an untouched header is intact, and so is one with other fields changed or added', () => {

@@ -73,17 +73,24 @@ export interface TraceFacts {
   readonly hops: number;
   /** It came with an `OPES-Via` of somebody else (REQ-007). */
   readonly hasForeignVia: boolean;
+  /** Requests to leave services out, whole fields in their order; undefined where there is none. */
+  readonly bypass: readonly Buffer[] | undefined;
 }
 
 export function traceFacts(header: Buffer): TraceFacts {
   let hops = 0;
   let hasForeignVia = false;
+  let bypass: Buffer[] | undefined;
   for (const { start, end } of protectedFields(header)) {
     const field = makeFieldRange(header, start, end, MAX_NAME_OCTETS);
     if (isNamed(header, field, 'received')) hops++;
     else if (isNamed(header, field, 'opes-via')) hasForeignVia = true;
+    else if (isNamed(header, field, 'opes-bypass')) {
+      bypass ??= [];
+      bypass.push(header.subarray(start, end));
+    }
   }
-  return { hops, hasForeignVia };
+  return { hops, hasForeignVia, bypass };
 }
 
 /** Judges the header section that came out of the services; octets behind its empty line are kept as they are. */

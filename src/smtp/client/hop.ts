@@ -16,6 +16,8 @@ export class Hop {
   readonly chunking: boolean;
   /** It makes or passes on reports (RFC 3461). */
   readonly dsn: boolean;
+  /** It is told what is asked of OPES processors. */
+  readonly opes: boolean;
 
   constructor(offers: ReadonlyMap<string, string>, name: string) {
     this.offers = offers;
@@ -23,6 +25,7 @@ export class Hop {
     this.pipelining = offers.has('PIPELINING');
     this.chunking = this.pipelining && offers.has('CHUNKING');
     this.dsn = offers.has('DSN');
+    this.opes = offers.has('OPES');
   }
 
   /** Reads the answer to EHLO or HELO. A line that is no keyword line is passed over: it offers nothing. */
@@ -57,9 +60,9 @@ const OFFERED_BY: ReadonlyMap<string, string> = new Map([
   ['BY', 'DELIVERBY'], // RFC 2852
   ['MT-PRIORITY', 'MT-PRIORITY'], // RFC 6710
   ['REQUIRETLS', 'REQUIRETLS'], // RFC 8689: only ever set by whoever checked the route
-  ['OPES', 'OPES'],
-  ['OPESBYPASS', 'OPES'],
+  ['OPESBYPASS', 'OPES'], // docs/spec/opes-smtp.md, 12
   ['OPESTRACE', 'OPES'],
+  ['OPESAUTH', 'OPES'],
 ]);
 
 const NO_CONVERSION = reply(554, '5.6.3', 'The next hop cannot carry this content, and it is not converted');

@@ -106,4 +106,6 @@ export interface Outbound {
    * first answer to a recipient. Where it was not, reports are ours to make (RFC 3461 section 5.2.2).
    */
   readonly passesDsn: boolean | undefined;
+  /** Whether the hop was sent what the mail asks of OPES processors (OPESBYPASS, OPESTRACE); known as early. */
+  readonly passesOpes: boolean | undefined;
 }

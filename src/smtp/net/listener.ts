@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { Deadlines, type Log, Roster } from '../../base/index.ts';
-import { connectionLimits, serverLimits } from '../limits.ts';
+import { connectionLimits, OPES_LINE, serverLimits } from '../limits.ts';
 import { replies } from '../replies.ts';
 import { writeReply } from '../reply.ts';
 import type { ServerHandler } from '../server/handler.ts';
@@ -42,7 +42,9 @@ export interface SmtpListenerOptions {
   readonly xclientFrom?: readonly string[];
   readonly xforwardFrom?: readonly string[];
   /** What else the session shall announce or not. */
-  readonly extensions?: Partial<Pick<ServerOptions, 'eightBitMime' | 'smtpUtf8' | 'chunking' | 'dsn' | 'prdr'>>;
+  readonly extensions?: Partial<
+    Pick<ServerOptions, 'eightBitMime' | 'smtpUtf8' | 'chunking' | 'dsn' | 'prdr' | 'opes'>
+  >;
   /** The handler calls `connection.greet()` when it knows enough of the peer; else the greeting is sent at once. */
   readonly isGreetingHeld?: boolean;
   /** Ticked by the caller; else the listener has its own timer. */
@@ -264,7 +266,11 @@ function sessionOptions(settings: SmtpListenerOptions): ServerOptions {
     maxSize: settings.maxSizeOctets,
     tls: tls === undefined ? 'none' : tls.implicit === true ? 'implicit' : requireTls ? 'required' : 'offered',
     auth: settings.auth ?? 'none',
-    limits: { ...serverLimits, recipients: settings.maxRecipients },
+    limits: {
+      ...serverLimits,
+      recipients: settings.maxRecipients,
+      commandLine: serverLimits.commandLine + (settings.extensions?.opes === true ? OPES_LINE : 0),
+    },
   });
 }
 

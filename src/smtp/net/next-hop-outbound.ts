@@ -66,6 +66,7 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
   #isOver = false;
   #armed: Armed | undefined;
   #passesDsn: boolean | undefined;
+  #passesOpes: boolean | undefined;
   /** LMTP: the final replies so far, of accepted recipients only. */
   #each: Reply[] | undefined;
 
@@ -90,6 +91,10 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
 
   get passesDsn(): boolean | undefined {
     return this.#passesDsn;
+  }
+
+  get passesOpes(): boolean | undefined {
+    return this.#passesOpes;
   }
 
   /** Its deadline while it waits in the pool's queue; few mails ever do. */
@@ -167,6 +172,7 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
     connection.outbound = this;
     connection.transactions++;
     this.#passesDsn = hop.dsn;
+    this.#passesOpes = hop.opes;
     connection.session.mail(argument, this, this.#owner.identity === 'xforward' ? this.#xforward(hop) : undefined);
     this.#asked = [];
     for (let i = 0; i < this.#rcpts.length; i++) if (this.#verdicts[i] !== 'no') this.#ask(i);

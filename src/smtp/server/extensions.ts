@@ -20,6 +20,7 @@ export const extensions: readonly ExtensionRow[] = [
   { line: () => 'DSN', isAnnounced: (options) => options.dsn }, // RFC 3461
   { line: () => 'ENHANCEDSTATUSCODES', isAnnounced: always }, // RFC 2034
   { line: () => 'CHUNKING', isAnnounced: (options) => options.chunking }, // RFC 3030
+  { line: () => 'OPES', isAnnounced: (options) => options.opes }, // docs/spec/opes-smtp.md, 12
   { line: () => 'PRDR', isAnnounced: isPrdrServed }, // draft-hall-prdr
   // RFC 3207, 4.2: not announced again once TLS is up.
   { line: () => 'STARTTLS', isAnnounced: (options, isSecure) => options.tls !== 'none' && !isSecure },

@@ -14,6 +14,8 @@ export interface ServerOptions {
   readonly chunking: boolean;
   /** RFC 3461: only where somebody makes the reports that are asked for, or passes the wish on. */
   readonly dsn: boolean;
+  /** Bypass and trace on request; lines of MAIL and RCPT may be longer for it. */
+  readonly opes: boolean;
   /** draft-hall-prdr: clients may ask for a reply for each recipient. Not for LMTP, which has them unasked. */
   readonly prdr: boolean;
   /** `required`: nothing but EHLO, NOOP, STARTTLS and QUIT before TLS (RFC 3207, 4). `implicit`: TLS before the greeting (RFC 8314, 3). */
@@ -34,6 +36,7 @@ export function makeServerOptions(options: Pick<ServerOptions, 'hostname'> & Par
     smtpUtf8: true,
     chunking: true,
     dsn: false,
+    opes: false,
     prdr: false,
     tls: 'none',
     auth: 'none',

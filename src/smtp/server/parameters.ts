@@ -5,6 +5,7 @@
 import { readDecimal } from '../../base/index.ts';
 import type { Parameters } from '../argument.ts';
 import { parseEnvid, parseNotify, parseOrcpt, parseRet } from '../dsn.ts';
+import { parseOpesBypass } from '../opes.ts';
 import { replies } from '../replies.ts';
 import type { Reply } from '../reply.ts';
 import { decodeXtext } from './client-attributes.ts';
@@ -27,6 +28,9 @@ export const mailParameters: ParameterTable = new Map<string, ParameterRow>([
   ['RET', dsn(parseRet)],
   ['ENVID', dsn(parseEnvid)],
   ['AUTH', { isAnnounced: (options) => options.auth !== 'none', check: checkAuth }], // RFC 4954, 5
+  ['OPESBYPASS', opes(checkBypass)],
+  ['OPESTRACE', opes(checkBare)],
+  ['OPESAUTH', opes(checkBare)],
 ]);
 
 /** What `smtpd_proxy_filter` of Postfix passes on as its client sent it, whatever we announced. */
@@ -36,6 +40,8 @@ const UNASKED_RCPT: ReadonlySet<string> = new Set(['NOTIFY', 'ORCPT']);
 export const rcptParameters: ParameterTable = new Map<string, ParameterRow>([
   ['NOTIFY', dsn(parseNotify)],
   ['ORCPT', dsn(parseOrcpt)],
+  ['OPESBYPASS', opes(checkBypass)],
+  ['OPESTRACE', opes(checkBare)],
 ]);
 
 /** RFC 3461, 4: a parameter of the extension, by what reads it. */
@@ -44,6 +50,11 @@ function dsn(parse: (value: string) => unknown): ParameterRow {
     isAnnounced: (options) => options.dsn,
     check: (value) => (value === true || parse(value) === undefined ? replies.badParameter : undefined),
   };
+}
+
+/** docs/spec/opes-smtp.md, 12. */
+function opes(check: ParameterRow['check']): ParameterRow {
+  return { isAnnounced: (options) => options.opes, check };
 }
 
 export function checkParameters(params: Parameters, known: ParameterTable, options: ServerOptions): Reply | undefined {
@@ -91,6 +102,10 @@ function checkSize(value: string | true, options: ServerOptions): Reply | undefi
 function checkBody(value: string | true): Reply | undefined {
   if (value === true) return replies.badParameter;
   return /^(?:7BIT|8BITMIME)$/i.test(value) ? undefined : replies.unknownParameter;
+}
+
+function checkBypass(value: string | true): Reply | undefined {
+  return value === true || parseOpesBypass(value) === undefined ? replies.badParameter : undefined;
 }
 
 function checkBare(value: string | true): Reply | undefined {
