@@ -89,6 +89,8 @@ turns() { node load.mjs "$@" --sink "$SINK" --quiet "$QUIET" | tee -a "$OUT"; }
 
 cpu() { together h-min g0 g1 haraka || return 1
   turns "${TOGETHER[@]}" --cells $K10 --rounds "$ROUNDS"
+  # Large mail is another kind: it is compiled when some hundreds of it have come.
+  for PORT in 2525 2526 2527; do source_ -d -l 1048576 -s 10 -m 400; done
   turns "${TOGETHER[@]:0:6}" --cells 10240:10:keep,$M1 --rounds "$ROUNDS"; apart; }
 # The same mails for both: in its first second a queue takes what it has not begun to deliver.
 spool() { together postfix gs || return 1; turns "${TOGETHER[@]}" --cells 10240:50:keep --count "${MAILS:-6000}" --rounds "${ROUNDS_SPOOL:-3}"; apart; }

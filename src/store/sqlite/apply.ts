@@ -182,18 +182,21 @@ export class Applier {
   }
 
   #end([, mail, n, as]: Op & readonly ['end', ...unknown[]]): void {
-    const seq = this.#do.end.get(mail, n, this.#owner);
-    if (seq === undefined) return;
+    const run = this.#do;
+    const seq = run.seqOf.get(mail);
+    if (seq === undefined || run.end.run(seq, n, this.#owner).changes === 0) return;
     this.#tally.add(as, 1);
-    if (this.#do.endMail.run(seq, seq).changes === 0) return;
+    if (run.isLeft.get(seq) !== undefined) return;
+    run.endMail.run(seq);
     // The character behind the slash: every id that begins with `<mail>/` lies between.
     const range = [`${mail}/`, `${mail}0`] as const;
     let isInChunks = false;
-    for (const [size, isLong] of this.#do.endContents.iterate(...range) as Iterable<[number, 0 | 1]>) {
+    for (const [row, size, isLong] of run.contentsOf.all(...range) as [number, number, 0 | 1][]) {
+      run.endContent.run(row);
       this.#tally.add('octets', size < 0 ? size + 1 : -size);
       isInChunks ||= isLong === 1;
     }
-    if (isInChunks) this.#do.endChunks.run(...range);
+    if (isInChunks) run.endChunks.run(...range);
   }
 }
 

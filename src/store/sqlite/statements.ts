@@ -17,9 +17,12 @@ type Name =
   | 'isBound'
   | 'discardContent'
   | 'discardChunks'
+  | 'seqOf'
   | 'end'
+  | 'isLeft'
   | 'endMail'
-  | 'endContents'
+  | 'contentsOf'
+  | 'endContent'
   | 'endChunks'
   | 'retry'
   | 'hold'
@@ -47,9 +50,13 @@ export function prepare(db: Database.Database): Readonly<Record<Name, Database.S
     isBound: db.prepare('select 1 from content where id = ? and loose is null').pluck(),
     discardContent: db.prepare('delete from content where id = ? and loose is not null returning size').pluck(),
     discardChunks: db.prepare('delete from chunk where content = ?'),
-    end: db.prepare(`delete from delivery where ${ONE} and ${NOT_ANOTHERS} returning mail`).pluck(),
-    endMail: db.prepare('delete from mail where seq = ? and not exists (select 1 from delivery where mail = ?)'),
-    endContents: db.prepare('delete from content where id >= ? and id < ? returning size, octets is null').raw(),
+    seqOf: db.prepare('select seq from mail where id = ?').pluck(),
+    // Steps of their own: `returning` and `not exists` would do it in fewer statements, and take a third more time.
+    end: db.prepare(`delete from delivery where mail = ? and n = ? and ${NOT_ANOTHERS}`),
+    isLeft: db.prepare('select 1 from delivery where mail = ? limit 1').pluck(),
+    endMail: db.prepare('delete from mail where seq = ?'),
+    contentsOf: db.prepare('select rowid, size, octets is null from content where id >= ? and id < ?').raw(),
+    endContent: db.prepare('delete from content where rowid = ?'),
     endChunks: db.prepare('delete from chunk where content >= ? and content < ?'),
     retry: db.prepare(
       `update delivery set attempts = ?, next_ms = ?, last_reply = ?, is_warned = ?, notes = coalesce(?, notes), ${FREE}
