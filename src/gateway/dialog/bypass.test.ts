@@ -276,6 +276,24 @@ test('a mail that is stored to be adapted later keeps who asked for what', async
   );
 });
 
+test('a service that the request came too late for is too late for the mail as it is stored, too', async () => {
+  const spool = new RecordingSpool();
+  const rewrites: Script = {
+    ...keepAll(['RCPT', 'RAWDATA']),
+    onPart(tx, part, all) {
+      if (all.length === 1) tx.startMessage();
+      const to = '<n@dst.example>';
+      if (part.part === 'RCPT') tx.sendData(answerBlock('RCPT', {}), [Buffer.from(to)], to.length);
+    },
+    onOriginalEnd: (tx) => tx.end({ code: 400, reason: 'broken' }),
+  };
+  const each = [{ ...allowed, onFailure: 'spool' as const }, allowed];
+  const { rig } = submission([rewrites, adds('X-2: 1')], { each, spool });
+  assert.equal(await send(rig, { content: `OPES-Bypass: *\r\n${MAIL}` }), 250);
+  const [taken] = spool.taken;
+  assert.deepEqual([taken?.to, taken?.resume], [['<n@dst.example>'], { service: 's1', via: [], late: ['s1'] }]);
+});
+
 test('the reply of a refused mail says nothing of requests', async () => {
   const { rig } = submission([keepAll(['RAWDATA'])], { each: [allowed] });
   rig.hopRefuses.set('<b@dst.example>', reply(550, '5.1.1', 'no such user'));
