@@ -16,6 +16,7 @@ import {
 } from '../../../test/support/scripted-services.ts';
 import { answerBlock } from '../../profile/index.ts';
 import { reply } from '../../smtp/index.ts';
+import { readBypassFields } from '../bypass/index.ts';
 
 const SYSTEM = 'https://mail.example.com/opes';
 const S1 = 'http://svc.example/s1';
@@ -202,6 +203,21 @@ test('a next hop without OPES gets the request as a field of the message, and on
     assert.ok(text(rig).startsWith(field), text(rig).slice(0, 120));
     assert.ok(text(rig).endsWith(MAIL));
   }
+});
+
+test('a field that goes on is not one that the next System cannot read: what is too much is a field of its own', async () => {
+  const list = (of: string): string => Array.from({ length: 40 }, (_, i) => `urn:${of}:${i}`).join(',');
+  const { rig } = rigWith([adds('X-1: 1')], { each: [allowed] });
+  rig.speaksOpes = false;
+  assert.equal(await send(rig, { mail: `OPESBYPASS=${list('a')}`, rcpt: `OPESBYPASS=${list('b')}` }), 250);
+  const fields = text(rig)
+    .split(/\r\n(?![ \t])/)
+    .filter((field) => field.startsWith('OPES-Bypass'));
+  assert.equal(fields.length, 2);
+  assert.deepEqual(readBypassFields(fields.map((field) => Buffer.from(`${field}\r\n`))), {
+    asked: list('a').split(','),
+    unreadable: 1,
+  });
 });
 
 test('a next hop with OPES gets the parameters, and the message as it is (REQ-068)', async () => {
