@@ -213,7 +213,8 @@ async function round(at: number): Promise<void> {
   if (accepted.length === 0) return;
   let final: Reply | undefined;
   const field = inHeader === '' ? '' : `X-A: b\r\nopes-bypass :\r\n\t${uris(inHeader)}\r\n`;
-  void mail.content(field + MAIL, 1 + any(isAsking ? 30 : 3)).then((said) => (final = said));
+  const pieces = 1 + any(isAsking ? 30 : 3);
+  void mail.content(field + MAIL, pieces).then((said) => (final = said));
   const turns = async (n: number): Promise<void> => {
     for (let i = 0; i < n; i++) await new Promise(setImmediate);
   };
@@ -222,7 +223,8 @@ async function round(at: number): Promise<void> {
     if (final === undefined) mail.reset();
     await turns(40);
   } else {
-    await turns(40);
+    // Time stands still while content comes.
+    await turns(40 + 2 * pieces);
     for (let ms = 0; final === undefined && ms <= 62_000; ms += 2000) {
       callouts.deadlines.tick(performance.now() + ms);
       await turns(30);

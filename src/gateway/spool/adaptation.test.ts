@@ -395,6 +395,13 @@ test('what the mail asked for when it was taken is done now as it would have bee
   }
 });
 
+test('a header section that services made longer than a client may send is read to its end', async () => {
+  const filler = `X-Filler: ${'x'.repeat(88)}\r\n`.repeat(700);
+  const message = `${filler}OPES-Bypass: http://svc.example/s1\r\n${MAIL}`;
+  const { calls } = await adapt([allowed, allowed], {}, {}, undefined, { params: { OPESAUTH: true }, message });
+  assert.equal(calls, 1);
+});
+
 test('recipients who ask for different things are not adapted together', async () => {
   const services = [allowed];
   const params = { OPESAUTH: true } as const;

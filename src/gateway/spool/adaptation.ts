@@ -23,7 +23,7 @@ import { MailFault } from '../dialog/mail-fault.ts';
 import { MailHeader } from '../dialog/mail-header.ts';
 import { Sender } from '../dialog/sender.ts';
 import { makeSessionView, type SessionView } from '../dialog/session-view.ts';
-import { Variant, type VariantMail } from '../dialog/variant.ts';
+import { maxAdaptedHeader, Variant, type VariantMail } from '../dialog/variant.ts';
 import type { MailWorld } from '../dialog/world.ts';
 import type { Judged, Plan, PlannedCall } from '../dispatch/dispatcher.ts';
 import type { MailFacts } from '../dispatch/facts.ts';
@@ -119,7 +119,8 @@ class AdaptRun implements VariantMail {
     this.world = world;
     this.session = session;
     this.facts = mailFacts(session, namedSender(mail));
-    this.header = new MailHeader(world.headerLimits);
+    // The services of an earlier run may have made it longer.
+    this.header = new MailHeader({ ...world.headerLimits, headerOctets: maxAdaptedHeader(world) });
     this.envelope = new Envelope(command);
     this.#job = job;
     this.#notes = first === undefined ? {} : notesOf(first);
@@ -132,7 +133,7 @@ class AdaptRun implements VariantMail {
   }
 
   start(): void {
-    loadHeader(this.#job.content, this.world.limits.headerOctets, (error, octets) => {
+    loadHeader(this.#job.content, maxAdaptedHeader(this.world), (error, octets) => {
       try {
         if (error === undefined) this.#begin(octets);
         else this.storeFailed(error);
