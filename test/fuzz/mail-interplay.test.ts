@@ -65,8 +65,12 @@ const RULES: readonly (readonly [string | undefined, (to: string) => boolean])[]
   ['message.size > 100000', () => false],
 ];
 
-function scriptOf(kind: string, i: number, hearsRcpt: boolean): Script {
-  const kept = keepAll(hearsRcpt ? ['RCPT', 'RAWDATA'] : ['RAWDATA']);
+function scriptOf(kind: string, i: number, hearsMail: boolean, hearsRcpt: boolean): Script {
+  const kept = keepAll([
+    ...(hearsMail ? (['MAIL'] as const) : []),
+    ...(hearsRcpt ? (['RCPT'] as const) : []),
+    'RAWDATA',
+  ]);
   const says = (answer: Parameters<typeof answerBlock>[1]): Script => ({
     ...kept,
     onOriginalEnd(tx) {
@@ -143,6 +147,9 @@ type Params = ReadonlyMap<string, string | true>;
 const countFields = (octets: string): number =>
   [...octets.slice(0, octets.indexOf('\r\n\r\n') + 2).matchAll(/^opes-bypass[ ]*:/gim)].length;
 
+const isLeftOut = (octets: string, n: number): boolean =>
+  octets.replaceAll(/\r\n[\t ]/g, ' ').includes(`/s${n + 1};outcome=bypassed;bypass=honoured`);
+
 type End = { readonly kind: 'passes' | 'refused' | 'held' | 'waits'; readonly code?: number; readonly at: number };
 
 async function round(at: number): Promise<void> {
@@ -152,8 +159,9 @@ async function round(at: number): Promise<void> {
     kind: pick(KINDS),
     action: pick(ACTIONS),
     rule: pick(RULES),
+    hearsMail: any(4) === 0,
     hearsRcpt: any(2) === 0,
-    bypassable: pick(['never', 'allowed'] as const),
+    bypassable: pick(['never', 'allowed', 'allowed'] as const),
     buildsOn: [] as string[],
   }));
   const isAsking = any(2) === 0;
@@ -163,13 +171,13 @@ async function round(at: number): Promise<void> {
   const atRcpt = new Map<string, string>();
   for (const [i, { bypassable, buildsOn }] of services.entries())
     for (const [before, other] of services.slice(0, i).entries())
-      if (any(4) === 0 && (bypassable === 'allowed' || other.bypassable === 'never')) buildsOn.push(`s${before + 1}`);
+      if (any(2) === 0 && (bypassable === 'allowed' || other.bypassable === 'never')) buildsOn.push(`s${before + 1}`);
   const hears = pick(['one', 'lmtp', 'prdr'] as const);
   const spool = any(6) === 0 ? undefined : new RecordingSpool(any(6) === 0 ? 'spool' : 'inline');
   if (spool !== undefined && any(4) === 0) spool.hasNotice = false;
   if (spool !== undefined && any(8) === 0) spool.fails = new Error('disk full');
   const { rig, callouts } = rigWith(
-    services.map(({ kind, hearsRcpt }, i) => scriptOf(kind, i, hearsRcpt)),
+    services.map(({ kind, hearsMail, hearsRcpt }, i) => scriptOf(kind, i, hearsMail, hearsRcpt)),
     {
       may: [...ALL, 'quarantine', 'delay'],
       routes: ROUTES,
@@ -184,10 +192,11 @@ async function round(at: number): Promise<void> {
   );
   rig.hears = hears;
   if (any(3) === 0) rig.user = 'ann';
-  const by = pick(['nobody', 'submitter', 'peer', 'peer of others'] as const);
+  const by = pick(['nobody', 'submitter', 'submitter', 'peer', 'peer', 'peer of others'] as const);
+  if (by === 'submitter' && any(4) > 0) rig.user = 'ann';
   if (by === 'submitter') rig.listener = { ...LISTENER, side: 'sender' };
   else if (by !== 'nobody') rig.listener = { ...LISTENER, bypassFrom: [by === 'peer' ? '192.0.2.1' : '198.51.100.1'] };
-  const isVouchedFor = isAsking && any(2) === 0;
+  const isVouchedFor = isAsking && any(4) > 0;
   const isAuthorised = (by === 'submitter' && rig.user !== '') || (by === 'peer' && isVouchedFor);
   rig.speaksOpes = any(2) === 0;
   rig.hopRefuses.set('<no@one.example>', reply(550, '5.1.1', 'No such user'));
@@ -207,6 +216,15 @@ async function round(at: number): Promise<void> {
   const asked = { atMail, inHeader, atRcpt: [...atRcpt], by, isVouchedFor, speaksOpes: rig.speaksOpes };
   const what = `FUZZ_SEED=${seed} FUZZ_AT=${at} ${JSON.stringify({ hears, user: rig.user, services, to, isReset, spool, asked })}`;
 
+  // A service that is known to have a say in MAIL is asked about it before there is a recipient.
+  if (services.some(({ hearsMail }) => hearsMail)) {
+    const before = await rig.begin();
+    await before.mail.rcpt(to[0] ?? '');
+    before.mail.reset();
+    rig.delivered.length = 0;
+    rig.records.length = 0;
+    rig.logged.length = 0;
+  }
   const { mail } = await rig.begin('a@src.example', `${parameter(atMail)}${isVouchedFor ? ' OPESAUTH' : ''}`);
   const rcpts = await Promise.all(to.map((one) => mail.rcpt(one, parameter(atRcpt.get(one) ?? ''))));
   const accepted = to.filter((_, i) => rcpts[i]?.code === 250);
@@ -303,9 +321,13 @@ async function round(at: number): Promise<void> {
         const has = octets.includes(`X-Service-${n}: yes`);
         const label = `${who}, service ${n}: ${octets}\n${what}`;
         const fate = isCalled ? fateOf(who, n) : 'stays';
-        if (n < upTo && upTo === services.length && fate !== 'either' && isCalled) {
-          const marks = octets.replaceAll(/\r\n[\t ]/g, ' ');
-          assert.equal(marks.includes(`/s${n + 1};outcome=bypassed;bypass=honoured`), fate === 'out', label);
+        if (upTo === services.length && isCalled) {
+          const isOut = isLeftOut(octets, n);
+          if (fate !== 'either') assert.equal(isOut, fate === 'out', label);
+          else if (kind === 'adds') assert.equal(has, !isOut, label);
+          // Nobody sees what another should have prepared for him (REQ-079).
+          for (const name of services[n]?.buildsOn ?? [])
+            assert.ok(isOut || !isLeftOut(octets, Number(name.slice(1)) - 1), label);
         }
         if (n < upTo && fate === 'out') assert.ok(!has, label);
         else if (n < upTo && fate === 'either') continue;
@@ -334,11 +356,14 @@ async function round(at: number): Promise<void> {
     else assert.ok(added <= (own === '' ? 0 : 1), what);
   }
 
-  /** `either`: services had his RCPT, and the message asks; whether they were heard depends on those before them. */
+  /** `either`: services had MAIL or his RCPT before he or the message asks; whether they were heard depends on those before them. */
   function fateOf(who: string, n: number): 'stays' | 'out' | 'either' {
     if (services[n]?.bypassable !== 'allowed' || !isAuthorised) return 'stays';
-    if (isAskedAway(n, atMail) || isAskedAway(n, atRcpt.get(who) ?? '')) return 'out';
+    if (isAskedAway(n, atMail)) return 'out';
+    const hadMail = services.some(({ hearsMail }, i) => hearsMail && i >= n);
+    if (isAskedAway(n, atRcpt.get(who) ?? '')) return hadMail ? 'either' : 'out';
     if (!isAskedAway(n, inHeader)) return 'stays';
+    if (hadMail) return 'either';
     return services.some(({ hearsRcpt }, i) => hearsRcpt && i >= n) ? 'either' : 'out';
   }
 
