@@ -1,7 +1,8 @@
 /**
- * Mails of many recipients, with services, failure policies, rules, hops, stores and clients thrown together at random: whatever
- * meets whatever, each accepted recipient has one word, a 250 is a mail that is with its hop or on the disk, once, and nobody has
- * content that a service he should have met did not see, or that tells of another recipient.
+ * Mails of many recipients, with services, failure policies, rules, hops, stores, clients and requests to leave services out thrown
+ * together at random: whatever meets whatever, each accepted recipient has one word, a 250 is a mail that is with its hop or on the
+ * disk, once, and nobody has content that a service he should have met did not see, or that tells of another recipient. A request
+ * leaves out what it may and nothing else, and goes on whole.
  *
  * FUZZ_RUNS says how many, in hundreds. A failure prints FUZZ_SEED and FUZZ_AT; set both to run that one again.
  */
@@ -13,6 +14,7 @@ import type { CalloutTransaction } from '../../src/ocp/index.ts';
 import type { Advice } from '../../src/profile/index.ts';
 import { answerBlock } from '../../src/profile/index.ts';
 import { type Reply, reply } from '../../src/smtp/index.ts';
+import { LISTENER } from '../support/mail-rig.ts';
 import type { GotPart, Script } from '../support/memory-callout.ts';
 import { RecordingSpool } from '../support/recording-spool.ts';
 import { plainRoute } from '../support/routes.ts';
@@ -63,8 +65,12 @@ const RULES: readonly (readonly [string | undefined, (to: string) => boolean])[]
   ['message.size > 100000', () => false],
 ];
 
-function scriptOf(kind: string, i: number, hearsRcpt: boolean): Script {
-  const kept = keepAll(hearsRcpt ? ['RCPT', 'RAWDATA'] : ['RAWDATA']);
+function scriptOf(kind: string, i: number, hearsMail: boolean, hearsRcpt: boolean): Script {
+  const kept = keepAll([
+    ...(hearsMail ? (['MAIL'] as const) : []),
+    ...(hearsRcpt ? (['RCPT'] as const) : []),
+    'RAWDATA',
+  ]);
   const says = (answer: Parameters<typeof answerBlock>[1]): Script => ({
     ...kept,
     onOriginalEnd(tx) {
@@ -127,6 +133,23 @@ const isRewritten = (path: string): boolean => path.startsWith('<b@');
 /** At another hop, and still to be told from the others there. */
 const rewrittenPath = (path: string): string => path.replace(/<b@(\w+).*/, '<b-$1@two.example>');
 
+const ASKED: readonly string[] = ['', '', '', '*', 's1', 's2', 's2,s3', 'x'];
+/** As it is asked: URIs of ours, `*`, or one that nobody here knows and that means all. */
+const uris = (asked: string): string =>
+  asked === 'x' ? 'urn:another:system' : asked.replaceAll(/s\d/g, 'http://svc.example/$&');
+const parameter = (asked: string): string => (asked === '' ? '' : `OPESBYPASS=${uris(asked)}`);
+/** Of so many services. */
+const isNamed = (asked: string, n: number, services: number): boolean =>
+  asked.split(',').some((one) => one === `s${n + 1}` || !(one.startsWith('s') && Number(one.slice(1)) <= services));
+const PATH = /^\S+/;
+
+type Params = ReadonlyMap<string, string | true>;
+const countFields = (octets: string): number =>
+  [...octets.slice(0, octets.indexOf('\r\n\r\n') + 2).matchAll(/^opes-bypass[ ]*:/gim)].length;
+
+const isLeftOut = (octets: string, n: number): boolean =>
+  octets.replaceAll(/\r\n[\t ]/g, ' ').includes(`/s${n + 1};outcome=bypassed;bypass=honoured`);
+
 type End = { readonly kind: 'passes' | 'refused' | 'held' | 'waits'; readonly code?: number; readonly at: number };
 
 async function round(at: number): Promise<void> {
@@ -136,23 +159,46 @@ async function round(at: number): Promise<void> {
     kind: pick(KINDS),
     action: pick(ACTIONS),
     rule: pick(RULES),
+    hearsMail: any(4) === 0,
     hearsRcpt: any(2) === 0,
+    bypassable: pick(['never', 'allowed', 'allowed'] as const),
+    buildsOn: [] as string[],
   }));
+  const isAsking = any(2) === 0;
+  const askedOf = (): string => (isAsking ? pick(ASKED) : '');
+  const atMail = askedOf();
+  const inHeader = askedOf();
+  const atRcpt = new Map<string, string>();
+  for (const [i, { bypassable, buildsOn }] of services.entries())
+    for (const [before, other] of services.slice(0, i).entries())
+      if (any(2) === 0 && (bypassable === 'allowed' || other.bypassable === 'never')) buildsOn.push(`s${before + 1}`);
   const hears = pick(['one', 'lmtp', 'prdr'] as const);
   const spool = any(6) === 0 ? undefined : new RecordingSpool(any(6) === 0 ? 'spool' : 'inline');
   if (spool !== undefined && any(4) === 0) spool.hasNotice = false;
   if (spool !== undefined && any(8) === 0) spool.fails = new Error('disk full');
   const { rig, callouts } = rigWith(
-    services.map(({ kind, hearsRcpt }, i) => scriptOf(kind, i, hearsRcpt)),
+    services.map(({ kind, hearsMail, hearsRcpt }, i) => scriptOf(kind, i, hearsMail, hearsRcpt)),
     {
       may: [...ALL, 'quarantine', 'delay'],
       routes: ROUTES,
-      each: services.map(({ rule: [when], action }) => ({ ...(when !== undefined && { when }), onFailure: action })),
+      each: services.map(({ rule: [when], action, bypassable, buildsOn }) => ({
+        ...(when !== undefined && { when }),
+        onFailure: action,
+        bypassable,
+        buildsOn,
+      })),
       ...(spool && { spool }),
     },
   );
   rig.hears = hears;
   if (any(3) === 0) rig.user = 'ann';
+  const by = pick(['nobody', 'submitter', 'submitter', 'peer', 'peer', 'peer of others'] as const);
+  if (by === 'submitter' && any(4) > 0) rig.user = 'ann';
+  if (by === 'submitter') rig.listener = { ...LISTENER, side: 'sender' };
+  else if (by !== 'nobody') rig.listener = { ...LISTENER, bypassFrom: [by === 'peer' ? '192.0.2.1' : '198.51.100.1'] };
+  const isVouchedFor = isAsking && any(4) > 0;
+  const isAuthorised = (by === 'submitter' && rig.user !== '') || (by === 'peer' && isVouchedFor);
+  rig.speaksOpes = any(2) === 0;
   rig.hopRefuses.set('<no@one.example>', reply(550, '5.1.1', 'No such user'));
   rig.hopRefuses.set('<login@one.example>', reply(530, '5.7.0', 'Authentication required'));
   if (any(4) === 0)
@@ -166,14 +212,27 @@ async function round(at: number): Promise<void> {
 
   const to = PEOPLE.filter(() => any(2) === 0).map((one) => `${one}.example`);
   if (to.length === 0) return;
-  const what = `FUZZ_SEED=${seed} FUZZ_AT=${at} ${JSON.stringify({ hears, user: rig.user, services, to, isReset, spool })}`;
+  for (const one of to) atRcpt.set(one, any(3) === 0 ? askedOf() : '');
+  const asked = { atMail, inHeader, atRcpt: [...atRcpt], by, isVouchedFor, speaksOpes: rig.speaksOpes };
+  const what = `FUZZ_SEED=${seed} FUZZ_AT=${at} ${JSON.stringify({ hears, user: rig.user, services, to, isReset, spool, asked })}`;
 
-  const { mail } = await rig.begin();
-  const rcpts = await Promise.all(to.map((one) => mail.rcpt(one)));
+  // A service that is known to have a say in MAIL is asked about it before there is a recipient.
+  if (services.some(({ hearsMail }) => hearsMail)) {
+    const before = await rig.begin();
+    await before.mail.rcpt(to[0] ?? '');
+    before.mail.reset();
+    rig.delivered.length = 0;
+    rig.records.length = 0;
+    rig.logged.length = 0;
+  }
+  const { mail } = await rig.begin('a@src.example', `${parameter(atMail)}${isVouchedFor ? ' OPESAUTH' : ''}`);
+  const rcpts = await Promise.all(to.map((one) => mail.rcpt(one, parameter(atRcpt.get(one) ?? ''))));
   const accepted = to.filter((_, i) => rcpts[i]?.code === 250);
   if (accepted.length === 0) return;
   let final: Reply | undefined;
-  void mail.content(MAIL, 1 + any(3)).then((said) => (final = said));
+  const field = inHeader === '' ? '' : `X-A: b\r\nopes-bypass :\r\n\t${uris(inHeader)}\r\n`;
+  const pieces = 1 + any(isAsking ? 30 : 3);
+  void mail.content(field + MAIL, pieces).then((said) => (final = said));
   const turns = async (n: number): Promise<void> => {
     for (let i = 0; i < n; i++) await new Promise(setImmediate);
   };
@@ -182,7 +241,8 @@ async function round(at: number): Promise<void> {
     if (final === undefined) mail.reset();
     await turns(40);
   } else {
-    await turns(40);
+    // Time stands still while content comes.
+    await turns(40 + 2 * pieces);
     for (let ms = 0; final === undefined && ms <= 62_000; ms += 2000) {
       callouts.deadlines.tick(performance.now() + ms);
       await turns(30);
@@ -208,14 +268,26 @@ async function round(at: number): Promise<void> {
         const isMixed =
           one.hop === BOX && hears === 'one' && spool === undefined && one.rcpts.some((rcpt) => rig.hopEach.has(rcpt));
         const said = one.hop === BOX ? (rig.hopEach.get(named) ?? undefined) : rig.hopFinals.get(one.hop);
+        assertPassedOn(
+          who,
+          one.content.toString(),
+          one.params,
+          one.rcptParams[one.rcpts.findIndex((rcpt) => paths.includes(rcpt))],
+        );
         if (said === undefined && !isMixed)
           copies.push({ octets: one.content.toString(), upTo: services.length, isWhole: true });
         // Refused by the hop, or in doubt: what was sent must be right all the same.
         else assertRight(one.content.toString(), services.length);
       }
     for (const one of spool?.taken ?? []) {
-      const at = one.to.findIndex((path) => paths.includes(path));
+      const at = one.to.findIndex((path) => paths.includes(PATH.exec(path)?.[0] ?? ''));
       if (at < 0) continue;
+      const rcptParams = one.to[at]?.split(' ').slice(1) ?? [];
+      assert.deepEqual(rcptParams, atRcpt.get(who) === '' ? [] : [parameter(atRcpt.get(who) ?? '')], what);
+      assert.equal(one.params.get('OPESBYPASS'), atMail === '' ? undefined : uris(atMail), what);
+      if (!isAuthorised) assert.ok(!one.params.has('OPESAUTH'), what);
+      else if (`${atMail}${inHeader}${atRcpt.get(who)}` !== '') assert.ok(one.params.has('OPESAUTH'), what);
+      assert.equal(countFields(one.octets.toString()), inHeader === '' ? 0 : 1, what);
       const fate = one.fates[at];
       const service = one.resume?.service;
       const upTo = one.lane === 'relay' ? services.length : service === undefined ? 0 : Number(service.slice(1)) - 1;
@@ -248,7 +320,18 @@ async function round(at: number): Promise<void> {
         const isCalled = rule[1](who);
         const has = octets.includes(`X-Service-${n}: yes`);
         const label = `${who}, service ${n}: ${octets}\n${what}`;
-        if (n >= upTo) assert.ok(!has, label);
+        const fate = isCalled ? fateOf(who, n) : 'stays';
+        if (upTo === services.length && isCalled) {
+          const isOut = isLeftOut(octets, n);
+          if (fate !== 'either') assert.equal(isOut, fate === 'out', label);
+          else if (kind === 'adds') assert.equal(has, !isOut, label);
+          // Nobody sees what another should have prepared for him (REQ-079).
+          for (const name of services[n]?.buildsOn ?? [])
+            assert.ok(isOut || !isLeftOut(octets, Number(name.slice(1)) - 1), label);
+        }
+        if (n < upTo && fate === 'out') assert.ok(!has, label);
+        else if (n < upTo && fate === 'either') continue;
+        else if (n >= upTo) assert.ok(!has, label);
         else if (isCalled && kind === 'dies at RCPT') assert.ok(has || action === 'skip', label);
         else if (isCalled && ADDS.has(kind)) assert.ok(has, label);
         else if (isCalled)
@@ -261,10 +344,42 @@ async function round(at: number): Promise<void> {
     }
   }
 
+  /** What a hop was told: by parameters where it knows them, else by one field more. */
+  function assertPassedOn(who: string, octets: string, params: Params, rcptParams: Params | undefined): void {
+    const own = atRcpt.get(who) ?? '';
+    assert.equal(params.get('OPESBYPASS'), atMail === '' ? undefined : uris(atMail), what);
+    assert.equal(rcptParams?.get('OPESBYPASS'), own === '' ? undefined : uris(own), what);
+    if (!isAuthorised) assert.ok(!params.has('OPESAUTH'), what);
+    const added = countFields(octets) - (inHeader === '' ? 0 : 1);
+    if (rig.speaksOpes) assert.equal(added, 0, what);
+    else if (atMail !== '') assert.ok(added === 1 && octets.startsWith('OPES-Bypass: '), what);
+    else assert.ok(added <= (own === '' ? 0 : 1), what);
+  }
+
+  /** `either`: services had MAIL or his RCPT before he or the message asks; whether they were heard depends on those before them. */
+  function fateOf(who: string, n: number): 'stays' | 'out' | 'either' {
+    if (services[n]?.bypassable !== 'allowed' || !isAuthorised) return 'stays';
+    if (isAskedAway(n, atMail)) return 'out';
+    const hadMail = services.some(({ hearsMail }, i) => hearsMail && i >= n);
+    if (isAskedAway(n, atRcpt.get(who) ?? '')) return hadMail ? 'either' : 'out';
+    if (!isAskedAway(n, inHeader)) return 'stays';
+    if (hadMail) return 'either';
+    return services.some(({ hearsRcpt }, i) => hearsRcpt && i >= n) ? 'either' : 'out';
+  }
+
+  function isAskedAway(n: number, by: string): boolean {
+    if (by === '') return false;
+    const builtOn = services[n]?.buildsOn ?? [];
+    return isNamed(by, n, services.length) || builtOn.some((name) => isAskedAway(Number(name.slice(1)) - 1, by));
+  }
+
   /** Undefined where it depends on the others in the same variant. */
   function endOf(who: string): End | undefined {
     for (const [at, { kind, action, rule }] of services.entries()) {
       if (!rule[1](who) || ADDS.has(kind)) continue;
+      const fate = fateOf(who, at);
+      if (fate === 'either') return undefined;
+      if (fate === 'out') continue;
       if (kind === 'dies at RCPT') return undefined;
       if (kind === 'refuses' || kind === 'refuses early') return { kind: 'refused', code: 550, at };
       if (kind === 'defers') return { kind: 'refused', code: 450, at };

@@ -51,3 +51,9 @@ test('where services differ by their query, or have the System before it, the qu
   assert.deepEqual(of(all.named([`${SYSTEM}?service=av`]), byQuery), [byQuery[0]]);
   assert.deepEqual(of(all.named([SYSTEM]), byQuery), byQuery);
 });
+
+test('a URI costs what its length costs, whatever stands in it', () => {
+  // Done in no time, or not before the test is given up.
+  for (const tail of ['x', ';x', '?x', '#x', ':x'])
+    assert.deepEqual(named(`a:${'/'.repeat(1_000_000)}${tail}`), [AV, BANNER]);
+});

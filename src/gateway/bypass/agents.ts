@@ -67,12 +67,16 @@ function add(to: Map<string, readonly string[]>, key: string, uri: string): void
 
 /** RFC 3986 section 6.2.2: equal where the URIs mean the same. */
 function normalUri(uri: string): string {
-  const plain = uri
-    .replace(/#.*$/s, '')
-    .replace(/%[0-9A-Fa-f]{2}/g, decoded)
-    .replace(/\/+$/, '');
+  const plain = withoutSlashes(uri.replace(/#.*$/s, '').replace(/%[0-9A-Fa-f]{2}/g, decoded));
   const found = /^([^:]*:)(\/\/[^/?]*)?(.*)$/s.exec(plain);
   return found === null ? plain : `${found[1]?.toLowerCase()}${(found[2] ?? '').toLowerCase()}${found[3]}`;
+}
+
+/** Without those at its end. No `/\/+$/`: that looks at a row of slashes once for each of them, and strangers write URIs. */
+function withoutSlashes(uri: string): string {
+  let end = uri.length;
+  while (end > 0 && uri[end - 1] === '/') end--;
+  return uri.slice(0, end);
 }
 
 function bareUri(uri: string): string {

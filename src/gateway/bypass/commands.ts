@@ -13,6 +13,7 @@ import {
 } from '../../smtp/index.ts';
 import { type AgentUris, joinAsked } from './asked.ts';
 import { writeBypassField } from './field.ts';
+import { MAX_ASKED } from './limits.ts';
 
 export interface CommandRequest {
   readonly asked: AgentUris | undefined;
@@ -76,6 +77,12 @@ export function bypassField(mail: Parameters, recipients: readonly (Parameters |
   const [first] = recipients;
   const value = first?.get('OPESBYPASS');
   const isCommon = value !== undefined && recipients.every((one) => one?.get('OPESBYPASS') === value);
-  const asked = joinAsked(askedIn(mail), isCommon && first !== undefined ? askedIn(first) : undefined);
-  return asked === undefined ? undefined : writeBypassField(asked);
+  const ofMail = askedIn(mail);
+  const ofEach = isCommon && first !== undefined ? askedIn(first) : undefined;
+  const asked = joinAsked(ofMail, ofEach);
+  if (asked === undefined) return undefined;
+  // A field beyond the cap is none for the next reader: what is asked for all must not be lost with what is too much.
+  if (asked.length > MAX_ASKED && ofMail !== undefined && ofEach !== undefined)
+    return writeBypassField(ofMail) + writeBypassField(ofEach);
+  return writeBypassField(asked);
 }

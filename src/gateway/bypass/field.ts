@@ -30,6 +30,9 @@ export function readBypassFields(fields: readonly Buffer[]): HeaderRequest {
   return { asked, unreadable };
 }
 
+/** One word with white space around it. A look at each octet, or two: strangers write what costs most. */
+const MEMBER = /^[ \t\r\n]*([^ \t\r\n]*)[ \t\r\n]*$/;
+
 /** `*` beside URIs means `*`. Empty members mean nothing (RFC 2616 section 2.1), a list of nothing else is no request. */
 function readField(octets: Buffer): AgentUris | undefined {
   if (octets.length > MAX_FIELD_OCTETS) return undefined;
@@ -37,11 +40,15 @@ function readField(octets: Buffer): AgentUris | undefined {
   const members = text
     .slice(text.indexOf(':') + 1)
     .split(',')
-    .map((member) => member.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, ''))
+    .map((member) => MEMBER.exec(member)?.[1])
     .filter((member) => member !== '');
   if (members.length === 0 || members.length > MAX_ASKED) return undefined;
-  if (!members.every((member) => member === '*' || isAgentUri(member))) return undefined;
+  if (!members.every(isMember)) return undefined;
   return members.includes('*') ? '*' : [...new Set(members)];
+}
+
+function isMember(member: string | undefined): member is string {
+  return member === '*' || (member !== undefined && isAgentUri(member));
 }
 
 /** One field with its CRLF, folded behind commas. A comma in a URI would divide it: it is percent-encoded. */

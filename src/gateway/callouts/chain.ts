@@ -40,6 +40,8 @@ export type DataVerdict =
       readonly base: Content;
       /** What the services before it did; with itself where it had the mail wait. */
       readonly via: readonly ViaEntry[];
+      /** Services that a request came too late for: they stay, whenever the mail goes on. */
+      readonly late: readonly string[];
     };
 
 /** The mail as the chain sees it. */
@@ -372,7 +374,8 @@ export class Chain implements DataWaiter {
     const cause = call.advice ?? { kind: 'failure', reason: call.run.failure?.reason ?? 'crash' };
     const upTo = cause.kind === 'delay' ? this.#at + 1 : this.#at;
     const via = this.#calls.slice(0, upTo).flatMap((before) => before.viaEntry() ?? []);
-    this.#finish({ kind: 'aside', action, service: call.name, cause, base: this.#base, via });
+    const late = this.#calls.filter(({ planned }) => planned.bypass === 'late').map(({ name }) => name);
+    this.#finish({ kind: 'aside', action, service: call.name, cause, base: this.#base, via, late });
   }
 
   #goOn(base: Content): void {

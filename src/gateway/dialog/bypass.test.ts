@@ -16,6 +16,7 @@ import {
 } from '../../../test/support/scripted-services.ts';
 import { answerBlock } from '../../profile/index.ts';
 import { reply } from '../../smtp/index.ts';
+import { readBypassFields } from '../bypass/index.ts';
 
 const SYSTEM = 'https://mail.example.com/opes';
 const S1 = 'http://svc.example/s1';
@@ -204,6 +205,21 @@ test('a next hop without OPES gets the request as a field of the message, and on
   }
 });
 
+test('a field that goes on is not one that the next System cannot read: what is too much is a field of its own', async () => {
+  const list = (of: string): string => Array.from({ length: 40 }, (_, i) => `urn:${of}:${i}`).join(',');
+  const { rig } = rigWith([adds('X-1: 1')], { each: [allowed] });
+  rig.speaksOpes = false;
+  assert.equal(await send(rig, { mail: `OPESBYPASS=${list('a')}`, rcpt: `OPESBYPASS=${list('b')}` }), 250);
+  const fields = text(rig)
+    .split(/\r\n(?![ \t])/)
+    .filter((field) => field.startsWith('OPES-Bypass'));
+  assert.equal(fields.length, 2);
+  assert.deepEqual(readBypassFields(fields.map((field) => Buffer.from(`${field}\r\n`))), {
+    asked: list('a').split(','),
+    unreadable: 1,
+  });
+});
+
 test('a next hop with OPES gets the parameters, and the message as it is (REQ-068)', async () => {
   const { rig } = submission([adds('X-1: 1')], { each: [allowed] });
   assert.equal(await send(rig, { mail: `OPESBYPASS=${S1} SIZE=100`, rcpt: 'OPESBYPASS=urn:x:y' }), 250);
@@ -274,6 +290,24 @@ test('a mail that is stored to be adapted later keeps who asked for what', async
       ['adapt', { OPESAUTH: true }, ['<b@dst.example>']],
     ],
   );
+});
+
+test('a service that the request came too late for is too late for the mail as it is stored, too', async () => {
+  const spool = new RecordingSpool();
+  const rewrites: Script = {
+    ...keepAll(['RCPT', 'RAWDATA']),
+    onPart(tx, part, all) {
+      if (all.length === 1) tx.startMessage();
+      const to = '<n@dst.example>';
+      if (part.part === 'RCPT') tx.sendData(answerBlock('RCPT', {}), [Buffer.from(to)], to.length);
+    },
+    onOriginalEnd: (tx) => tx.end({ code: 400, reason: 'broken' }),
+  };
+  const each = [{ ...allowed, onFailure: 'spool' as const }, allowed];
+  const { rig } = submission([rewrites, adds('X-2: 1')], { each, spool });
+  assert.equal(await send(rig, { content: `OPES-Bypass: *\r\n${MAIL}` }), 250);
+  const [taken] = spool.taken;
+  assert.deepEqual([taken?.to, taken?.resume], [['<n@dst.example>'], { service: 's1', via: [], late: ['s1'] }]);
 });
 
 test('the reply of a refused mail says nothing of requests', async () => {

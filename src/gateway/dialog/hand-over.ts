@@ -70,12 +70,18 @@ function spoolVariant({ variant, verdict, accepted }: Judged, original: Content,
       return { ...envelope, content: original, lane: 'adapt', resume, recipients: to(fate) };
     }
     case 'aside': {
-      const { action, service, cause, base, via } = verdict;
+      const { action, service, cause, base, via, late } = verdict;
       // What is held is the mail as it came; what is tried again, or put off, goes on where it stopped.
       if (action === 'spool') {
         const fate: Fate =
           cause.kind === 'delay' ? { kind: 'delay', forMs: cause.seconds * 1000 } : { kind: 'deliver' };
-        return { ...envelope, content: base, lane: 'adapt', resume: { service, via }, recipients: to(fate, base) };
+        return {
+          ...envelope,
+          content: base,
+          lane: 'adapt',
+          resume: { service, via, late },
+          recipients: to(fate, base),
+        };
       }
       const resume = { service: undefined, via: [] };
       const recipients = to(holdOf(service, cause));

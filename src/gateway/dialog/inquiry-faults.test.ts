@@ -198,3 +198,17 @@ test('an exception out of an answer of a callout server: the command has its ans
   assert.match(await client.say('EHLO bad'), /^550-/);
   assert.match(await client.say('EHLO good'), /^250-/);
 });
+
+test('an exception while a command comes to its end: the client has an answer all the same', async () => {
+  const { client, rig } = askedSession([says(() => undefined)]);
+  const { log } = rig.world;
+  const info = log.info.bind(log);
+  Object.assign(log, {
+    info: (...line: Parameters<typeof info>) => {
+      if (line[0] === 'command') throw new Error('on purpose');
+      info(...line);
+    },
+  });
+  client.send('EHLO client.example\r\n');
+  assert.equal((await client.replies(1))[0], '451 4.3.0 Internal fault; try again later');
+});

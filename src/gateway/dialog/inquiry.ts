@@ -57,8 +57,10 @@ export class Inquiry implements RunMail, CommandWaiter, Deadline {
   #at = 0;
   #timesLost = 0;
   #isOver = false;
+  /** Nobody waits for an answer. */
+  #isAnswered = false;
 
-  /** `n`: its place in the count of the session's mails. `done` is called once, or never where it is abandoned. */
+  /** `n`: its place in the count of the session's mails. `done` is called once (again only where it threw), or never where it is abandoned. */
   constructor(
     world: MailWorld,
     session: SessionView,
@@ -87,6 +89,7 @@ export class Inquiry implements RunMail, CommandWaiter, Deadline {
 
   /** The client is gone. */
   abandon(): void {
+    this.#isAnswered = true;
     this.#close('aborted', undefined);
   }
 
@@ -138,14 +141,20 @@ export class Inquiry implements RunMail, CommandWaiter, Deadline {
   #passed(): void {
     const argument = this.#argument;
     this.#close(argument === this.#question.argument ? 'passed' : 'changed', undefined);
-    this.#done({ kind: 'passed', argument, via: this.#calls.flatMap(viaEntry) });
+    this.#answer({ kind: 'passed', argument, via: this.#calls.flatMap(viaEntry) });
   }
 
   #refused(untraced: Reply): void {
     if (this.#isOver) return;
     const reply = addTraceToReply(untraced, traceReplyLine(this.#world.system.uri, this.id));
     this.#close(reply.code >= 500 ? 'refused' : 'tempfailed', reply);
-    this.#done({ kind: 'refused', reply });
+    this.#answer({ kind: 'refused', reply });
+  }
+
+  #answer(answer: InquiryAnswer): void {
+    if (this.#isAnswered) return;
+    this.#done(answer);
+    this.#isAnswered = true;
   }
 
   #close(outcome: 'passed' | 'changed' | 'refused' | 'tempfailed' | 'aborted', reply: Reply | undefined): void {
@@ -237,13 +246,12 @@ export class Inquiry implements RunMail, CommandWaiter, Deadline {
     this.#world.metrics.count('opes_callout_failures_total', { service, reason, action });
   }
 
-  /** A bug of ours, and this command's alone: the client is answered, and its session goes on. */
+  /** A bug of ours, and this command's alone: the client is answered, and its session goes on. The end itself may be what failed. */
   onFault(error: unknown): void {
     const fault = new MailFault(this.log, this.id, error);
-    if (this.#isOver) return;
     const reply = gatewayReplies.fault;
     fault.attempt(() => this.#close('tempfailed', reply));
-    fault.attempt(() => this.#done({ kind: 'refused', reply }));
+    fault.attempt(() => this.#answer({ kind: 'refused', reply }));
   }
 
   onProgress(): void {}

@@ -115,13 +115,12 @@ export class Leg implements MailRelayEvents {
 
   /** Every service has ended: `content` goes as it is. */
   send(content: Content): void {
-    this.#relay?.send(content, this.#requestField);
+    // Nearly always nothing is asked.
+    const isAsked = this.#sender.asks || this.recipients.some(asks);
+    this.#relay?.send(content, isAsked ? () => this.#requestField : undefined);
   }
 
-  /** Nearly always nothing is asked. */
   get #requestField(): string | undefined {
-    const { recipients } = this;
-    if (!this.#sender.asks && !recipients.some(asks)) return undefined;
     return bypassField(this.#sender.hopParameters, this.accepted.map(relayedParameters));
   }
 

@@ -206,8 +206,7 @@ export class Variant implements ChainMail {
   }
 
   get maxHeaderOctets(): number {
-    // Our block and what services added stand on top of what the client sent.
-    return this.#mail.world.limits.headerOctets + 64 * 1024;
+    return maxAdaptedHeader(this.#mail.world);
   }
 
   get olderTrace(): Buffer {
@@ -297,6 +296,11 @@ export class Variant implements ChainMail {
     this.#verdict = whole;
     this.#mail.onVerdict(this, whole);
   }
+}
+
+/** Our block and what services added stand on top of what the client sent. */
+export function maxAdaptedHeader({ limits }: Pick<MailWorld, 'limits'>): number {
+  return limits.headerOctets + 64 * 1024;
 }
 
 const NOTHING: readonly ViaEntry[] = [];

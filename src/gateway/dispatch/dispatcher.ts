@@ -56,6 +56,8 @@ export class Dispatcher {
   readonly #log: Log;
   /** Commands outside of mails that some service is asked about. */
   readonly #asked: ReadonlySet<CommandName>;
+  /** By the URI of a service, those of all that count on its work, or on that of one that does. */
+  readonly builtOn: ReadonlyMap<string, readonly string[]>;
   /** Plans by key: with few rules there are few different ones. */
   readonly #plans = new Map<string, Plan>();
 
@@ -64,6 +66,7 @@ export class Dispatcher {
     this.#steps = steps;
     this.#log = log;
     this.#asked = new Set(COMMANDS.filter((command) => steps.some((step) => isAskedAbout(step, command))));
+    this.builtOn = builtOn(steps);
   }
 
   /** Whether any service may be asked about a command outside of mails; mostly none is. */
@@ -91,21 +94,6 @@ export class Dispatcher {
   /** Those of the pipeline. */
   get services(): readonly ServiceRules[] {
     return this.#steps.map(({ service }) => service.options);
-  }
-
-  /** By the URI of a service, those of all that count on its work, or on that of one that does. */
-  get builtOn(): ReadonlyMap<string, readonly string[]> {
-    const found = new Map<string, readonly string[]>();
-    // From the last one: whatever an entry counts on stands before it.
-    for (const { service, entry } of this.#steps.toReversed()) {
-      const { uri } = service.options;
-      for (const before of this.#steps) {
-        if (!entry.buildsOn.includes(before.service.name)) continue;
-        const key = before.service.options.uri;
-        found.set(key, [...(found.get(key) ?? []), uri, ...(found.get(uri) ?? [])]);
-      }
-    }
-    return found;
   }
 
   /**
@@ -215,6 +203,20 @@ export function matchesDomain(pattern: string, domain: string): boolean {
 
 function isAskedAbout({ service }: PipelineStep, command: CommandName): boolean {
   return service.options.commands.has(command);
+}
+
+function builtOn(steps: readonly PipelineStep[]): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, Set<string>>();
+  // From the last one: whatever an entry counts on stands before it.
+  for (const { service, entry } of steps.toReversed()) {
+    const { uri } = service.options;
+    for (const before of steps) {
+      if (!entry.buildsOn.includes(before.service.name)) continue;
+      const key = before.service.options.uri;
+      found.set(key, new Set([...(found.get(key) ?? []), uri, ...(found.get(uri) ?? [])]));
+    }
+  }
+  return new Map([...found].map(([uri, all]) => [uri, [...all]]));
 }
 
 function judgedKey({ service, rule }: PipelineStep): string {

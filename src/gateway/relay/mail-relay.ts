@@ -37,7 +37,7 @@ export class MailRelay implements OutboundEvents {
   readonly #events: MailRelayEvents;
   readonly #outbound: Outbound;
   #content: Content | undefined;
-  #request: string | undefined;
+  #request: (() => string | undefined) | undefined;
   #reader: ContentReader | undefined;
   #hasRoom = false;
   #isOver = false;
@@ -59,10 +59,10 @@ export class MailRelay implements OutboundEvents {
   }
 
   /**
-   * Every service has ended: `content` goes as it is. `request`: a field that goes on top of it where the hop has not been told by
-   * parameters what the mail asks for (REQ-091).
+   * Every service has ended: `content` goes as it is. `request`: makes the field that goes on top of it where the hop has not been told
+   * by parameters what the mail asks for (REQ-091); asked when every recipient has its answer.
    */
-  send(content: Content, request?: string): void {
+  send(content: Content, request?: () => string | undefined): void {
     if (this.#isOver) return;
     this.#content = content;
     this.#request = request;
@@ -162,7 +162,7 @@ export class MailRelay implements OutboundEvents {
 
   #begin(): void {
     const content = this.#content as Content;
-    const field = this.#outbound.passesOpes === true ? undefined : this.#request;
+    const field = this.#outbound.passesOpes === true ? undefined : this.#request?.();
     this.#reader = new ContentReader(field === undefined ? content : behind(field, content), () => this.#wake());
     this.#hasRoom = true;
     this.#pump();

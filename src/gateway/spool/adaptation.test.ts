@@ -395,11 +395,35 @@ test('what the mail asked for when it was taken is done now as it would have bee
   }
 });
 
+test('a header section that services made longer than a client may send is read to its end', async () => {
+  const filler = `X-Filler: ${'x'.repeat(88)}\r\n`.repeat(700);
+  const message = `${filler}OPES-Bypass: http://svc.example/s1\r\n${MAIL}`;
+  const { calls } = await adapt([allowed, allowed], {}, {}, undefined, { params: { OPESAUTH: true }, message });
+  assert.equal(calls, 1);
+});
+
 test('recipients who ask for different things are not adapted together', async () => {
   const services = [allowed];
-  const { keys: one } = await adapt(services, {}, {}, undefined, { rcptParams: { OPESBYPASS: '*' } });
-  const { keys: other } = await adapt(services, {});
+  const params = { OPESAUTH: true } as const;
+  const { keys: one } = await adapt(services, {}, {}, undefined, { params, rcptParams: { OPESBYPASS: '*' } });
+  const { keys: other } = await adapt(services, {}, {}, undefined, { params });
   assert.notEqual(one, other);
+});
+
+test('recipients whose requests are refused are adapted together, whatever they name: it costs a mark', async () => {
+  const asks = (uri: string): Asking => ({ rcptParams: { OPESBYPASS: uri } });
+  const { keys: one } = await adapt([allowed], {}, {}, undefined, asks('urn:x:1'));
+  const { keys: other } = await adapt([allowed], {}, {}, undefined, asks('urn:x:2'));
+  assert.equal(one, other);
+});
+
+test('a service that the request came too late for stays when the mail goes on (decision 0050)', async () => {
+  const asking = { params: { OPESBYPASS: '*', OPESAUTH: true } } as const;
+  const { result, calls } = await adapt([allowed, allowed], { service: 's1', late: ['s1'] }, {}, undefined, asking);
+  assert.equal(result.kind, 'release');
+  const text = Buffer.concat(await load(result.content, 0, result.content.size)).toString('latin1');
+  assert.match(text, /s1;outcome=unchanged;bypass=late,\s+http:\S+s2;outcome=bypassed;bypass=honoured\r\n/);
+  assert.equal(calls, 1);
 });
 
 test('what a service makes of the envelope leaves the requests in it', async () => {

@@ -23,7 +23,7 @@ import { MailFault } from '../dialog/mail-fault.ts';
 import { MailHeader } from '../dialog/mail-header.ts';
 import { Sender } from '../dialog/sender.ts';
 import { makeSessionView, type SessionView } from '../dialog/session-view.ts';
-import { Variant, type VariantMail } from '../dialog/variant.ts';
+import { maxAdaptedHeader, Variant, type VariantMail } from '../dialog/variant.ts';
 import type { MailWorld } from '../dialog/world.ts';
 import type { Judged, Plan, PlannedCall } from '../dispatch/dispatcher.ts';
 import type { MailFacts } from '../dispatch/facts.ts';
@@ -59,7 +59,10 @@ export class QueueAdaptation implements AdaptLane {
   keyOf(mail: StoredMail, delivery: QueuedDelivery): string {
     const facts = mailFacts(this.#session(mail), namedSender(mail));
     const plan = this.#world.dispatcher.atRecipient(facts, addressFacts(namedRecipient(delivery)));
-    return `${plan?.services} ${delivery.params['OPESBYPASS'] ?? ''} ${JSON.stringify(delivery.notes)}`;
+    const { OPESAUTH: isAuthorised } = mailAsSent(mail, delivery).params;
+    // A refused request is a mark, and no run of its own: anybody may name anything for each of a thousand recipients.
+    const asked = isAuthorised === undefined ? '' : delivery.params['OPESBYPASS'];
+    return `${plan?.services} ${asked ?? ''} ${JSON.stringify(delivery.notes)}`;
   }
 
   run(job: AdaptJob, done: (result: AdaptResult) => void): void {
@@ -93,6 +96,8 @@ class AdaptRun implements VariantMail {
   readonly #variant: Variant;
   readonly #refused = new Map<number, Refusal>();
   readonly #request: CommandRequest | undefined;
+  /** Of MAIL and of the message. */
+  #asked: AgentUris | undefined;
   #bypass: MailBypass | undefined;
   #inserted: OctetStore | undefined;
   #unanswered = 0;
@@ -114,7 +119,8 @@ class AdaptRun implements VariantMail {
     this.world = world;
     this.session = session;
     this.facts = mailFacts(session, namedSender(mail));
-    this.header = new MailHeader(world.headerLimits);
+    // The services of an earlier run may have made it longer.
+    this.header = new MailHeader({ ...world.headerLimits, headerOctets: maxAdaptedHeader(world) });
     this.envelope = new Envelope(command);
     this.#job = job;
     this.#notes = first === undefined ? {} : notesOf(first);
@@ -127,7 +133,7 @@ class AdaptRun implements VariantMail {
   }
 
   start(): void {
-    loadHeader(this.#job.content, this.world.limits.headerOctets, (error, octets) => {
+    loadHeader(this.#job.content, maxAdaptedHeader(this.world), (error, octets) => {
       try {
         if (error === undefined) this.#begin(octets);
         else this.storeFailed(error);
@@ -144,6 +150,7 @@ class AdaptRun implements VariantMail {
     const only = deliveries.length === 1 ? deliveries[0]?.forwardPath : undefined;
     const isUtf8 = mail.params['SMTPUTF8'] !== undefined;
     this.header.receive(this.session, this.id, isUtf8, only, mail.acceptedMs);
+    this.#asked = joinAsked(this.#request?.asked, this.header.bypass?.asked);
     const groups = this.#groups();
     if (groups.length > 1) this.#end({ kind: 'split', groups });
     else this.#askRecipients();
@@ -189,13 +196,11 @@ class AdaptRun implements VariantMail {
   #plan(recipient: Address, asked: AgentUris | undefined): Plan | undefined {
     const { dispatcher, system } = this.world;
     const found = dispatcher.atRecipient(this.facts, addressFacts(recipient));
-    const inHeader = this.header.bypass?.asked;
-    const ofMail = joinAsked(this.#request?.asked, inHeader);
-    if (found === undefined || (ofMail === undefined && asked === undefined)) return found;
+    if (found === undefined || (this.#asked === undefined && asked === undefined)) return found;
     const { user } = this.session;
     const who = user === '' ? 'a peer' : `login ${user}`;
     const requester = { isAuthorised: this.#request?.isVouchedFor === true, who };
-    this.#bypass ??= new MailBypass(system.uri, dispatcher, requester, ofMail);
+    this.#bypass ??= new MailBypass(system.uri, dispatcher, requester, this.#asked);
     return this.#bypass.plan(found, asked);
   }
 
@@ -204,11 +209,13 @@ class AdaptRun implements VariantMail {
    * did nothing then is new there, or was behind it: none is left out by a guess.
    */
   #rest(plan: Plan): Plan {
-    const { service, isReleased, releasedFrom } = this.#notes;
+    const { service, late, isReleased, releasedFrom } = this.#notes;
     const at = plan.calls.findIndex(({ step }) => step.service.name === service);
     const done = new Set(this.earlierVia.map(({ uri }) => uri));
-    const calls =
+    const left =
       at <= 0 ? plan.calls : plan.calls.filter(({ step }, i) => i >= at || !done.has(step.service.options.uri));
+    const calls =
+      late === undefined ? left : left.map((call) => (late.includes(call.step.service.name) ? kept(call) : call));
     return { ...plan, calls: isReleased === true ? calls.map((call) => onRelease(call, releasedFrom)) : calls };
   }
 
@@ -397,6 +404,13 @@ function parsedRecipient(argument: string): { readonly path: Address; readonly p
   const parsed = parseRcptArgument(argument);
   if (parsed.kind !== 'got') throw new Error('a stored recipient that is none');
   return parsed.value;
+}
+
+/** The request came too late for it when the mail was taken; what it said of the envelope then stands. */
+function kept(call: PlannedCall): PlannedCall {
+  if (call.bypassedBy === undefined) return call;
+  const { bypassedBy: _by, ...rest } = call;
+  return { ...rest, bypass: 'late' };
 }
 
 /** An operator lets the mail out: what may be bypassed is; what may not has its say, but does not hold it a second time. */

@@ -66,6 +66,8 @@ export interface Resume {
   /** The service that is to run next; undefined: from the first one on. */
   readonly service: string | undefined;
   readonly via: readonly ViaEntry[];
+  /** Services that are asked away, and stay: the request came when they had answered a command (decision 0050). */
+  readonly late?: readonly string[];
 }
 
 export interface SpoolRecipient {

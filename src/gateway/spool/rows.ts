@@ -29,6 +29,8 @@ export interface DeliveryNotes {
   /** In lane `adapt`: the service to go on with, and what those before it did. */
   readonly service?: string;
   readonly via?: readonly ViaEntry[];
+  /** Services that a request came too late for when the mail was taken. */
+  readonly late?: readonly string[];
   /** The recipient as the client named it, where a service made another of it. */
   readonly named?: string;
   /** What rules said of the message as it came, where services have changed it since. */
@@ -113,6 +115,7 @@ function deliveryNotes(resume: SpoolVariant['resume'], { named, judged, fate }: 
   return {
     ...(resume?.service !== undefined && { service: resume.service }),
     ...(resume !== undefined && resume.via.length > 0 && { via: resume.via }),
+    ...(resume?.late !== undefined && resume.late.length > 0 && { late: resume.late }),
     ...(named !== undefined && { named }),
     ...(judged !== undefined && { judged }),
     ...(fate.kind === 'refused' && { service: fate.service, refused: fate.reply, because: fate.because }),

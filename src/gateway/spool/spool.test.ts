@@ -759,6 +759,23 @@ test('what a mail asks of OPES processors goes on from the store: by parameters,
   assert.equal(untold, `OPES-Bypass: urn:x:a,\r\n\turn:x:b\r\n${told}`);
 });
 
+test('whom the hop refuses has no say in what the field of the others asks for', async () => {
+  await started();
+  rig.speaksOpes = false;
+  rig.hops.rcpt = (argument) => (argument === '<no@one.example>' ? reply(550, '5.1.1', 'no') : replies.rcptOk);
+  const to = (recipient: string, params: string) => ({
+    argument: `<${recipient}>${params}`,
+    domain: 'one.example',
+    named: undefined,
+    fate: { kind: 'deliver' } as const,
+  });
+  await rig.accept('s.1', ['x'], {
+    recipients: [to('a@one.example', ' OPESBYPASS=urn:x:b'), to('no@one.example', '')],
+  });
+  await counts({ delivered: 1, excepted: 1 });
+  assert.match(rig.sent[0]?.octets ?? '', /^OPES-Bypass: urn:x:b\r\n/);
+});
+
 test('recipients that do not meet the same services after all run apart, and each comes to its own end', async () => {
   await started();
   rig.adapt = ({ deliveries, content }) => {

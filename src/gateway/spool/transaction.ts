@@ -1,5 +1,5 @@
 /** One try: a task's content and recipients, given to its next hop, and what came of each recipient. */
-import type { Reply } from '../../smtp/index.ts';
+import type { Parameters, Reply } from '../../smtp/index.ts';
 import { bypassField } from '../bypass/index.ts';
 import { passedOn } from '../dsn/index.ts';
 import { MailRelay, type MailRelayEvents } from '../relay/mail-relay.ts';
@@ -57,8 +57,16 @@ export class Transaction implements MailRelayEvents {
       relay.rcpt(`<${forwardPath}>`, hasAny(passed) ? parametersOf(passed) : undefined);
     }
     const isAsked = [mail, ...deliveries].some((one) => one.params['OPESBYPASS'] !== undefined);
-    const each = isAsked ? deliveries.map((one) => parametersOf(one.params)) : [];
-    relay.send(content, isAsked ? bypassField(envelope.params, each) : undefined);
+    relay.send(content, isAsked ? () => this.#requestField(envelope.params) : undefined);
+  }
+
+  /** Whom the hop refused has no say in it. */
+  #requestField(ofMail: Parameters): string | undefined {
+    const accepted = this.#task.deliveries.filter((_, i) => this.#refusals[i] === undefined);
+    return bypassField(
+      ofMail,
+      accepted.map(({ params }) => parametersOf(params)),
+    );
   }
 
   /** Given up: nothing is told any more. */
