@@ -241,13 +241,14 @@ export class SmtpConnection implements ServerOut, Deadline {
 
   close(isAwaited: boolean): void {
     const socket = this.#socket;
+    const isAllRead = this.#pauses === 0;
     this.#pauses = 0;
     if (this.#outbox !== '') {
       socket.write(this.#outbox, 'latin1');
       this.#outbox = '';
     }
     // The kernel has it all, and the client said that it is done: what an orderly end would wait for has happened.
-    if (isAwaited && this.#tls === undefined && socket.writableLength === 0) {
+    if (isAwaited && isAllRead && this.#tls === undefined && socket.writableLength === 0) {
       socket.destroy();
       return;
     }

@@ -410,6 +410,17 @@ test('a client that closes its side behind QUIT hears all its replies; without Q
   await waitFor(() => listener.connections === 0);
 });
 
+test('octets behind QUIT are read off: the last reply is not lost to a reset', async () => {
+  const { client } = await setup();
+  const one = await client();
+  const errors: Error[] = [];
+  one.socket.on('error', (error) => errors.push(error));
+  one.socket.write(`QUIT\r\n${'x'.repeat(300_000)}`);
+  await one.closed();
+  assert.match(one.heard, /\r\n221 2\.0\.0 Goodbye\r\n$/);
+  assert.deepEqual(errors, []);
+});
+
 test('a handler that throws loses its own connection only', async () => {
   const { client, logged, handlers } = await setup();
   const [one, two] = [await client(), await client()];
