@@ -39,6 +39,6 @@ export class Roster<T> implements Iterable<T> {
 
   /** Those present now, whoever leaves or comes meanwhile. */
   *[Symbol.iterator](): Iterator<T> {
-    for (const { member } of [...this.#seats]) if (member !== undefined) yield member;
+    for (const { member } of this.#seats.slice()) if (member !== undefined) yield member;
   }
 }
