@@ -164,7 +164,8 @@ test('connections have the name by which a lost one is found and ended, whatever
   assert.deepEqual(names(await store.list({}, 9)), ['s.1 0']);
   const other = new Client({ connectionString: url });
   await other.connect();
-  const { rows } = await other.query(`select application_name as name from pg_stat_activity a join pg_locks l using (pid)
+  const { rows } =
+    await other.query(`select application_name as name from pg_stat_activity a join pg_locks l using (pid)
     where a.datname = 'named' and l.locktype = 'advisory'`);
   assert.equal(rows.length, 2);
   for (const { name } of rows) assert.match(name, /^opes [0-9a-f-]{36}$/);

@@ -230,6 +230,8 @@ export class SmtpConnection implements ServerOut, Deadline {
     plain.on('error', ignore);
     // Octets that come from now on are TLS: they stay with the socket, which hands them to its TLS.
     plain.pause();
+    // Nothing that held it back before lets it go on, and its TLS begins unheld.
+    this.#pauses = 0;
     const text = this.#outbox;
     this.#outbox = '';
     plain.write(text, 'latin1', (error) => {
