@@ -157,6 +157,22 @@ test('a claim that is still at work when its gateway has died is over before the
   await dead.close().catch(isCode('unreachable'));
 });
 
+test('connections have the name by which a lost one is found and ended, whatever the URL says', async () => {
+  const url = await server.database('named');
+  const store = await gateway(`${url}&application_name=mine`, 'a');
+  await store.commit({ mails: [makeMail('s.1')] });
+  assert.deepEqual(names(await store.list({}, 9)), ['s.1 0']);
+  const other = new Client({ connectionString: url });
+  await other.connect();
+  const { rows } =
+    await other.query(`select application_name as name from pg_stat_activity a join pg_locks l using (pid)
+    where a.datname = 'named' and l.locktype = 'advisory'`);
+  assert.equal(rows.length, 2);
+  for (const { name } of rows) assert.match(name, /^opes [0-9a-f-]{36}$/);
+  await other.end();
+  await store.close();
+});
+
 test('a second gateway of the same name is refused, and the first one does not notice', async () => {
   const url = await server.database('twice');
   const first = await gateway(url, 'a');

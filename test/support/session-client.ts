@@ -5,15 +5,18 @@ import { type ClientAttributes, makeServerOptions, type ServerOptions, ServerSes
 import { LISTENER, type MailRig } from './mail-rig.ts';
 
 export class SessionClient implements DialogConnection {
-  readonly isSecure = false;
   readonly remoteAddress = '192.0.2.1';
   readonly session: ServerSession;
   isClosed = false;
+  /** The gateway is done with the session. */
+  isOver = false;
   #said = '';
   #wake: () => void = () => undefined;
 
   constructor(rig: MailRig, listener: Partial<ListenerOptions> = {}, options: Partial<ServerOptions> = {}) {
-    const dialog = new Dialog(rig.world, { ...LISTENER, ...listener }, this, 'session');
+    const dialog = new Dialog(rig.world, { ...LISTENER, ...listener }, this, 'session', () => {
+      this.isOver = true;
+    });
     this.session = new ServerSession(makeServerOptions({ hostname: 'mx.example.com', ...options }), dialog, {
       write: (text) => {
         this.#said += text;
@@ -71,6 +74,10 @@ export class SessionClient implements DialogConnection {
   /** The client goes away without a word. */
   hangUp(): void {
     this.session.ended();
+  }
+
+  get isSecure(): boolean {
+    return this.session.isSecure;
   }
 
   get user(): string {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { onTestFinished, test } from 'vitest';
+import { PassThrough } from 'node:stream';
+import { onTestFinished, test, vi } from 'vitest';
 import { READ_OCTETS, readShared } from './index.ts';
 
 /** A server that answers each read with the octets in upper case, read as `read` says; and what it heard. */
@@ -54,5 +55,16 @@ test('where Node does not show its handle, the accepted socket is read as it is'
   const { ask, close } = await echo((accepted, answer) => readShared(hidden(accepted), buffer, answer));
   assert.equal(await ask('one'), 'ONEEND');
   assert.ok(buffer.equals(Buffer.alloc(READ_OCTETS)));
+  assert.equal(await close(), undefined);
+});
+
+test('what is no socket of the system does not decide how those are read that come behind it', async () => {
+  vi.resetModules();
+  const fresh = await import('./shared-reads.ts');
+  fresh.readShared(new PassThrough() as unknown as Socket, Buffer.alloc(1), () => undefined);
+  const buffer = Buffer.alloc(READ_OCTETS);
+  const { ask, close } = await echo((accepted, answer) => fresh.readShared(accepted, buffer, answer));
+  assert.equal(await ask('one'), 'ONEEND');
+  assert.equal(buffer.toString('latin1', 0, 3), 'one');
   assert.equal(await close(), undefined);
 });

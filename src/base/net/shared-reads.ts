@@ -33,9 +33,10 @@ let known: Names | 'missing' | undefined;
  * over when `onOctets` returns, before the next of any socket begins.
  */
 export function readShared(accepted: Socket, buffer: Buffer, onOctets: OnOctets): void {
-  known ??= findNames(accepted);
   const { _handle: handle } = accepted as { _handle?: Handle | null };
-  if (known === 'missing' || handle?.useUserBuffer === undefined) {
+  // What is no socket of the system's tells nothing of those that are.
+  if (handle?.useUserBuffer !== undefined) known ??= findNames(accepted);
+  if (handle?.useUserBuffer === undefined || known === undefined || known === 'missing') {
     accepted.on('data', onOctets);
     accepted.resume();
     return;

@@ -29,8 +29,9 @@ export class Client {
   #verb: Hello = 'HELO';
   #name = '';
   #greeting: AdaptedGreeting | undefined;
-  /** Who it was by XCLIENT when it greeted. */
+  /** Who it was by XCLIENT when it greeted, and whether that was inside TLS. */
   #greeted: ClientAttributes | undefined;
+  #greetedInTls = false;
   #view: SessionView | undefined;
 
   /** `hostname`: our own name. `id`: the session's. */
@@ -47,6 +48,7 @@ export class Client {
     this.#name = name;
     this.#greeting = greeting;
     this.#greeted = this.#connection.client;
+    this.#greetedInTls = this.#connection.isSecure;
     this.#view = undefined;
   }
 
@@ -55,10 +57,14 @@ export class Client {
     return this.#make(verb, name, undefined);
   }
 
-  /** For a command outside of mails. Behind XCLIENT it is another client, which may not have greeted yet. */
+  /**
+   * For a command outside of mails, which needs no greeting. Behind XCLIENT it is another client, and behind STARTTLS what was
+   * said in the clear is forgotten (RFC 3207, 4.2): neither has greeted before it does so again.
+   */
   viewNow(): SessionView {
-    const isSame = this.#greeted === this.#connection.client;
-    return isSame ? this.#own() : this.#make(this.#verb, this.#name, undefined);
+    const { client, isSecure } = this.#connection;
+    const hasGreeted = this.#greeted === client && this.#greetedInTls === isSecure;
+    return hasGreeted ? this.#own() : this.#make('HELO', '', undefined);
   }
 
   /** Of the session, unless XFORWARD said that this mail is another client's. */

@@ -182,6 +182,33 @@ test("an exception of ours is that command's alone", async () => {
   assert.match(await client.say('EHLO client.example'), /^250-/);
 });
 
+function onPurpose(): never {
+  throw new Error('on purpose');
+}
+
+test('an exception out of its end: the client has its answer, and the session its next command', async () => {
+  for (const said of [undefined, '550 5.7.1 no']) {
+    const { client, rig, lines } = askedSession([says(() => said)]);
+    const { metrics } = rig.world;
+    Object.assign(rig.world, { metrics: { ...metrics, count: onPurpose } });
+    client.send('EHLO client.example\r\n');
+    await turns();
+    assert.equal(client.heard(), '451 4.3.0 Internal fault; try again later\r\n');
+    assert.match(String(lines('mail.fault')[0]?.['error']), /on purpose/);
+    Object.assign(rig.world, { metrics });
+    assert.match(await client.say('EHLO client.example'), said === undefined ? /^250-/ : /^550-/);
+  }
+});
+
+test('a client that hangs up while the end of its command fails: the session is over all the same', async () => {
+  const { client, rig } = askedSession([says(() => 'nothing')]);
+  client.send('EHLO client.example\r\n');
+  await turns();
+  Object.assign(rig.world, { metrics: { ...rig.world.metrics, count: onPurpose } });
+  client.hangUp();
+  assert.equal(client.isOver, true);
+});
+
 test('an exception out of an answer of a callout server: the command has its answer, and the connection goes on', async () => {
   const { client, rig, lines } = askedSession([says((_, text) => (text === 'bad' ? '550 5.7.1 no' : undefined))]);
   const { system } = rig.world;

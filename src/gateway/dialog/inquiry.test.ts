@@ -144,6 +144,29 @@ test('by XCLIENT it is the client behind the proxy that is asked about', async (
   ]);
 });
 
+test('a client that has not greeted again has no greeting: behind STARTTLS (RFC 3207, 4.2), and behind XCLIENT', async () => {
+  const { client, parts, rig } = askedSession(
+    [says(() => undefined)],
+    { when: 'client.tls' },
+    {},
+    { tls: 'offered', xclient: true },
+  );
+  await client.say('EHLO plain.example');
+  await client.say('VRFY ann');
+  assert.deepEqual(parts(), [], 'the rule says that nobody is asked in the clear');
+  await client.say('STARTTLS');
+  client.session.secured();
+  await client.say('VRFY ann');
+  assert.deepEqual(parts(), [['IP [192.0.2.1]', 'VRFY ann']]);
+  assert.equal(rig.logged.at(-1)?.fields['helo'], '');
+  await client.say('EHLO secure.example');
+  await client.say('VRFY ann');
+  assert.deepEqual(parts().at(-1), ['IP [192.0.2.1]', 'EHLO secure.example (replayed)', 'VRFY ann']);
+  await client.say('XCLIENT ADDR=198.51.100.7');
+  await client.say('VRFY ann');
+  assert.deepEqual(parts().at(-1), ['IP [198.51.100.7]', 'VRFY ann']);
+});
+
 test('VRFY and EXPN: refused, changed, and otherwise answered by us as if the client had said so', async () => {
   const script = says((part, text) => {
     if (part === 'EHLO') return undefined;

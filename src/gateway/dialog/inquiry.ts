@@ -49,7 +49,8 @@ export class Inquiry implements RunMail, CommandWaiter, Deadline {
   readonly #world: MailWorld;
   readonly #session: SessionView;
   readonly #question: Question;
-  readonly #done: (answer: InquiryAnswer) => void;
+  /** Taken by whoever tells the client, or finds that nobody is there. */
+  #done: ((answer: InquiryAnswer) => void) | undefined;
   readonly #calls: readonly Call[];
   readonly #timer = new Armed(this);
   readonly #startedMs: number;
@@ -57,10 +58,8 @@ export class Inquiry implements RunMail, CommandWaiter, Deadline {
   #at = 0;
   #timesLost = 0;
   #isOver = false;
-  /** Nobody waits for an answer. */
-  #isAnswered = false;
 
-  /** `n`: its place in the count of the session's mails. `done` is called once (again only where it threw), or never where it is abandoned. */
+  /** `n`: its place in the count of the session's mails. `done` is called once, or never where it is abandoned. */
   constructor(
     world: MailWorld,
     session: SessionView,
@@ -89,8 +88,8 @@ export class Inquiry implements RunMail, CommandWaiter, Deadline {
 
   /** The client is gone. */
   abandon(): void {
-    this.#isAnswered = true;
-    this.#close('aborted', undefined);
+    this.#done = undefined;
+    this.#guarded(() => this.#close('aborted', undefined));
   }
 
   #next(): void {
@@ -141,20 +140,20 @@ export class Inquiry implements RunMail, CommandWaiter, Deadline {
   #passed(): void {
     const argument = this.#argument;
     this.#close(argument === this.#question.argument ? 'passed' : 'changed', undefined);
-    this.#answer({ kind: 'passed', argument, via: this.#calls.flatMap(viaEntry) });
+    this.#tellClient({ kind: 'passed', argument, via: this.#calls.flatMap(viaEntry) });
   }
 
   #refused(untraced: Reply): void {
     if (this.#isOver) return;
     const reply = addTraceToReply(untraced, traceReplyLine(this.#world.system.uri, this.id));
     this.#close(reply.code >= 500 ? 'refused' : 'tempfailed', reply);
-    this.#answer({ kind: 'refused', reply });
+    this.#tellClient({ kind: 'refused', reply });
   }
 
-  #answer(answer: InquiryAnswer): void {
-    if (this.#isAnswered) return;
-    this.#done(answer);
-    this.#isAnswered = true;
+  #tellClient(answer: InquiryAnswer): void {
+    const done = this.#done;
+    this.#done = undefined;
+    done?.(answer);
   }
 
   #close(outcome: 'passed' | 'changed' | 'refused' | 'tempfailed' | 'aborted', reply: Reply | undefined): void {
@@ -167,10 +166,10 @@ export class Inquiry implements RunMail, CommandWaiter, Deadline {
       call.count();
     }
     metrics.count('opes_commands_total', { command: this.#question.part, outcome });
-    this.#tell(outcome, reply);
+    this.#logLine(outcome, reply);
   }
 
-  #tell(outcome: string, reply: Reply | undefined): void {
+  #logLine(outcome: string, reply: Reply | undefined): void {
     const { part, argument } = this.#question;
     const { clientAddress, printableHelo, listener, user } = this.#session;
     const isChanged = this.#argument !== argument;
@@ -246,12 +245,15 @@ export class Inquiry implements RunMail, CommandWaiter, Deadline {
     this.#world.metrics.count('opes_callout_failures_total', { service, reason, action });
   }
 
-  /** A bug of ours, and this command's alone: the client is answered, and its session goes on. The end itself may be what failed. */
+  /**
+   * A bug of ours, and this command's alone: the client is answered, and its session goes on. The end itself may be what
+   * failed, and no deadline runs for a client that waits for us.
+   */
   onFault(error: unknown): void {
     const fault = new MailFault(this.log, this.id, error);
     const reply = gatewayReplies.fault;
     fault.attempt(() => this.#close('tempfailed', reply));
-    fault.attempt(() => this.#answer({ kind: 'refused', reply }));
+    fault.attempt(() => this.#tellClient({ kind: 'refused', reply }));
   }
 
   onProgress(): void {}

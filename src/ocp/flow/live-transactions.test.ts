@@ -39,6 +39,19 @@ test('it finds what was added and not removed, with xids of any distance', () =>
   );
 });
 
+test('who is removed while all are told is not told', () => {
+  const live = new LiveTransactions();
+  const all = [transaction(1), transaction(2), transaction(3)] as const;
+  for (const one of all) live.add(one);
+  const told: number[] = [];
+  for (const { xid } of live) {
+    told.push(xid);
+    live.remove(all[1]);
+    if (xid === 1) live.add(transaction(4));
+  }
+  assert.deepEqual(told, [1, 3]);
+});
+
 test('it grows with those in it', () => {
   const live = new LiveTransactions();
   const all = Array.from({ length: 1000 }, (_, n) => transaction(n * 64));

@@ -52,11 +52,11 @@ export class LiveTransactions implements Iterable<Transaction> {
     return all;
   }
 
-  /** Those that are in now, oldest xid first, whatever becomes of them meanwhile. */
+  /** Those that are in now, oldest xid first, without those that were removed before their turn. */
   *[Symbol.iterator](): Iterator<Transaction> {
     const all: Transaction[] = [];
     for (const first of this.#buckets) for (let one = first; one !== undefined; one = one.nextLive) all.push(one);
-    yield* all.sort((a, b) => a.xid - b.xid);
+    for (const one of all.sort((a, b) => a.xid - b.xid)) if (this.find(one.xid) === one) yield one;
   }
 
   #put(transaction: Transaction): void {

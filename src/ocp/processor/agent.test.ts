@@ -439,6 +439,19 @@ test('time: a transaction nothing happens in is ended, others are not; queries a
   assert.equal(bench.agent.liveTransactions, 1);
 });
 
+test('time: what its owner ends beside a transaction that is given up is not ended a second time', () => {
+  const bench = ready();
+  const { agent } = bench;
+  const first = agent.startTransaction({ ...neverTold, onEnd: () => second?.end() });
+  const second = agent.startTransaction(neverTold);
+  assert.deepEqual([first?.xid, second?.xid], [1, 2]);
+  bench.pump();
+  bench.sent = '';
+  for (let i = 0; i < 3; i++) agent.onTimer('stall');
+  bench.pump();
+  assert.equal(bench.sent, 'TE 1 {400 no-progress};\r\nTE 2;\r\n');
+});
+
 test('time: a connection nobody uses', () => {
   const bench = ready();
   started(bench).end();

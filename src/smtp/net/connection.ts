@@ -230,6 +230,8 @@ export class SmtpConnection implements ServerOut, Deadline {
     plain.on('error', ignore);
     // Octets that come from now on are TLS: they stay with the socket, which hands them to its TLS.
     plain.pause();
+    // Nothing that held it back before lets it go on, and its TLS begins unheld.
+    this.#pauses = 0;
     const text = this.#outbox;
     this.#outbox = '';
     plain.write(text, 'latin1', (error) => {
@@ -241,13 +243,14 @@ export class SmtpConnection implements ServerOut, Deadline {
 
   close(isAwaited: boolean): void {
     const socket = this.#socket;
+    const isAllRead = this.#pauses === 0;
     this.#pauses = 0;
     if (this.#outbox !== '') {
       socket.write(this.#outbox, 'latin1');
       this.#outbox = '';
     }
     // The kernel has it all, and the client said that it is done: what an orderly end would wait for has happened.
-    if (isAwaited && this.#tls === undefined && socket.writableLength === 0) {
+    if (isAwaited && isAllRead && this.#tls === undefined && socket.writableLength === 0) {
       socket.destroy();
       return;
     }

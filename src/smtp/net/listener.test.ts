@@ -7,7 +7,7 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Duplex } from 'node:stream';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, createSecureContext } from 'node:tls';
 import { afterAll, afterEach, test } from 'vitest';
 import { Deadlines, type Log, silentLog } from '../../base/index.ts';
 import {
@@ -410,6 +410,17 @@ test('a client that closes its side behind QUIT hears all its replies; without Q
   await waitFor(() => listener.connections === 0);
 });
 
+test('octets behind QUIT are read off: the last reply is not lost to a reset', async () => {
+  const { client } = await setup();
+  const one = await client();
+  const errors: Error[] = [];
+  one.socket.on('error', (error) => errors.push(error));
+  one.socket.write(`QUIT\r\n${'x'.repeat(300_000)}`);
+  await one.closed();
+  assert.match(one.heard, /\r\n221 2\.0\.0 Goodbye\r\n$/);
+  assert.deepEqual(errors, []);
+});
+
 test('a handler that throws loses its own connection only', async () => {
   const { client, logged, handlers } = await setup();
   const [one, two] = [await client(), await client()];
@@ -523,6 +534,36 @@ test('STARTTLS: no handshake in time, a broken one, and commands in its place en
   deadlines.tick(60_000);
   await silent.closed();
   await waitFor(() => handlers.every((handler) => handler.isClosed));
+});
+
+test('behind STARTTLS nothing is read in the clear, though reading was held back before', async () => {
+  const socket = new Duplex({ read: () => undefined, write: () => undefined });
+  const owner = {
+    options: makeServerOptions({ hostname: 'mx.example.com', tls: 'offered' }),
+    secureContext: createSecureContext(),
+    idleMs: 1000,
+    deadlines: new Deadlines(),
+    log: silentLog,
+    replies: [],
+    flushLater: () => undefined,
+    onClosed: () => undefined,
+  };
+  let greeted: Ticket = 0;
+  const connection = new SmtpConnection(socket as unknown as Socket, owner, (one) => {
+    const handler = new Yes(one);
+    handler.onHello = (_verb, _name, ticket) => {
+      greeted = ticket;
+    };
+    return handler;
+  });
+  connection.greet();
+  socket.push(`EHLO a\r\n${`NOOP ${'x'.repeat(400)}\r\n`.repeat(30)}STARTTLS\r\n`);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(socket.isPaused(), true, 'so much is not held');
+  connection.answerHello(greeted);
+  assert.equal(connection.session.waitsFor, 'tls');
+  assert.equal(socket.isPaused(), true);
+  socket.destroy();
 });
 
 test('what cannot be listened on rejects with the reason', async () => {

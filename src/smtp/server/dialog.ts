@@ -39,7 +39,8 @@ export class Dialog implements LoginHost, DeskHost {
   #login: Login | undefined;
   #steps = 0;
   #farewell: Reply | undefined;
-  #saidQuit = false;
+  /** The client said QUIT, and nothing behind it. */
+  #isDone = false;
 
   constructor(options: ServerOptions, handler: ServerHandler, out: ServerOut) {
     this.#options = options;
@@ -113,7 +114,7 @@ export class Dialog implements LoginHost, DeskHost {
     });
     switch (checked.kind) {
       case 'proceed':
-        this.#proceed(checked.command);
+        this.#proceed(checked.command, isFollowed);
         break;
       case 'refuse':
         this.#replies.refuse(checked.reply);
@@ -127,7 +128,7 @@ export class Dialog implements LoginHost, DeskHost {
     }
   }
 
-  #proceed(command: Command): void {
+  #proceed(command: Command, isFollowed: boolean): void {
     switch (command.verb) {
       case 'EHLO':
       case 'HELO':
@@ -161,7 +162,7 @@ export class Dialog implements LoginHost, DeskHost {
         break;
       case 'QUIT':
         this.#reset('QUIT');
-        this.#saidQuit = true;
+        this.#isDone = !isFollowed;
         this.hangUp(replies.goodbye);
         break;
       case 'VRFY':
@@ -469,7 +470,7 @@ export class Dialog implements LoginHost, DeskHost {
 
   onLastWord(): void {
     this.#forget();
-    this.#out.close(this.#saidQuit);
+    this.#out.close(this.#isDone);
     this.#handler.onClosed();
   }
 

@@ -65,7 +65,7 @@ export interface ServerOut {
   write(latin1: string): void;
   /** Everything written goes out, then the TLS handshake starts; `secured()` tells its success. */
   startTls(): void;
-  /** Everything written goes out, then the connection ends. `isAwaited`: the client said QUIT, and sends nothing more. */
+  /** Everything written goes out, then the connection ends. `isAwaited`: the client said QUIT, and nothing behind it. */
   close(isAwaited: boolean): void;
   pauseInput(): void;
   resumeInput(): void;

@@ -26,6 +26,8 @@ const SILENT_S = { tcp_keepalives_idle: 20, tcp_keepalives_interval: 10, tcp_kee
 
 const SYNCHRONOUS =
   "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') in ('off', 'local')";
+/** Said behind the start, where a name in the URL would take the place of ours, and END_FORMER find nobody. */
+const NAME = "select set_config('application_name', $1, false)";
 /** What else this gateway's own life has open for the same place: it was lost, and the server has not noticed. */
 const END_FORMER =
   'select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 and pid <> pg_backend_pid()';
@@ -118,7 +120,6 @@ export class Connection {
   async #connect(): Promise<void> {
     const client = new Client({
       connectionString: this.#url,
-      application_name: this.#name,
       connectionTimeoutMillis: CONNECT_MS,
       query_timeout: ANSWER_MS,
       keepAlive: true,
@@ -142,7 +143,8 @@ export class Connection {
       // Not every server knows these, or can: it notices later then, and we wait for it.
       client.query(`set ${name} = ${value}`).catch(ifRefused),
     );
-    const [, , taken] = await Promise.all([
+    const [, , , taken] = await Promise.all([
+      client.query(NAME, [this.#name]),
       // Durable means synchronised, whatever the server's default is.
       client.query(SYNCHRONOUS),
       client.query(END_FORMER, [this.#name]),
