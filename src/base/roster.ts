@@ -1,8 +1,8 @@
 /**
  * Who is present, for very many that come and go: what a `Set` does, without what it costs V8. A `Set` that is added to and
  * deleted from makes itself a new table again and again, and each old table points to the next. Once one of them has grown
- * old, all that follow live until the next full collection, and with them whoever was present then: every session of a busy
- * listener was copied twice by the collector before it could die, and half of the time a new connection took was that.
+ * old, all that follow live until the next full collection, and with them whoever was present then: sessions and transactions
+ * long over are copied, twice, by the collector of the young before they can die.
  *
  * Here a member has a seat, which it gives back when it leaves; the last member moves to the free place. No order is kept.
  */

@@ -18,11 +18,7 @@ export class MailBypass {
   /** `asked`: at MAIL. */
   constructor(system: string, dispatcher: Dispatcher, requester: Requester, asked: AgentUris | undefined) {
     this.requester = requester;
-    this.#agents = new Agents(
-      system,
-      dispatcher.services.map(({ uri }) => uri),
-      dispatcher.builtOn,
-    );
+    this.#agents = agentsOf(system, dispatcher);
     this.#named = asked && this.#agents.named(asked);
     this.#shown = asked;
   }
@@ -72,4 +68,17 @@ export class MailBypass {
   #judge(named: Named | undefined): JudgeBypass | undefined {
     return named && judgeBypass(named, this.requester);
   }
+}
+
+/** Made once for each configuration: anybody may ask, with every mail. */
+const agents = new WeakMap<Dispatcher, Agents>();
+
+function agentsOf(system: string, dispatcher: Dispatcher): Agents {
+  let found = agents.get(dispatcher);
+  if (found === undefined) {
+    const uris = dispatcher.services.map(({ uri }) => uri);
+    found = new Agents(system, uris, dispatcher.builtOn);
+    agents.set(dispatcher, found);
+  }
+  return found;
 }

@@ -55,7 +55,7 @@ export class Call {
    * It is to be left out, by a request that came when it may have been shown the envelope. Whoever had a say in a command stays: its
    * answers stand, and half a service is none (REQ-084). What was refused once stays refused.
    */
-  ask(fate: BypassFate, by: string): void {
+  askedAway(fate: BypassFate, by: string): void {
     const { bypass, bypassedBy } = this.#planned;
     if (bypassedBy !== undefined || (bypass !== undefined && fate !== 'honoured')) return;
     if (fate !== 'honoured' || this.run.hadSay) {
@@ -151,8 +151,12 @@ export class Call {
     if (this.#planned.bypass !== undefined) service.counts.askedAway(this.#planned.bypass);
   }
 
-  /** For the log line: that it was not left out, though asked. */
-  get refusedBypass(): string {
+  /** For the log line: what came of it, how long it took, and that it was not left out, though asked. */
+  summary(): string {
+    return `${this.name} ${this.finalVerdict} ${inTenths(this.run.tookMs)}ms${this.#refusedBypass}`;
+  }
+
+  get #refusedBypass(): string {
     const { bypass, bypassedBy } = this.#planned;
     return bypass === undefined || bypassedBy !== undefined ? '' : `, bypass ${SAID[bypass]}`;
   }
@@ -171,7 +175,7 @@ export class Call {
       service: this.name,
       uri: this.planned.step.service.options.uri,
       verdict: this.finalVerdict,
-      detail: (failure === undefined ? this.#detail : `${failure.reason}: ${failure.detail}`) + this.refusedBypass,
+      detail: (failure === undefined ? this.#detail : `${failure.reason}: ${failure.detail}`) + this.#refusedBypass,
       endpoint: run.endpoint,
       parts: run.partsSent as readonly PartName[],
       tookMs: run.tookMs,
@@ -191,3 +195,8 @@ const SAID: Readonly<Record<BypassFate, string>> = {
   authority: 'refused (no authority)',
   late: 'too late',
 };
+
+function inTenths(ms: number): string {
+  const tenths = Math.round(ms * 10);
+  return `${Math.floor(tenths / 10)}.${tenths % 10}`;
+}

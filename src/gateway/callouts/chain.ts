@@ -92,7 +92,7 @@ export class Chain implements DataWaiter {
   marked(calls: readonly PlannedCall[]): void {
     for (const { step, bypass } of calls) {
       if (bypass === undefined || bypass === 'honoured') continue;
-      for (const call of this.#calls) if (call.planned.step === step) call.ask(bypass, '');
+      for (const call of this.#calls) if (call.planned.step === step) call.askedAway(bypass, '');
     }
   }
 
@@ -116,7 +116,7 @@ export class Chain implements DataWaiter {
         if (isNeeded && fates[before] === 'honoured') fates[before] = 'late';
       }
     }
-    for (const [i, fate] of fates.entries()) if (fate !== undefined) this.#calls[i]?.ask(fate, by);
+    for (const [i, fate] of fates.entries()) if (fate !== undefined) this.#calls[i]?.askedAway(fate, by);
   }
 
   get isEmpty(): boolean {
@@ -268,9 +268,7 @@ export class Chain implements DataWaiter {
 
   /** For the log line: each service, what came of it and how long it took. */
   summary(): string[] {
-    return this.#calls.map(
-      (call) => `${call.name} ${call.finalVerdict} ${inTenths(call.run.tookMs)}ms${call.refusedBypass}`,
-    );
+    return this.#calls.map((call) => call.summary());
   }
 
   /** At the end of the mail. */
@@ -488,10 +486,6 @@ function actionOf(advice: Advice): AsideAction {
 }
 
 /** As `toFixed(1)` has it, by whole numbers: a digit after the point of a fraction is searched for at length. */
-function inTenths(ms: number): string {
-  const tenths = Math.round(ms * 10);
-  return `${Math.floor(tenths / 10)}.${tenths % 10}`;
-}
 
 /** Fields added by a service stand right below our trace block, in the order given (profile notes, question 14). */
 function withAddedFields(fields: readonly string[], base: Content): Content {

@@ -183,9 +183,7 @@ export class Inquiry implements RunMail, CommandWaiter, Deadline {
       helo: isLookUpCommand ? printableHelo : undefined,
       listener: listener.name,
       user: user === '' ? undefined : printable(user),
-      services: this.#calls.map(
-        (call) => `${call.name} ${call.finalVerdict} ${Math.round(call.run.tookMs * 10) / 10}ms`,
-      ),
+      services: this.#calls.map((call) => call.summary()),
       outcome,
       reply:
         reply === undefined ? undefined : printable(`${reply.code} ${reply.enhanced ?? ''} ${reply.text[0] ?? ''}`),
