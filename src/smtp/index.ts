@@ -54,7 +54,6 @@ export {
   isAgentUri,
   isOpesParameter,
   parseOpesBypass,
-  writeOpesBypass,
 } from './opes.ts';
 export { greeting, replies } from './replies.ts';
 export {

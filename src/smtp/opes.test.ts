@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { test } from 'vitest';
-import { hasOpesParameters, parseOpesBypass, writeOpesBypass } from './opes.ts';
+import { writeOpesBypass } from '../../test/support/opes-parameters.ts';
+import { hasOpesParameters, parseOpesBypass } from './opes.ts';
 
 const LONG = Array.from({ length: 20 }, (_, i) => `https://mail.example.com/opes/service/${i}`);
 

@@ -6,10 +6,10 @@
  *     OPESTRACE                                            ; no value
  *     OPESAUTH                                             ; no value, of MAIL only: whoever says it has authorised the requests
  *
- * Read, judged and written here. What is left out for whom is the gateway's decision.
+ * Read and judged here; what goes on goes as it came. What is left out for whom is the gateway's decision.
  */
 import type { Parameters } from './argument.ts';
-import { decodeXtext, encodeXtext } from './dsn.ts';
+import { decodeXtext } from './dsn.ts';
 import { MAX_OPES_URIS, MAX_OPESBYPASS } from './limits.ts';
 
 /** Agents by their URIs, or all there are. */
@@ -34,11 +34,6 @@ export function parseOpesBypass(value: string): AgentUris | undefined {
     else return undefined;
   }
   return isAll ? '*' : [...uris];
-}
-
-/** The value for the wire; at least one URI. */
-export function writeOpesBypass(asked: AgentUris): string {
-  return asked === '*' ? '*' : asked.map((uri) => encodeXtext(uri).replaceAll(',', '+2C')).join(',');
 }
 
 /** Whether any of them is there; no more than look-ups, for nearly all mail has none. */

@@ -7,7 +7,8 @@ import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { test } from 'vitest';
 import { Agents, readBypassFields, writeBypassField } from '../../src/gateway/bypass/index.ts';
-import { type AgentUris, isAgentUri, parseOpesBypass, writeOpesBypass } from '../../src/smtp/index.ts';
+import { type AgentUris, isAgentUri, parseOpesBypass } from '../../src/smtp/index.ts';
+import { writeOpesBypass } from '../support/opes-parameters.ts';
 import { type Dice, makeDice } from './ocp-inputs.ts';
 
 const runs = Number(process.env['FUZZ_RUNS'] ?? 100_000);
