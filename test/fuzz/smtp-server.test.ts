@@ -159,6 +159,7 @@ class Judge implements ServerHandler, ServerOut {
   hasRefusedMail = false;
   #transaction: 'none' | 'open' | 'asked' | 'receiving' | 'ended' = 'none';
   #accepted = 0;
+  #mail = 0;
   #isPrdr = false;
   #content: Buffer[] = [];
   /** What was said when the content was asked for. */
@@ -206,6 +207,7 @@ class Judge implements ServerHandler, ServerOut {
     assert.equal(this.#transaction, 'none');
     this.#isPrdr = params.has('PRDR');
     this.#transaction = 'open';
+    this.#mail++;
     this.#accepted = 0;
     this.#content = [];
     this.#ask(ticket, () => {
@@ -222,8 +224,10 @@ class Judge implements ServerHandler, ServerOut {
     const { local } = forwardPath;
     const answer: Reply =
       local === 'unknown' ? reply(550, '5.1.1', 'no') : local === 'later' ? reply(451, '4.2.0', 'no') : replies.rcptOk;
+    const mail = this.#mail;
     this.#ask(ticket, () => {
-      if (answer.code === 250) this.#accepted++;
+      // An answer that comes when its MAIL has been refused, and another begun, counts for neither.
+      if (answer.code === 250 && mail === this.#mail) this.#accepted++;
       this.session.answer(ticket, answer);
     });
   }
