@@ -53,7 +53,7 @@ function waitsFor(service: string | undefined): Kept {
 
 /** A service failed before there was any content: what would become of the mail when it came. */
 export function becomesLater(mail: Mail, kept: Map<string, Kept>): void {
-  for (const { chain, accepted } of mail.variants) {
+  for (const { chain, accepted } of mail.variants.all) {
     const aside = chain.asideToCome;
     if (aside === undefined) continue;
     const { service, action, reason } = aside;

@@ -25,10 +25,11 @@ export function summarise(
   reply: Reply | undefined,
   cause?: string,
 ): void {
-  const { variants, allVariants, envelope, session, bypassText } = mail;
+  const { variants, envelope, session, bypassText } = mail;
+  const allVariants = variants.everMade;
   const ms = world.clock() - mail.startedMs;
   countMail(mail, world, outcome, ms);
-  const relayedSender = variants[0]?.sender.rewritten;
+  const relayedSender = variants.all[0]?.sender.rewritten;
   const services = allVariants.length === 1 ? allVariants[0]?.chain.summary() : allVariants.map(variantSummary);
   // One shape of object for every mail; the log leaves out what is undefined.
   world.log.info('mail', {
@@ -58,14 +59,15 @@ function countMail(mail: Mail, world: MailWorld, outcome: MailOutcome, ms: numbe
   const { counts } = world;
   counts.ended(mail.id, outcome, ms, mail.original?.size ?? 0, mail.released?.size ?? 0);
   for (const one of mail.envelope.recipients) counts.recipient(lastWord(one)?.code ?? 0);
-  for (const { chain } of mail.allVariants) chain.count();
+  for (const { chain } of mail.variants.everMade) chain.count();
 }
 
 export function makeRecord(mail: Mail, world: MailWorld, outcome: MailOutcome, reply: Reply | undefined): MailRecord {
   const tookMs = world.clock() - mail.startedMs;
-  const { variants, allVariants, envelope, session } = mail;
+  const { variants, envelope, session } = mail;
+  const allVariants = variants.everMade;
   const nextHop = nextHopOf(mail, outcome);
-  const first = variants[0];
+  const first = variants.all[0];
   return {
     id: mail.id,
     atMs: world.wallClock() - tookMs,
@@ -108,10 +110,10 @@ function copyStart(from: Source | Content | undefined, max: number): Uint8Array 
 }
 
 /** Where it was to go; several, where they had it each and the client heard of each. */
-function nextHopOf({ onlyLeg, variants }: Mail, outcome: MailOutcome): string | undefined {
+function nextHopOf({ variants: { all, onlyLeg } }: Mail, outcome: MailOutcome): string | undefined {
   if (onlyLeg !== undefined) return onlyLeg.wasAsked ? showNextHop(onlyLeg.route.nextHop) : undefined;
   if (outcome !== 'relayed') return undefined;
-  const sent = variants.filter(({ verdict }) => verdict?.kind === 'release').flatMap(({ legs }) => legs);
+  const sent = all.filter(({ verdict }) => verdict?.kind === 'release').flatMap(({ legs }) => legs);
   return [...new Set(sent.map(({ route }) => showNextHop(route.nextHop)))].join(', ');
 }
 

@@ -31,25 +31,26 @@ import {
 } from '../bypass/index.ts';
 import type { DataVerdict } from '../callouts/chain.ts';
 import type { Content, OctetStore } from '../content/index.ts';
-import type { Plan } from '../dispatch/dispatcher.ts';
 import type { MailFacts } from '../dispatch/facts.ts';
 import { type MailOutcome, showNextHop } from '../options.ts';
 import type { MessageFacts } from '../rules/index.ts';
 import type { SpoolVariant } from '../spool/port.ts';
 import { addTraceToReply, traceReplyLine, type ViaEntry } from '../trace/index.ts';
-import { closeEach, hearsEach, settleAll, settleLeg } from './each-reply.ts';
+import { closeEach, settleAll, settleLeg } from './each-reply.ts';
 import { Envelope, type MailRecipient, wantsSuccess } from './envelope.ts';
 import { commonRefusal, decideHandOver, isHeld, lostHops, refusalOf, standingOf } from './hand-over.ts';
 import type { Leg } from './leg.ts';
+import { MailClient } from './mail-client.ts';
 import { addressFacts, mailFacts, messageFacts } from './mail-facts.ts';
 import { MailFault } from './mail-fault.ts';
 import { MailHeader } from './mail-header.ts';
 import { makeRecord, outcomeOf, summarise } from './mail-record.ts';
 import { MailStores, type MailStoresEvents } from './mail-stores.ts';
+import { MailVariants, type VariedMail } from './mail-variants.ts';
 import { gatewayReplies } from './replies.ts';
 import { Sender } from './sender.ts';
 import { type SessionView, spooledSession } from './session-view.ts';
-import { Variant, type VariantMail } from './variant.ts';
+import type { Variant } from './variant.ts';
 import type { MailPeer, MailWorld } from './world.ts';
 
 type State = 'envelope' | 'content' | 'adapting' | 'relaying' | 'storing' | 'over';
@@ -57,7 +58,7 @@ type State = 'envelope' | 'content' | 'adapting' | 'relaying' | 'storing' | 'ove
 /** Octets that may wait for a service before the client is held back. */
 const MAX_BACKLOG = 1024 * 1024;
 
-export class Mail implements VariantMail, MailStoresEvents, Deadline {
+export class Mail implements VariedMail, MailStoresEvents, Deadline {
   readonly id: string;
   readonly world: MailWorld;
   readonly session: SessionView;
@@ -65,22 +66,15 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   readonly facts: MailFacts;
   readonly header: MailHeader;
   readonly startedMs: number;
-  readonly variants: Variant[] = [];
+  readonly variants: MailVariants;
   readonly earlierVia: readonly ViaEntry[] = NOTHING;
   readonly judged = undefined;
-  readonly #pruned: Variant[] = [];
-  readonly #peer: MailPeer;
+  readonly #client: MailClient;
   readonly #onOver: () => void;
   readonly #timer: Armed;
-  /** The client hears one reply for each recipient. */
-  readonly #hearsEach: boolean;
   #state: State = 'envelope';
   // Content.
   readonly #stores: MailStores;
-  #isHeld = false;
-  /** The client waits for its answer to MAIL or DATA. */
-  #askedTicket = -1;
-  #finalTicket = -1;
   #refusal: Reply | undefined;
   /** A hop's answer to the content, or what follows from its being stored: from then on the client hears nothing else. */
   #word: Reply | undefined;
@@ -114,8 +108,8 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     this.facts = mailFacts(session, command.reversePath);
     this.header = new MailHeader(world.headerLimits);
     this.startedMs = world.clock();
-    this.#hearsEach = hearsEach(session, command);
-    this.#peer = peer;
+    this.variants = new MailVariants(this);
+    this.#client = new MailClient(peer, session, command);
     this.#onOver = onOver;
     this.#timer = new Armed(this);
     this.#stores = new MailStores(world, this);
@@ -138,17 +132,6 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     return this.#relayStartedMs === 0 ? 0 : this.world.clock() - this.#relayStartedMs;
   }
 
-  /** Also those that all recipients were refused for: their services were asked. */
-  get allVariants(): readonly Variant[] {
-    return this.#pruned.length === 0 ? this.variants : [...this.variants, ...this.#pruned];
-  }
-
-  /** The one leg of a mail that has only one. */
-  get onlyLeg(): Leg | undefined {
-    const variant = this.variants.length === 1 ? this.variants[0] : undefined;
-    return variant?.legs.length === 1 ? variant.legs[0] : undefined;
-  }
-
   /** Who asked for services to be left out; undefined where nobody did. */
   get bypassText(): string | undefined {
     return this.#bypass?.text;
@@ -166,24 +149,24 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
 
   /** Answers MAIL: at once, unless a service has a say in it. */
   begin(ticket: number): void {
-    this.#askedTicket = ticket;
+    this.#client.asked(ticket);
     const { spill, spool, dispatcher } = this.world;
     if (spill.isFull || spool?.isFull === true) {
-      this.#refuseMail(ticket, gatewayReplies.storageFull);
+      this.#refuseAsked(gatewayReplies.storageFull);
       return;
     }
     const all = dispatcher.atMail(this.facts);
     const steps = this.#bypass === undefined ? all : this.#bypass.remaining(all);
     if (!steps.some((step) => step.service.lastSelection?.adaptive.has('MAIL'))) {
-      this.#acceptMail(ticket);
+      this.#client.accept(replies.mailOk);
       return;
     }
-    const variant = this.#addVariant(steps.map((step) => ({ step, isOpen: false })));
+    const variant = this.variants.add(steps.map((step) => ({ step, isOpen: false })));
     variant.askMail((verdict) => {
       if (this.#state === 'over') return;
-      if (verdict.kind === 'refused') this.#refuseMail(ticket, this.#traced(verdict.reply));
-      else if (variant.sender.rewrite(verdict.argument)) this.#acceptMail(ticket);
-      else this.#refuseMail(ticket, this.#traced(gatewayReplies.badRewrite));
+      if (verdict.kind === 'refused') this.#refuseAsked(this.#traced(verdict.reply));
+      else if (variant.sender.rewrite(verdict.argument)) this.#client.accept(replies.mailOk);
+      else this.#refuseAsked(this.#traced(gatewayReplies.badRewrite));
     });
   }
 
@@ -202,7 +185,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     if (plan === undefined) this.onRcptAnswer(recipient, gatewayReplies.noRoute);
     else if (!this.session.mayRelay(plan.route)) this.onRcptAnswer(recipient, gatewayReplies.relayDenied);
     else {
-      const variant = this.#variantFor(plan);
+      const variant = this.variants.for(plan);
       if (variant === undefined) this.onRcptAnswer(recipient, gatewayReplies.otherGroup);
       else {
         if (request?.asked !== undefined && this.#bypass?.requester.isAuthorised === true) variant.sender.vouch();
@@ -211,25 +194,10 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     }
   }
 
-  /** Without a spool a mail has one variant and one next hop. */
-  #variantFor(plan: Plan): Variant | undefined {
-    const first = this.variants[0];
-    if (first === undefined) return this.#addVariant(plan.calls);
-    if (this.world.spool === undefined) {
-      const route = first.legs[0]?.route ?? first.firstRoute;
-      return first.serves(plan) && (route === undefined || route === plan.route) ? first : undefined;
-    }
-    for (const variant of this.variants) if (variant.serves(plan)) return variant;
-    return this.variants.length < MAX_VARIANTS ? this.#addVariant(plan.calls) : undefined;
-  }
-
-  #addVariant(calls: Plan['calls']): Variant {
-    const { relay, spool } = this.world;
+  newSender(): Sender {
     const sender = new Sender(this.envelope.command, this.#request?.params);
     if (this.#bypass?.requester.isAuthorised === true) sender.vouch();
-    const variant = new Variant(this, sender, calls, spool?.mode === 'spool' ? undefined : relay);
-    this.variants.push(variant);
-    return variant;
+    return sender;
   }
 
   #bypassing(): MailBypass {
@@ -240,50 +208,35 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
 
   /** DATA or the first BDAT. */
   data(ticket: number): void {
-    this.#askedTicket = ticket;
-    if (this.variants.length > 1 || this.onlyLeg === undefined) this.#prune();
-    const lost = this.#isInline ? lostHops(this.variants) : undefined;
-    const fatal = commonRefusal(this.variants.map(({ chain }) => chain.fatal));
+    this.#client.asked(ticket);
+    this.variants.prune();
+    const { all } = this.variants;
+    const lost = this.#isInline ? lostHops(all) : undefined;
+    const fatal = commonRefusal(all.map(({ chain }) => chain.fatal));
     const refusal = this.#refusal ?? lost ?? (fatal && this.#traced(fatal));
     if (refusal !== undefined) {
-      this.#answerFinal(ticket, refusal, outcomeOf(refusal));
+      this.#refuseAsked(refusal);
       return;
     }
     this.#state = 'content';
-    this.#askedTicket = -1;
-    this.#peer.go(ticket);
-  }
-
-  /** What all recipients were refused for is not run; a single leg that is left is relayed inline. */
-  #prune(): void {
-    for (const variant of this.variants.splice(0)) {
-      variant.prune();
-      if (variant.legs.length > 0) this.variants.push(variant);
-      else {
-        variant.chain.release({ code: 400, reason: 'no recipients' });
-        this.#pruned.push(variant);
-      }
-    }
+    this.#client.go();
   }
 
   onRcptAnswer(recipient: MailRecipient, answer: Reply): void {
     recipient.reply = answer;
-    this.#peer.answer(recipient.ticket, answer);
+    this.#client.answerRcpt(recipient, answer);
   }
 
   onRcptRefused(recipient: MailRecipient, answer: Reply): void {
     this.onRcptAnswer(recipient, this.#traced(answer));
   }
 
-  #acceptMail(ticket: number): void {
-    this.#askedTicket = -1;
-    this.#peer.answer(ticket, replies.mailOk);
-  }
-
-  #refuseMail(ticket: number, answer: Reply): void {
+  /** Instead of MAIL's 250, or DATA's 354. */
+  #refuseAsked(answer: Reply): void {
+    if (this.#state === 'over') return;
     this.#refusal = answer;
     this.#over(outcomeOf(answer), answer);
-    this.#peer.answer(ticket, answer);
+    this.#client.refuse(answer);
   }
 
   // --- content ------------------------------------------------------------------------------------------------------
@@ -291,14 +244,14 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   content(octets: Buffer): void {
     if (this.#refusal !== undefined || this.#state === 'over') return;
     this.#stores.append(octets);
-    if (this.header.isKnown) for (const { chain } of this.variants) chain.grew(octets.length);
+    if (this.header.isKnown) this.variants.grew(octets.length);
     else if (this.header.feed(octets)) this.#headerKnown();
-    if (this.#stores.isBehind || this.#backlog > MAX_BACKLOG) this.#holdClient();
+    if (this.#stores.isBehind || this.variants.backlog > MAX_BACKLOG) this.#client.hold();
   }
 
   contentEnd(ticket: number, isDotFree: boolean): void {
     this.#stores.ended(isDotFree);
-    this.#finalTicket = ticket;
+    this.#client.ended(ticket);
     this.#state = 'adapting';
     if (this.#refusal === undefined && this.header.end()) this.#headerKnown();
     if (this.#refusal !== undefined) {
@@ -306,9 +259,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
       return;
     }
     this.world.deadlines.arm(this.#timer, this.world.deadlineMs);
-    // One that is split meanwhile sees to its other half itself.
-    const before = this.variants.length;
-    for (let i = 0; i < before; i++) this.variants[i]?.chain.ended();
+    this.variants.ended();
   }
 
   /** The transaction ended without an answer of ours: RSET, a client that went away, content the session refused. */
@@ -325,10 +276,12 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     else if (this.header.hops > this.world.limits.maxHops) this.#refuse(gatewayReplies.loop);
     else {
       const isUtf8 = this.envelope.command.params.has('SMTPUTF8');
-      this.header.receive(this.session, this.id, isUtf8, this.#onlyRecipient, this.world.wallClock());
+      // Only the one recipient may be named: of several each would learn of the others.
+      const only = this.variants.onlyRecipient?.command.forwardPath.text;
+      this.header.receive(this.session, this.id, isUtf8, only, this.world.wallClock());
       const request = this.header.bypass;
       if (request !== undefined) this.#askedInHeader(request);
-      for (const { chain } of this.variants) chain.begin(this.#stores.base);
+      this.variants.begin(this.#stores.base);
     }
   }
 
@@ -338,46 +291,18 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     if (asked === undefined) return;
     this.#bypass ??= this.#bypassing();
     const { judge, by } = this.#bypass.addHeader(asked);
-    for (const { chain, sender } of this.variants) {
+    for (const { chain, sender } of this.variants.all) {
       chain.askedAway(judge, by);
       if (this.#bypass.requester.isAuthorised) sender.vouch();
     }
   }
 
-  /** The one accepted recipient, where there is exactly one: only then may a trace name it. */
-  get #onlyRecipient(): string | undefined {
-    let only: MailRecipient | undefined;
-    for (const { accepted } of this.variants) {
-      if (accepted.length > 1 || (accepted.length > 0 && only !== undefined)) return undefined;
-      only ??= accepted[0];
-    }
-    return only?.command.forwardPath.text;
-  }
-
   /** Given at the end of the content; what still comes of it is dropped. */
   #refuse(answer: Reply): void {
     this.#refusal ??= answer;
-    this.#releaseServices({ code: 400, reason: 'refused' });
-    this.#resumeClient();
-    if (this.#finalTicket >= 0) this.#finish(this.#refusal);
-  }
-
-  get #backlog(): number {
-    let backlog = 0;
-    for (const { chain } of this.variants) backlog = Math.max(backlog, chain.backlog);
-    return backlog;
-  }
-
-  #holdClient(): void {
-    if (this.#isHeld) return;
-    this.#isHeld = true;
-    this.#peer.pauseContent();
-  }
-
-  #resumeClient(): void {
-    if (!this.#isHeld) return;
-    this.#isHeld = false;
-    this.#peer.resumeContent();
+    this.variants.releaseServices({ code: 400, reason: 'refused' });
+    this.#client.resume();
+    if (this.#client.isAtEnd) this.#finish(this.#refusal);
   }
 
   // --- for the variants ---------------------------------------------------------------------------------------------
@@ -387,12 +312,12 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   }
 
   get maySplit(): boolean {
-    return this.world.spool !== undefined && this.variants.length < MAX_VARIANTS;
+    return this.world.spool !== undefined && !this.variants.isFull;
   }
 
   onSplit(variant: Variant): void {
     this.#isSplit = true;
-    this.variants.push(variant);
+    this.variants.all.push(variant);
     variant.chain.goOn();
   }
 
@@ -415,7 +340,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   }
 
   onProgress(): void {
-    if (this.#isHeld && !this.#stores.isBehind && this.#backlog < MAX_BACKLOG / 2) this.#resumeClient();
+    if (this.#client.isHeld && !this.#stores.isBehind && this.variants.backlog < MAX_BACKLOG / 2) this.#client.resume();
   }
 
   storeFailed(error: Error): void {
@@ -425,12 +350,13 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
 
   onVerdict(variant: Variant, verdict: DataVerdict): void {
     if (this.#refusal !== undefined || this.#state === 'over') return;
-    if (this.#hearsEach && verdict.kind === 'refused') settleAll(variant.accepted, this.#traced(verdict.reply));
-    const standing = standingOf(this.variants);
-    const refusal = standing === 'refused' ? commonRefusal(this.variants.map(refusalOf)) : undefined;
+    const { all } = this.variants;
+    if (this.#client.hearsEach && verdict.kind === 'refused') settleAll(variant.accepted, this.#traced(verdict.reply));
+    const standing = standingOf(all);
+    const refusal = standing === 'refused' ? commonRefusal(all.map(refusalOf)) : undefined;
     if (refusal !== undefined) this.#refuse(this.#traced(refusal));
     // The client may be held for this variant, which takes no more.
-    else if (standing === 'open' || this.#finalTicket < 0) this.onProgress();
+    else if (standing === 'open' || !this.#client.isAtEnd) this.onProgress();
     else if (standing === 'passed' && this.#isInline) this.#relay();
     else this.#handOver();
   }
@@ -441,10 +367,11 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
    */
   get #isInline(): boolean {
     const { spool } = this.world;
-    const leg = this.onlyLeg;
-    if (spool === undefined) return leg !== undefined || this.#hearsEach;
+    const { hearsEach } = this.#client;
+    const leg = this.variants.onlyLeg;
+    if (spool === undefined) return leg !== undefined || hearsEach;
     if (spool.mode === 'spool' || this.#wantsSuccess || this.#isSplit) return false;
-    return this.#hearsEach || leg?.hasOneAnswer === true;
+    return hearsEach || leg?.hasOneAnswer === true;
   }
 
   // --- the next hop -------------------------------------------------------------------------------------------------
@@ -452,7 +379,7 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   #relay(): void {
     this.#state = 'relaying';
     this.#relayStartedMs = this.world.clock();
-    for (const variant of this.variants) {
+    for (const variant of this.variants.all) {
       if (variant.verdict?.kind !== 'release') continue;
       const content = variant.release(variant.verdict.base);
       this.#released ??= content;
@@ -471,11 +398,11 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
   onLegLost(leg: Leg, answer: Reply, why: string): void {
     this.world.log.warn('relay.lost', { mail: this.id, nextHop: showNextHop(leg.route.nextHop), why });
     if (this.#state !== 'content' && this.#state !== 'adapting') return;
-    if (this.#isInline && lostHops(this.variants) !== undefined) this.#refuse(answer);
+    if (this.#isInline && lostHops(this.variants.all) !== undefined) this.#refuse(answer);
   }
 
   onRelayed(leg: Leg, answer: Reply, each?: readonly (Reply | undefined)[]): void {
-    if (this.#hearsEach) settleLeg(leg, answer, each);
+    if (this.#client.hearsEach) settleLeg(leg, answer, each);
     else this.#word = answer;
     this.#underWay--;
     if (this.#underWay === 0) this.#finish(answer);
@@ -492,7 +419,8 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     const { spool } = this.world;
     const isSenderKnown = this.session.facts.session.authenticated;
     // Who was refused hears it; nobody else need be told.
-    const taken = this.#hearsEach ? this.variants.filter((one) => refusalOf(one) === undefined) : this.variants;
+    const { all } = this.variants;
+    const taken = this.#client.hearsEach ? all.filter((one) => refusalOf(one) === undefined) : all;
     const decision = decideHandOver(taken, this.#stores.base, isSenderKnown);
     if (decision.kind === 'refuse' || spool === undefined) {
       this.#refuse(decision.kind === 'refuse' ? this.#traced(decision.reply) : gatewayReplies.storageFull);
@@ -531,7 +459,8 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     const kept = this.world.spool?.hasNotice === false ? this.#traced(gatewayReplies.keptAside) : accepted;
     const isAllHeld = variants.every(({ recipients }) => recipients.every(({ fate }) => fate.kind === 'hold'));
     this.#word = isAllHeld ? kept : accepted;
-    if (this.#hearsEach) for (const one of this.variants) settleAll(one.accepted, isHeld(one) ? kept : accepted);
+    if (this.#client.hearsEach)
+      for (const one of this.variants.all) settleAll(one.accepted, isHeld(one) ? kept : accepted);
     this.#finish(this.#word);
   }
 
@@ -552,43 +481,32 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     const fault = new MailFault(this.world.log, this.id, error);
     const reply = this.#word ?? gatewayReplies.fault;
     if (this.#state !== 'over') this.#refusal = reply;
-    fault.attempt(() => this.#releaseServices({ code: 400, reason: 'internal fault' }));
-    for (const { legs } of this.variants) for (const leg of legs) fault.attempt(() => leg.abort());
+    fault.attempt(() => this.variants.releaseServices({ code: 400, reason: 'internal fault' }));
+    for (const { legs } of this.variants.all) for (const leg of legs) fault.attempt(() => leg.abort());
     // Otherwise the client is still at it, and hears of it at its next command or at the end of its content.
-    const isAwaited = this.#finalTicket >= 0 || this.#askedTicket >= 0;
-    if (this.#finalTicket >= 0) fault.attempt(() => this.#finish(reply));
-    if (isAwaited) fault.attempt(() => this.#over('tempfailed', reply));
-    fault.attempt(() => this.#resumeClient());
+    const { isAtEnd, isWaiting } = this.#client;
+    if (isAtEnd) fault.attempt(() => this.#finish(reply));
+    if (isWaiting) fault.attempt(() => this.#over('tempfailed', reply));
+    fault.attempt(() => this.#client.resume());
     if (this.#state === 'over') {
       // The end itself may be what failed.
       fault.attempt(() => this.#stores.end());
       fault.attempt(() => this.#onOver());
     }
     // Answers that are not owed any more are ignored by the session.
-    if (this.#askedTicket >= 0) fault.attempt(() => this.#peer.answer(this.#askedTicket, reply));
+    if (this.#client.isAsking) fault.attempt(() => this.#client.refuse(reply));
     for (const recipient of this.envelope.unanswered)
       fault.attempt(() => this.onRcptAnswer(recipient, gatewayReplies.fault));
-    if (this.#finalTicket >= 0) fault.attempt(() => this.#answerEnd(reply));
+    if (isAtEnd) fault.attempt(() => this.#client.answerEnd(this.variants.all, reply));
   }
 
   #finish(answer: Reply): void {
     if (this.#state === 'over') return;
-    const common = this.#hearsEach ? overallReply(closeEach(this.variants, answer)) : answer;
+    const { all } = this.variants;
+    const common = this.#client.hearsEach ? overallReply(closeEach(all, answer)) : answer;
     const taken: MailOutcome = this.#state === 'storing' ? 'stored' : 'relayed';
     this.#over(isPositive(common) ? taken : outcomeOf(common), common);
-    this.#answerEnd(common);
-  }
-
-  /** One reply, or one for each recipient: `answer` for whom nothing else was said. */
-  #answerEnd(answer: Reply): void {
-    if (this.#hearsEach) this.#peer.answerEach(this.#finalTicket, closeEach(this.variants, answer));
-    else this.#peer.answer(this.#finalTicket, answer);
-  }
-
-  #answerFinal(ticket: number, answer: Reply, outcome: MailOutcome): void {
-    if (this.#state === 'over') return;
-    this.#over(outcome, answer);
-    this.#peer.answer(ticket, answer);
+    this.#client.answerEnd(all, common);
   }
 
   #over(outcome: MailOutcome, answer: Reply | undefined, cause?: string): void {
@@ -596,17 +514,13 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
     this.#state = 'over';
     this.world.deadlines.release(this.#timer);
     const isDone = answer !== undefined && isPositive(answer);
-    this.#releaseServices(isDone ? { code: 200, reason: '' } : { code: 400, reason: cause ?? 'mail ended' });
-    for (const { legs } of this.variants) for (const leg of legs) leg.abort();
+    this.variants.releaseServices(isDone ? { code: 200, reason: '' } : { code: 400, reason: cause ?? 'mail ended' });
+    for (const { legs } of this.variants.all) for (const leg of legs) leg.abort();
     summarise(this, this.world, outcome, answer, cause);
     this.world.keep?.(makeRecord(this, this.world, outcome, answer));
     this.#stores.end();
-    this.#isHeld = false;
+    this.#client.over();
     this.#onOver();
-  }
-
-  #releaseServices(why: { readonly code: number; readonly reason: string }): void {
-    for (const { chain } of this.variants) chain.release(why);
   }
 
   #traced(answer: Reply): Reply {
@@ -615,6 +529,3 @@ export class Mail implements VariantMail, MailStoresEvents, Deadline {
 }
 
 const NOTHING: readonly ViaEntry[] = [];
-
-/** Each variant is a chain of callouts over the whole mail: what one client may make us do has a bound. */
-const MAX_VARIANTS = 16;
