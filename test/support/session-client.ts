@@ -1,22 +1,38 @@
 /** A client at a whole session of the gateway, without sockets: the real session engine and dialog over a mail rig. */
+import type { Authenticator } from '../../src/gateway/auth/authenticator.ts';
 import { Dialog, type DialogConnection } from '../../src/gateway/dialog/dialog.ts';
 import type { ListenerOptions } from '../../src/gateway/options.ts';
 import { type ClientAttributes, makeServerOptions, type ServerOptions, ServerSession } from '../../src/smtp/index.ts';
 import { LISTENER, type MailRig } from './mail-rig.ts';
 
+/** Who the client is, and how it may log in. */
+export interface SessionClientOptions {
+  readonly remoteAddress?: string;
+  readonly auth?: Authenticator | undefined;
+}
+
 export class SessionClient implements DialogConnection {
-  readonly remoteAddress = '192.0.2.1';
+  readonly remoteAddress: string;
   readonly session: ServerSession;
   isClosed = false;
   /** The gateway is done with the session. */
   isOver = false;
+  /** As if it had said STARTTLS. */
+  isInTls = false;
   #said = '';
   #wake: () => void = () => undefined;
 
-  constructor(rig: MailRig, listener: Partial<ListenerOptions> = {}, options: Partial<ServerOptions> = {}) {
-    const dialog = new Dialog(rig.world, { ...LISTENER, ...listener }, this, 'session', () => {
+  constructor(
+    rig: MailRig,
+    listener: Partial<ListenerOptions> = {},
+    options: Partial<ServerOptions> = {},
+    { remoteAddress = '192.0.2.1', auth }: SessionClientOptions = {},
+  ) {
+    this.remoteAddress = remoteAddress;
+    const onOver = (): void => {
       this.isOver = true;
-    });
+    };
+    const dialog = new Dialog(rig.world, { ...LISTENER, ...listener }, this, 'session', onOver, auth);
     this.session = new ServerSession(makeServerOptions({ hostname: 'mx.example.com', ...options }), dialog, {
       write: (text) => {
         this.#said += text;
@@ -63,6 +79,13 @@ export class SessionClient implements DialogConnection {
     return (await this.replies(1))[0] ?? '';
   }
 
+  /** The reply to the last of the lines. */
+  async all(...lines: readonly string[]): Promise<string> {
+    let last = '';
+    for (const line of lines) last = await this.say(line);
+    return last;
+  }
+
   /** A whole mail; the last reply. */
   async mail(content = 'Subject: x\r\n\r\nx'): Promise<string> {
     await this.say('MAIL FROM:<a@src.example>');
@@ -77,7 +100,7 @@ export class SessionClient implements DialogConnection {
   }
 
   get isSecure(): boolean {
-    return this.session.isSecure;
+    return this.isInTls || this.session.isSecure;
   }
 
   get user(): string {

@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { argon2Sync } from 'node:crypto';
 import { test } from 'vitest';
-import { LISTENER, MailRig } from '../../../test/support/mail-rig.ts';
+import { MailRig } from '../../../test/support/mail-rig.ts';
 import { MemoryCallouts } from '../../../test/support/memory-callout.ts';
+import { SessionClient } from '../../../test/support/session-client.ts';
 import { Deadlines, noMetrics, silentLog } from '../../base/index.ts';
-import { type ClientAttributes, makeServerOptions, type ServerOptions, ServerSession } from '../../smtp/index.ts';
+import type { ServerOptions } from '../../smtp/index.ts';
 import { Authenticator } from '../auth/authenticator.ts';
 import { Throttle } from '../auth/throttle.ts';
 import type { ListenerOptions, UserOptions } from '../options.ts';
-import { Dialog, type DialogConnection } from './dialog.ts';
 
 const COST = { memoryKiB: 64, passes: 1, parallelism: 1 };
 const SALT = Buffer.from('0123456789abcdef');
@@ -29,101 +29,31 @@ const ANN: UserOptions = {
 };
 const LOGIN = `AUTH PLAIN ${Buffer.from('\0ann@example.com\0pencil').toString('base64')}`;
 
-class Client implements DialogConnection {
-  isSecure = false;
-  readonly rig = new MailRig(new MemoryCallouts(), []);
-  readonly remoteAddress: string;
-  readonly session: ServerSession;
-  #said = '';
-  #wake: () => void = () => undefined;
+class Client extends SessionClient {
+  readonly rig: MailRig;
 
   constructor(remoteAddress: string, listener: Partial<ListenerOptions>, options: Partial<ServerOptions> = {}) {
-    this.remoteAddress = remoteAddress;
-    const all = { ...LISTENER, ...listener };
+    const rig = new MailRig(new MemoryCallouts(), []);
     const throttle = new Throttle(() => 0);
     const auth =
-      all.auth &&
-      new Authenticator(all.auth.users, { deadlines: new Deadlines(), log: silentLog, metrics: noMetrics, throttle });
-    const dialog = new Dialog(this.rig.world, all, this, 'session', undefined, auth);
-    this.session = new ServerSession(
-      makeServerOptions({ hostname: 'mx.example.com', auth: auth === undefined ? 'none' : 'always', ...options }),
-      dialog,
-      {
-        write: (text) => {
-          this.#said += text;
-          this.#wake();
-        },
-        startTls() {},
-        close() {},
-        pauseInput() {},
-        resumeInput() {},
-      },
-    );
-    this.session.greet();
-  }
-
-  /** The last line of the answer. */
-  async say(line: string): Promise<string> {
-    this.#said = '';
-    this.session.recv(Buffer.from(`${line}\r\n`, 'latin1'));
-    while (!/^\d{3} .*\r\n$/m.test(this.#said)) await this.#more();
-    return this.#said.trimEnd().split('\r\n').at(-1) ?? '';
-  }
-
-  #more(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-    });
-  }
-
-  async all(...lines: readonly string[]): Promise<string> {
-    let last = '';
-    for (const line of lines) last = await this.say(line);
-    return last;
+      listener.auth &&
+      new Authenticator(listener.auth.users, {
+        deadlines: new Deadlines(),
+        log: silentLog,
+        metrics: noMetrics,
+        throttle,
+      });
+    const all = { auth: auth === undefined ? 'none' : 'always', ...options } as const;
+    super(rig, listener, all, { remoteAddress, auth });
+    this.rig = rig;
   }
 
   /** A whole mail; its `Received`. */
-  async mail(from: string, to = 'b@dst.example'): Promise<string> {
+  async received(from: string, to = 'b@dst.example'): Promise<string> {
     await this.all(`MAIL FROM:<${from}>`, `RCPT TO:<${to}>`, 'DATA', 'Subject: x\r\n\r\nx\r\n.');
     const content = this.rig.delivered.at(-1)?.content.toString() ?? '';
     return /^Received:[^\r]*(?:\r\n[ \t][^\r]*)*/.exec(content)?.[0].replaceAll('\r\n\t', ' ') ?? '';
   }
-
-  get user(): string {
-    return this.session.user;
-  }
-
-  get client(): ClientAttributes {
-    return this.session.client;
-  }
-
-  get forwarded(): ClientAttributes {
-    return this.session.forwarded;
-  }
-
-  answer(...[ticket, reply]: Parameters<DialogConnection['answer']>): void {
-    this.session.answer(ticket, reply);
-  }
-
-  answerEach(...[ticket, each]: Parameters<DialogConnection['answerEach']>): void {
-    this.session.answerEach(ticket, each);
-  }
-
-  answerHello(ticket: number): void {
-    this.session.answerHello(ticket);
-  }
-
-  answerAuth(...[ticket, answer]: Parameters<DialogConnection['answerAuth']>): void {
-    this.session.answerAuth(ticket, answer);
-  }
-
-  go(ticket: number): void {
-    this.session.go(ticket);
-  }
-
-  pauseContent(): void {}
-
-  resumeContent(): void {}
 }
 
 const SUBMISSION: Partial<ListenerOptions> = {
@@ -142,17 +72,17 @@ test('submission is for who logged in, as himself; reports of nobody are his, to
   assert.equal(await client.say('MAIL FROM:<boss@example.com>'), '553 5.7.1 Sender address is not one of this login');
   assert.match(await client.say('MAIL FROM:<>'), /^250/);
   await client.say('RSET');
-  const received = await client.mail('ann@example.com');
+  const received = await client.received('ann@example.com');
   assert.match(received, /with ESMTPA id session\.2 /);
-  client.isSecure = true;
+  client.isInTls = true;
   await client.say('EHLO a.example');
-  assert.match(await client.mail('ann@example.com'), /with ESMTPSA id /);
+  assert.match(await client.received('ann@example.com'), /with ESMTPSA id /);
 });
 
 test('networks of ours send without login, as anybody', async () => {
   const client = new Client('10.1.2.3', SUBMISSION);
   await client.say('EHLO a.example');
-  assert.match(await client.mail('boss@example.com'), /\[10\.1\.2\.3\].*with ESMTP id/);
+  assert.match(await client.received('boss@example.com'), /\[10\.1\.2\.3\].*with ESMTP id/);
 });
 
 test('incoming mail needs no login, and a login there is bound to its addresses all the same', async () => {
@@ -178,14 +108,14 @@ test('XFORWARD is shown and permits nothing', async () => {
   const trusted = new Client('10.9.9.9', { ...OUTSIDE, relayFrom: ['10.0.0.0/8'] }, { xforward: true });
   await trusted.all('EHLO filter.example', 'XFORWARD NAME=c.example ADDR=192.0.2.9 PROTO=SMTP HELO=c.helo.example');
   assert.match(
-    await trusted.mail('a@b.c'),
+    await trusted.received('a@b.c'),
     /^Received: from c\.helo\.example \(c\.example \[192\.0\.2\.9\]\).* with SMTP id /,
   );
   assert.equal(trusted.rig.records.at(-1)?.client.address, '192.0.2.9');
   // The next mail is the peer's own.
-  assert.match(await trusted.mail('a@b.c'), /^Received: from filter\.example \(\[10\.9\.9\.9\]\)/);
+  assert.match(await trusted.received('a@b.c'), /^Received: from filter\.example \(\[10\.9\.9\.9\]\)/);
   await trusted.say('XFORWARD NAME=[UNAVAILABLE] ADDR=[UNAVAILABLE] HELO=[UNAVAILABLE]');
-  assert.match(await trusted.mail('a@b.c'), /^Received: from unknown \(\[unknown\]\)/);
+  assert.match(await trusted.received('a@b.c'), /^Received: from unknown \(\[unknown\]\)/);
 });
 
 test('XCLIENT is the client, with what it may and what it may not', async () => {
@@ -203,9 +133,9 @@ test('XCLIENT is the client, with what it may and what it may not', async () => 
   assert.match(unknown, /^550 5\.7\.1 /);
   await client.say('RSET');
   await client.all('XCLIENT ADDR=10.1.1.1 NAME=c.example HELO=c.helo.example', 'EHLO proxy');
-  assert.match(await client.mail('a@b.c'), /^Received: from c\.helo\.example \(c\.example \[10\.1\.1\.1\]\)/);
+  assert.match(await client.received('a@b.c'), /^Received: from c\.helo\.example \(c\.example \[10\.1\.1\.1\]\)/);
   await client.all('XCLIENT ADDR=192.0.2.9 LOGIN=ann@example.com', 'EHLO proxy');
-  assert.match(await client.mail('ann@example.com'), /with ESMTPA id /);
+  assert.match(await client.received('ann@example.com'), /with ESMTPA id /);
 });
 
 test('who exists here is told to nobody, known or not', async () => {
