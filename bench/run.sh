@@ -68,7 +68,7 @@ start() {
     postfix_ $PORT "smtpd_milters = unix:$TMP/milter.sock" "milter_default_action = tempfail"; ROOTS=$MASTER,$M; QUEUE=:$PF/spool ;;
   hb) sink; understudy; hmin $BEHIND; H=$LAST; warm; behind; ROOTS=$MASTER,$H; QUEUE=:$PF/spool ;;
   g0) sink; gateway g0; ROOTS=$GW; warm ;;
-  gs) sink; gateway gs; ROOTS=$GW; QUEUE=:$TMP/data-gs/admin.sock; warm 20000 0 ;;
+  gs) sink; gateway gs; ROOTS=$GW; QUEUE=:$TMP/data-gs/admin.sock; warm 40000 0 ;;
   g1) sink; callout; gateway g1; ROOTS=$GW,$CS; warm ;;
   gb) sink; understudy; callout; gateway gb; warm; behind; ROOTS=$MASTER,$GW,$CS; QUEUE=:$PF/spool ;;
   *) echo "unknown target $1" >&2; return 1 ;;
@@ -96,8 +96,8 @@ cpu() { together h-min g0 g1 haraka || return 1
 spool() { together postfix gs || return 1; turns "${TOGETHER[@]}" --cells 10240:50:keep --count "${MAILS:-6000}" --rounds "${ROUNDS_SPOOL:-3}"; apart; }
 postfix_side() { for ROUND in $(seq "${ROUNDS_POSTFIX:-6}"); do
   for t in c1 hb gb; do load $t 10240:10:keep,10240:10:new; done; done; }
-latency() { for ROUND in $(seq "$ROUNDS"); do for t in h-min g0 g1; do
-  start $t && node latency.mjs --name $t --port "$PORT_OF" --round $ROUND --root "$ROOTS,$SINK" --quiet "$QUIET" | tee -a "$OUT"; finish; done; done; }
+latency() { together h-min g0 g1 || return 1
+  node latency.mjs "${TOGETHER[@]}" --rounds "${ROUNDS_LATENCY:-9}" --sink "$SINK" --quiet "$QUIET" | tee -a "$OUT"; apart; }
 memory() {
   # A fresh process: after a load, sessions would live in what the heap has grown to already.
   for t in h-min g0 g1; do COLD=1 start $t && node idle.mjs --name $t --port "$PORT_OF" --root "$ROOTS" | tee -a "$OUT"; finish; done
