@@ -91,7 +91,7 @@ export class Gateway {
     this.#counts = new MailCounts(metrics);
     this.#listeners = new Listeners(deadlines, metrics);
     this.#auth = { deadlines, log, metrics, throttle: new Throttle(this.#ticker.clock) };
-    this.#spool = makeSpool(options, deadlines, () => this.#current);
+    this.#spool = makeSpool(options, deadlines, this.#budget, () => this.#current);
     this.queue = makeQueueAdmin(options, this.#spool);
     this.#current = this.#makeGeneration(options);
     this.#gauges = new GatewayGauges(metrics, {

@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Deadlines } from '../base/index.ts';
 import type { QueueAdmin } from './admin/port.ts';
 import { StoreQueueAdmin } from './admin/queue-admin.ts';
+import type { MemoryBudget } from './content/index.ts';
 import { ReportDecider } from './dsn/index.ts';
 import type { Generation } from './generation.ts';
 import type { GatewayOptions, ServiceOptions } from './options.ts';
@@ -20,7 +21,12 @@ import type { SpoolWorld } from './spool/world.ts';
 type Part = Pick<SpoolWorld, 'adapt' | 'reports' | 'notices'>;
 
 /** `undefined` where there is no store. `current` is asked anew for each piece of work. */
-export function makeSpool(options: GatewayOptions, deadlines: Deadlines, current: () => Generation): Spool | undefined {
+export function makeSpool(
+  options: GatewayOptions,
+  deadlines: Deadlines,
+  memory: MemoryBudget,
+  current: () => Generation,
+): Spool | undefined {
   const { store, queue, log, metrics } = options;
   if (store === undefined) return undefined;
   const parts = new WeakMap<Generation, Part>();
@@ -63,6 +69,7 @@ export function makeSpool(options: GatewayOptions, deadlines: Deadlines, current
     reviveServices: () => {
       for (const service of current().parts.services) service.revive();
     },
+    memory,
     deadlines,
     wallClock: Date.now,
     random: Math.random,

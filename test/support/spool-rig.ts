@@ -82,6 +82,8 @@ export class SpoolRig implements OpenRelay {
   /** Whether the hops offer DSN. */
   speaksDsn = false;
   speaksOpes = true;
+  /** Whether half of the memory for contents is used. */
+  memory = { isHalfUsed: true };
   tries = 0;
   /** Transactions open at a time, now and at most. */
   open_ = 0;
@@ -132,6 +134,7 @@ export class SpoolRig implements OpenRelay {
           },
         },
         reviveServices: () => undefined,
+        memory: this.memory,
         deadlines: this.deadlines,
         wallClock: () => this.nowMs,
         random: () => this.random(),

@@ -26,6 +26,11 @@ export class MemoryBudget {
     return this.#used;
   }
 
+  /** For those who may do without: the other half is for mail that is just coming in. */
+  get isHalfUsed(): boolean {
+    return 2 * this.#used > this.#maxOctets;
+  }
+
   /** Whether `octets` more may stay in memory for a store that already has `granted`. If so they count as used. */
   take(octets: number, granted: number): boolean {
     if (granted + octets > this.#maxPerStore || this.#used + octets > this.#maxOctets) return false;

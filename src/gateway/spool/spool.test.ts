@@ -143,6 +143,25 @@ test('more than stays in memory is delivered all the same, each once and whole',
   assert.deepEqual(rig.sent.map((one) => one.octets).sort(), all.map(octets).sort());
 });
 
+for (const isHalfUsed of [false, true])
+  test(`what waits for its turn is ${isHalfUsed ? 'read back where memory is short' : 'not read back while memory is free'}`, async () => {
+    let reads = 0;
+    rig = new SpoolRig();
+    rig.memory = { isHalfUsed };
+    await rig.start({ perDestination: 1 }, (store) => ({
+      ...bound(store),
+      commit: (unit) => store.commit(unit),
+      read: (...args) => {
+        reads++;
+        return store.read(...args);
+      },
+    }));
+    const all = Array.from({ length: 300 }, (_, i) => i);
+    await Promise.all(all.map((i) => rig.accept(`s.${i}`, ['a@one.example'])));
+    await counts({ delivered: 300, queued: 0 });
+    assert.equal(reads > 0, isHalfUsed, `${reads}`);
+  });
+
 test('more than may wait in memory waits in the store, and is delivered when its turn comes', async () => {
   await started({}, undefined, 10);
   rig.hops.rcpt = () => 'mute';

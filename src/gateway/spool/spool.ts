@@ -21,8 +21,12 @@ import { Lease } from './task.ts';
 import { Worker } from './worker.ts';
 import type { SpoolWorld } from './world.ts';
 
-/** Mails whose octets stay in memory for their first try. More would only wait, and take the room of those that come in. */
-const MAX_HOT = 200;
+/**
+ * Mails whose octets stay in memory for their first try, instead of being read from the store. Beyond the first number only while half
+ * of the memory for contents is free: a burst comes in faster than it leaves, and what is read back costs twice.
+ */
+const ALWAYS_HOT = 200;
+const MAX_HOT = 2000;
 /** Transactions, and runs through services, under way or waiting, beyond which what is due stays in the store. */
 const MAX_CLAIMED = 10_000;
 /** New mail is begun at once beyond that, so that a slow place does not hold up others, until memory is at stake. */
@@ -195,7 +199,7 @@ export class Spool implements SpoolPort {
   }
 
   #begin(acceptance: Acceptance, mails: readonly NewMail[]): void {
-    const isHot = this.#hot < MAX_HOT && !this.#isClosing;
+    const isHot = this.#mayBeHot;
     if (isHot) this.#hot++;
     else acceptance.dispose();
     const lease = new Lease(() => {
@@ -217,6 +221,11 @@ export class Spool implements SpoolPort {
       this.#worker.take(storedMail(row), due, octets, lease);
     }
     lease.give();
+  }
+
+  get #mayBeHot(): boolean {
+    if (this.#isClosing || this.#hot >= MAX_HOT) return false;
+    return this.#hot < ALWAYS_HOT || !this.#world.memory.isHalfUsed;
   }
 
   /** A poll claims them when their time has come. */

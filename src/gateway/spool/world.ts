@@ -3,7 +3,7 @@
 import type { Deadlines, Log, Metrics } from '../../base/index.ts';
 import type { Reply } from '../../smtp/index.ts';
 import type { Store, StoredMail } from '../../store/index.ts';
-import type { Content } from '../content/index.ts';
+import type { Content, MemoryBudget } from '../content/index.ts';
 import type { Dispatcher, Judged } from '../dispatch/dispatcher.ts';
 import type { OpenRelay } from '../relay/open-relay.ts';
 import type { ViaEntry } from '../trace/index.ts';
@@ -22,6 +22,8 @@ export interface SpoolWorld {
   readonly reviveServices: () => void;
   /** Absent where recipients are not told of what is held. */
   readonly notices: Notices | undefined;
+  /** That contents of mails share. */
+  readonly memory: Pick<MemoryBudget, 'isHalfUsed'>;
   readonly deadlines: Deadlines;
   readonly wallClock: () => number;
   /** 0 up to 1. */
