@@ -387,6 +387,17 @@ test('time: a handshake, an offer, a silent server', async () => {
   });
 });
 
+test('a server that is gone without a word is found though nobody uses it (REQ-222)', async () => {
+  const deadlines = new Deadlines();
+  const endpoint = await rawServer((socket) => {
+    socket.write('CS;\r\nNR;\r\n');
+  });
+  const { ready, end } = openChannel(endpoint, { deadlines });
+  await ready;
+  for (let n = 1; n <= 3; n++) deadlines.tick(n * 30_000);
+  assert.deepEqual((await end).result, { code: 400, reason: 'silence' });
+});
+
 test('a server that does not read holds up the data, not the memory; when it reads, all goes on', async () => {
   const started = Promise.withResolvers<Socket>();
   const endpoint = await rawServer((socket) => {
