@@ -6,7 +6,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { afterEach, test } from 'vitest';
-import { CLIENT, SERVER, STRANGER } from '../../../test/support/ocp-certificates.ts';
+import { CLIENT, EXPIRED, SERVER, STRANGER } from '../../../test/support/ocp-certificates.ts';
 import { scratchFolder } from '../../../test/support/scratch.ts';
 import { Deadlines, type Log, silentLog } from '../../base/index.ts';
 import {
@@ -276,6 +276,24 @@ test('over TLS 1.3 with a certificate at each end, and with no others', async ()
   const old = connectTls({ ...CLIENT, ca: SERVER.cert, port: endpoint.port, host: '127.0.0.1', maxVersion: 'TLSv1.2' });
   open.push(() => old.destroy());
   await once(old, 'error');
+});
+
+test('a certificate that has expired is none, at either end', async () => {
+  const servers = [
+    await listen({ ...LOCAL, kind: 'tls', tls: { ...EXPIRED, ca: CLIENT.cert } }),
+    await listen({ ...LOCAL, kind: 'tls', tls: { ...SERVER, ca: EXPIRED.cert } }),
+  ];
+  const clients = [
+    { ...CLIENT, ca: EXPIRED.cert },
+    { ...EXPIRED, ca: SERVER.cert },
+  ];
+  for (const [i, { endpoint }] of servers.entries()) {
+    const { ready, end } = openChannel({ ...endpoint, tls: clients[i] } as Endpoint);
+    const outcome = await Promise.race([ready.then(() => 'ready'), end]);
+    assert.ok(typeof outcome === 'object' && outcome.by === 'transport', JSON.stringify(outcome));
+    // Of a client's the server knows why, and closes.
+    assert.match(outcome.result.reason, i === 0 ? /CERT_HAS_EXPIRED/ : /closed-by-peer|ECONNRESET|EPIPE|alert/);
+  }
 });
 
 test('plaintext stays on this host, unless it is wanted', async () => {
