@@ -225,6 +225,34 @@ test('large and small mails over TCP', async () => {
   assert.equal(channel.agent.liveTransactions, 0);
 });
 
+test('two processors and three servers, each with each, under load (REQ-224)', async () => {
+  const connected = [0, 0, 0];
+  const servers = await Promise.all(
+    [0, 1, 2].map((server) =>
+      listen(LOCAL, {}, () => {
+        connected[server] = (connected[server] ?? 0) + 1;
+        return upperEvents();
+      }),
+    ),
+  );
+  const processors = [1, 2].map((processor) =>
+    servers.map(({ endpoint }) => ({ processor, ...openChannel(endpoint) })),
+  );
+  const links = processors.flat();
+  await Promise.all(links.map(({ ready }) => ready));
+  const all = links.flatMap(({ processor, channel }, link) =>
+    Array.from({ length: 100 }, async (_, i) => {
+      const text = `${i}th of ${processor} over ${link}: `;
+      const { adapted, end } = await adapt(channel, Buffer.alloc(i % 10 === 0 ? 200_000 : 500, text));
+      assert.equal(end.result.code, 200);
+      assert.ok(adapted.toString().startsWith(text.toUpperCase()), text);
+      assert.equal(adapted.length, i % 10 === 0 ? 200_000 : 500);
+    }),
+  );
+  await Promise.all(all);
+  assert.deepEqual(connected, [2, 2, 2]);
+});
+
 test('over a Unix socket that is ours alone; a file left behind is no obstacle, a live server is', async () => {
   const path = join(scratchFolder('ocp'), 's');
   const listener = await listen({ kind: 'unix', path });
