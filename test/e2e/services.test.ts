@@ -202,6 +202,35 @@ test('permissions: an answer beyond them counts as a failure of the service', as
   await server.stop();
 });
 
+test('a service that stalls holds its client back, not our memory, and nobody else (REQ-250)', async () => {
+  const stalls = await serve(fileURLToPath(new URL('services/stalls.ts', import.meta.url)));
+  const when = "recipient.local == 'large'";
+  const services = { stalls: { uri: 'https://gw.test/opes/stalls', connect: stalls.endpoint, timeout: '60s', when } };
+  const gateway = await Gateway.start(config(hop.url, services));
+  const talk = await SmtpTalk.hello(gateway.port());
+  await talk.say('MAIL FROM:<a@src.test>');
+  await talk.say('RCPT TO:<large@dst.test>');
+  assert.equal((await talk.say('DATA')).code, 354);
+  const large = Buffer.alloc(500_000 * 78, `${'x'.repeat(76)}\r\n`);
+  talk.socket.write('Subject: large\r\n\r\n');
+  talk.socket.write(large);
+  const taken = (): number => talk.socket.bytesWritten - talk.socket.writableLength;
+  // The kernel takes the write in pieces; where it takes no more for a second, nobody reads.
+  for (let before = -1, quiet = 0; quiet < 4 && talk.socket.writableLength > 0; before = taken()) {
+    quiet = taken() === before ? quiet + 1 : 0;
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+  assert.ok(talk.socket.writableLength > 0, 'all of it was read');
+  const other = await SmtpTalk.hello(gateway.port());
+  const small = await send(other, 'plain');
+  assert.equal(small.code, 250);
+  await other.quit();
+  await stalls.child.stop('SIGKILL');
+  assert.equal((await talk.say('.')).code, 451);
+  await talk.quit();
+  await gateway.stop();
+});
+
 function childrenOf(pid: number): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
