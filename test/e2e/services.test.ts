@@ -145,6 +145,39 @@ test('an embedded service: refuses, throws, exits, is slow, is killed; each cost
   for (const pid of children) assert.ok(!isAlive(pid));
 });
 
+test('one rule, one service: bound to a process of the gateway or to a server it comes out equal (REQ-144)', async () => {
+  const server = await serve(FILE);
+  const outcomes: unknown[] = [];
+  for (const place of [{ run: FILE }, { connect: [server.endpoint] }]) {
+    const service = { uri: URI, may: ['refuse', 'add-header'], consent: 'operator', ...place };
+    const when = "recipient.local != 'free'";
+    const gateway = await Gateway.start({
+      ...config(hop.url),
+      services: { scan: service },
+      pipeline: [{ service: 'scan', requires: ['RCPT', 'RAWDATA'], when, onFailure: 'tempfail', timeout: '5s' }],
+    });
+    await served(gateway.port());
+    hop.mails.length = 0;
+    const talk = await SmtpTalk.hello(gateway.port());
+    const met: unknown[] = [];
+    for (const to of ['b@dst.test', 'no@dst.test', 'free@dst.test']) {
+      for (const subject of ['plain', 'refuse']) {
+        const { rcpts, content } = await talk.mail({ from: 'a@src.test', to: [to], content: contentOf(subject) });
+        // Of a reply of ours only the trace line differs: it names the mail.
+        const lines = content?.lines.filter((line) => !line.includes('gw.test'));
+        met.push([to, subject, rcpts.map(({ code }) => code), content?.code, content?.code === 250 ? [] : lines]);
+        await talk.say('RSET');
+      }
+    }
+    await talk.quit();
+    await gateway.stop();
+    outcomes.push([met, hop.mails.map(({ rcpts, content }) => [rcpts, withoutTrace(content).rest.toString('latin1')])]);
+  }
+  assert.deepEqual(outcomes[0], outcomes[1]);
+  assert.equal((outcomes[0] as unknown[][])[1]?.length, 3, 'of six mails three arrived');
+  await server.child.stop();
+});
+
 test('two endpoints: one is gone from the start, dies under load, or comes back; nobody notices but by name', async () => {
   const scan = { yours: true, rules: [{ part: 'RAWDATA', addHeader: ['X-Scan: yes'] }] } as const;
   const [a, b] = [await Draft00.start(scan), await Draft00.start(scan)];
