@@ -6,7 +6,8 @@
  */
 import { Deadlines, noMetrics, silentLog } from '../src/base/index.ts';
 import { ServiceSet } from '../src/callout/server.ts';
-import { CalloutService, type OpenChannel, type OpenedChannel } from '../src/gateway/callouts/callout-service.ts';
+import type { OpenChannel, OpenedChannel } from '../src/gateway/callouts/callout-channel.ts';
+import { CalloutService } from '../src/gateway/callouts/callout-service.ts';
 import { AcceptingRelay } from '../src/gateway/check/accepting-relay.ts';
 import { MemoryBudget } from '../src/gateway/content/index.ts';
 import { Dialog, type DialogConnection } from '../src/gateway/dialog/dialog.ts';

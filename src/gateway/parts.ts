@@ -3,7 +3,8 @@
  * settings mean the same object; so an unchanged service does not notice a reload.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { CalloutService, type CalloutWorld } from './callouts/callout-service.ts';
+import type { CalloutWorld } from './callouts/callout-channel.ts';
+import { CalloutService } from './callouts/callout-service.ts';
 import type { GatewayOptions, ServiceOptions } from './options.ts';
 import { NextHops } from './relay/next-hops.ts';
 

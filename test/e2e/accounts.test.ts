@@ -117,3 +117,16 @@ test('a verdict on the content of an unknown sender, for one of two: held, the r
   await reaches(gateway, { accepted: 3, delivered: 2, excepted: 1, held: 0, queued: 0, reported: 0 });
   assert.equal(hop.mails.length, 2, 'nobody is written to');
 });
+
+test('a report that nobody takes ends there: none is made about it, and it is not tried for ever (REQ-050)', async () => {
+  const hop = await NextHop.listen({ replies: { RCPT: (to) => `550 5.1.1 no ${to}` } });
+  ends.push(() => hop.close());
+  const gateway = await Gateway.start(config(hop.url, {}, { queue: { mode: 'spool' } }));
+  ends.push(() => gateway.stop());
+  assert.equal(await send(gateway, ['b@dst.test']), 250);
+  await reaches(gateway, { accepted: 2, reported: 1, excepted: 1, queued: 0 });
+  assert.deepEqual(
+    hop.commands.filter((command) => /^(MAIL|RCPT)/.test(command)).map((command) => /<.*?>/.exec(command)?.[0]),
+    ['<a@src.test>', '<b@dst.test>', '<>', '<a@src.test>'],
+  );
+});

@@ -145,6 +145,39 @@ test('an embedded service: refuses, throws, exits, is slow, is killed; each cost
   for (const pid of children) assert.ok(!isAlive(pid));
 });
 
+test('one rule, one service: bound to a process of the gateway or to a server it comes out equal (REQ-144)', async () => {
+  const server = await serve(FILE);
+  const outcomes: unknown[] = [];
+  for (const place of [{ run: FILE }, { connect: [server.endpoint] }]) {
+    const service = { uri: URI, may: ['refuse', 'add-header'], consent: 'operator', ...place };
+    const when = "recipient.local != 'free'";
+    const gateway = await Gateway.start({
+      ...config(hop.url),
+      services: { scan: service },
+      pipeline: [{ service: 'scan', requires: ['RCPT', 'RAWDATA'], when, onFailure: 'tempfail', timeout: '5s' }],
+    });
+    await served(gateway.port());
+    hop.mails.length = 0;
+    const talk = await SmtpTalk.hello(gateway.port());
+    const met: unknown[] = [];
+    for (const to of ['b@dst.test', 'no@dst.test', 'free@dst.test']) {
+      for (const subject of ['plain', 'refuse']) {
+        const { rcpts, content } = await talk.mail({ from: 'a@src.test', to: [to], content: contentOf(subject) });
+        // Of a reply of ours only the trace line differs: it names the mail.
+        const lines = content?.lines.filter((line) => !line.includes('gw.test'));
+        met.push([to, subject, rcpts.map(({ code }) => code), content?.code, content?.code === 250 ? [] : lines]);
+        await talk.say('RSET');
+      }
+    }
+    await talk.quit();
+    await gateway.stop();
+    outcomes.push([met, hop.mails.map(({ rcpts, content }) => [rcpts, withoutTrace(content).rest.toString('latin1')])]);
+  }
+  assert.deepEqual(outcomes[0], outcomes[1]);
+  assert.equal((outcomes[0] as unknown[][])[1]?.length, 3, 'of six mails three arrived');
+  await server.child.stop();
+});
+
 test('two endpoints: one is gone from the start, dies under load, or comes back; nobody notices but by name', async () => {
   const scan = { yours: true, rules: [{ part: 'RAWDATA', addHeader: ['X-Scan: yes'] }] } as const;
   const [a, b] = [await Draft00.start(scan), await Draft00.start(scan)];
@@ -200,6 +233,35 @@ test('permissions: an answer beyond them counts as a failure of the service', as
   await talk.quit();
   await gateway.stop();
   await server.stop();
+});
+
+test('a service that stalls holds its client back, not our memory, and nobody else (REQ-250)', async () => {
+  const stalls = await serve(fileURLToPath(new URL('services/stalls.ts', import.meta.url)));
+  const when = "recipient.local == 'large'";
+  const services = { stalls: { uri: 'https://gw.test/opes/stalls', connect: stalls.endpoint, timeout: '60s', when } };
+  const gateway = await Gateway.start(config(hop.url, services));
+  const talk = await SmtpTalk.hello(gateway.port());
+  await talk.say('MAIL FROM:<a@src.test>');
+  await talk.say('RCPT TO:<large@dst.test>');
+  assert.equal((await talk.say('DATA')).code, 354);
+  const large = Buffer.alloc(500_000 * 78, `${'x'.repeat(76)}\r\n`);
+  talk.socket.write('Subject: large\r\n\r\n');
+  talk.socket.write(large);
+  const taken = (): number => talk.socket.bytesWritten - talk.socket.writableLength;
+  // The kernel takes the write in pieces; where it takes no more for a second, nobody reads.
+  for (let before = -1, quiet = 0; quiet < 4 && talk.socket.writableLength > 0; before = taken()) {
+    quiet = taken() === before ? quiet + 1 : 0;
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+  assert.ok(talk.socket.writableLength > 0, 'all of it was read');
+  const other = await SmtpTalk.hello(gateway.port());
+  const small = await send(other, 'plain');
+  assert.equal(small.code, 250);
+  await other.quit();
+  await stalls.child.stop('SIGKILL');
+  assert.equal((await talk.say('.')).code, 451);
+  await talk.quit();
+  await gateway.stop();
 });
 
 function childrenOf(pid: number): number[] {

@@ -4,7 +4,7 @@
  */
 
 import { Deadlines, noMetrics, silentLog } from '../../src/base/index.ts';
-import type { CalloutWorld, OpenedChannel } from '../../src/gateway/callouts/callout-service.ts';
+import type { CalloutWorld, OpenedChannel } from '../../src/gateway/callouts/callout-channel.ts';
 import type { CalloutEndpoint, CommandName, ServiceOptions } from '../../src/gateway/options.ts';
 import {
   CalloutAgent,

@@ -1,4 +1,4 @@
-/** Self-signed certificates for tests of TLS channels, good for a century. The keys are public: use them nowhere else. */
+/** Self-signed certificates for tests of TLS channels, good for a century but for one. The keys are public: use them nowhere else. */
 export interface TestCertificate {
   readonly key: string;
   readonly cert: string;
@@ -66,6 +66,28 @@ FgQU2FyrvgfRkX1lDuku4t5Z7L0zEzUwLAYDVR0RBCUwI4IJbG9jYWxob3N0ghBz
 dHJhbmdlci5leGFtcGxlhwR/AAABMAoGCCqGSM49BAMCA0gAMEUCIEvT/WUG95ag
 EYkul0WhUPx4PDvhtKl2T3uaqFgKUGcuAiEAxJeRCw9d5bAEIgAiqH7nvZ3rgLVX
 /qndCq8TR8KFQkU=
+-----END CERTIFICATE-----
+`,
+};
+
+/** For localhost, 127.0.0.1 and expired.example, until 2021. */
+export const EXPIRED: TestCertificate = {
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgjeI4gL0D8a+Qipoh
+93q5fFVzSbr+1joHex6mI6bNOnWhRANCAARKqULOnhaDx3NWDy3mdzwiyZwNa5dY
+vUb2VBXqMBctd9NT7kGJuxQTYCqhBFnQgDce+xxKzxB3LddptcfybtWs
+-----END PRIVATE KEY-----
+`,
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBgzCCASigAwIBAgIBBDAKBggqhkjOPQQDAjAaMRgwFgYDVQQDDA9leHBpcmVk
+LmV4YW1wbGUwHhcNMjAwMTAxMDAwMDAwWhcNMjEwMTAxMDAwMDAwWjAaMRgwFgYD
+VQQDDA9leHBpcmVkLmV4YW1wbGUwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARK
+qULOnhaDx3NWDy3mdzwiyZwNa5dYvUb2VBXqMBctd9NT7kGJuxQTYCqhBFnQgDce
++xxKzxB3LddptcfybtWso18wXTAPBgNVHRMBAf8EBTADAQH/MCsGA1UdEQQkMCKC
+CWxvY2FsaG9zdIIPZXhwaXJlZC5leGFtcGxlhwR/AAABMB0GA1UdDgQWBBSabawi
+tG/qgRoEUusRimMbEGz47TAKBggqhkjOPQQDAgNJADBGAiEA0kuvO+n+vxJBLPsq
+tGw8OE4MCueGpkLgnrZP2np45qACIQDNd3FvteQ78jH2ixo72P23H+dvFSjTmroi
+Ep7GLv5DUw==
 -----END CERTIFICATE-----
 `,
 };

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'vitest';
 import { MemoryCallouts, serviceOptions } from '../../../test/support/memory-callout.ts';
 import { keepAll } from '../../../test/support/scripted-services.ts';
+import type { CalloutChannel } from './callout-channel.ts';
 import { CalloutService } from './callout-service.ts';
 
 const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
@@ -42,4 +43,27 @@ test('mended too early: it is tried once more, and rests again', async () => {
   service.close();
   service.revive();
   assert.equal(callouts.live.length, 2, 'nothing is begun after the end');
+});
+
+test('of two servers the one that is left serves, and both again when the other is back (REQ-177)', async () => {
+  const callouts = new MemoryCallouts();
+  for (const port of [1, 2]) callouts.servers.set(port, keepAll(['RAWDATA']));
+  const service = new CalloutService(serviceOptions('av', new Set(['refuse']), [1, 2]), callouts.world);
+  service.start();
+  await settled();
+  assert.equal(service.readyChannels, 2);
+
+  callouts.servers.delete(1);
+  callouts.live[0]?.cut('killed');
+  await settled();
+  const given: string[] = [];
+  const waiter = { onChannel: ({ name }: CalloutChannel) => given.push(name), onNoChannel: assert.fail };
+  for (let i = 0; i < 3; i++) service.take(waiter, undefined);
+  assert.deepEqual(given, Array(3).fill('ocp://127.0.0.1:2'));
+
+  callouts.servers.set(1, keepAll(['RAWDATA']));
+  callouts.deadlines.tick(60_000);
+  await settled();
+  assert.equal(service.readyChannels, 2);
+  service.close();
 });

@@ -5,7 +5,7 @@
  */
 import type { Named, ProcessorTransaction, Result, TransactionEnd } from '../../ocp/index.ts';
 import { type Answer, readAnswer } from '../../profile/index.ts';
-import type { CalloutChannel } from './callout-service.ts';
+import type { CalloutChannel } from './callout-channel.ts';
 import { type CommandAnswer, type CommandPart, UNCHANGED } from './command-parts.ts';
 import { DataExchange, type DataOutcome, type DataStep } from './data-exchange.ts';
 import { ADVICE_ON_COMMAND, DumReader } from './dum-reader.ts';

@@ -275,6 +275,20 @@ test('time: a processor that says nothing, or not enough', () => {
   assert.equal(bench.agent.isEnded, false);
 });
 
+test('time: a processor nobody hears of is asked whether it lives (REQ-222)', () => {
+  const bench = greeted();
+  bench.agent.onTimer('silence'); // it was heard since the last look
+  bench.agent.onTimer('silence');
+  bench.pump();
+  assert.match(bench.sent, /PQ;\r\n$/);
+  bench.feed('PA;\r\n');
+  bench.agent.onTimer('silence');
+  bench.agent.onTimer('silence');
+  assert.equal(bench.agent.isEnded, false);
+  bench.agent.onTimer('silence');
+  assert.equal(last(bench), 'end by us 400 silence (silence)');
+});
+
 test('nothing is read or said after the end', () => {
   const bench = greeted();
   bench.agent.close();

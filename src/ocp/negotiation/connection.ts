@@ -295,7 +295,8 @@ export class Connection implements MessageSink, TransactionLine {
   #onSilenceTimer(): void {
     if (this.#wasHeard) this.#wasHeard = false;
     else if (this.#isAskingForLife) this.fail('silence');
-    else if (this.transactions.live > 0) this.ping();
+    // Also where no transaction waits: who is gone is found before the next mail is given to it (REQ-222).
+    else this.ping();
   }
 
   /** A peer that ended the connection itself, or is gone, is told nothing any more. */

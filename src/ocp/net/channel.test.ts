@@ -6,7 +6,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { afterEach, test } from 'vitest';
-import { CLIENT, SERVER, STRANGER } from '../../../test/support/ocp-certificates.ts';
+import { CLIENT, EXPIRED, SERVER, STRANGER } from '../../../test/support/ocp-certificates.ts';
 import { scratchFolder } from '../../../test/support/scratch.ts';
 import { Deadlines, type Log, silentLog } from '../../base/index.ts';
 import {
@@ -225,6 +225,34 @@ test('large and small mails over TCP', async () => {
   assert.equal(channel.agent.liveTransactions, 0);
 });
 
+test('two processors and three servers, each with each, under load (REQ-224)', async () => {
+  const connected = [0, 0, 0];
+  const servers = await Promise.all(
+    [0, 1, 2].map((server) =>
+      listen(LOCAL, {}, () => {
+        connected[server] = (connected[server] ?? 0) + 1;
+        return upperEvents();
+      }),
+    ),
+  );
+  const processors = [1, 2].map((processor) =>
+    servers.map(({ endpoint }) => ({ processor, ...openChannel(endpoint) })),
+  );
+  const links = processors.flat();
+  await Promise.all(links.map(({ ready }) => ready));
+  const all = links.flatMap(({ processor, channel }, link) =>
+    Array.from({ length: 100 }, async (_, i) => {
+      const text = `${i}th of ${processor} over ${link}: `;
+      const { adapted, end } = await adapt(channel, Buffer.alloc(i % 10 === 0 ? 200_000 : 500, text));
+      assert.equal(end.result.code, 200);
+      assert.ok(adapted.toString().startsWith(text.toUpperCase()), text);
+      assert.equal(adapted.length, i % 10 === 0 ? 200_000 : 500);
+    }),
+  );
+  await Promise.all(all);
+  assert.deepEqual(connected, [2, 2, 2]);
+});
+
 test('over a Unix socket that is ours alone; a file left behind is no obstacle, a live server is', async () => {
   const path = join(scratchFolder('ocp'), 's');
   const listener = await listen({ kind: 'unix', path });
@@ -276,6 +304,24 @@ test('over TLS 1.3 with a certificate at each end, and with no others', async ()
   const old = connectTls({ ...CLIENT, ca: SERVER.cert, port: endpoint.port, host: '127.0.0.1', maxVersion: 'TLSv1.2' });
   open.push(() => old.destroy());
   await once(old, 'error');
+});
+
+test('a certificate that has expired is none, at either end', async () => {
+  const servers = [
+    await listen({ ...LOCAL, kind: 'tls', tls: { ...EXPIRED, ca: CLIENT.cert } }),
+    await listen({ ...LOCAL, kind: 'tls', tls: { ...SERVER, ca: EXPIRED.cert } }),
+  ];
+  const clients = [
+    { ...CLIENT, ca: EXPIRED.cert },
+    { ...EXPIRED, ca: SERVER.cert },
+  ];
+  for (const [i, { endpoint }] of servers.entries()) {
+    const { ready, end } = openChannel({ ...endpoint, tls: clients[i] } as Endpoint);
+    const outcome = await Promise.race([ready.then(() => 'ready'), end]);
+    assert.ok(typeof outcome === 'object' && outcome.by === 'transport', JSON.stringify(outcome));
+    // Of a client's the server knows why, and closes.
+    assert.match(outcome.result.reason, i === 0 ? /CERT_HAS_EXPIRED/ : /closed-by-peer|ECONNRESET|EPIPE|alert/);
+  }
 });
 
 test('plaintext stays on this host, unless it is wanted', async () => {
@@ -385,6 +431,17 @@ test('time: a handshake, an offer, a silent server', async () => {
     by: 'connection',
     result: { code: 400, reason: 'silence' },
   });
+});
+
+test('a server that is gone without a word is found though nobody uses it (REQ-222)', async () => {
+  const deadlines = new Deadlines();
+  const endpoint = await rawServer((socket) => {
+    socket.write('CS;\r\nNR;\r\n');
+  });
+  const { ready, end } = openChannel(endpoint, { deadlines });
+  await ready;
+  for (let n = 1; n <= 3; n++) deadlines.tick(n * 30_000);
+  assert.deepEqual((await end).result, { code: 400, reason: 'silence' });
 });
 
 test('a server that does not read holds up the data, not the memory; when it reads, all goes on', async () => {

@@ -6,7 +6,7 @@ export const DEFAULT_TIMEOUTS: Required<ChannelTimeouts> = {
   connectMs: 5_000,
   /** From connection to the end of the first phase, and for any later phase: some round trips. */
   negotiationMs: 10_000,
-  /** No input with live transactions: ask (PQ), and after as long again give up. Well below what an SMTP client waits. */
+  /** No input: ask (PQ), and after as long again give up. Well below what an SMTP client waits. */
   silenceMs: 30_000,
   /** A transaction nothing is sent or received for: longer than the 10 minutes an SMTP client may take over its data. */
   stallMs: 15 * 60_000,

@@ -408,12 +408,28 @@ test('time: no answer to the offer, no answer in a later phase', () => {
   assert.equal(last(later), 'end by us 400 negotiation-timeout (negotiation-timeout)');
 });
 
+test('time: a connection nobody uses is asked whether it lives, too (REQ-222)', () => {
+  const bench = ready();
+  const { agent } = bench;
+  for (let i = 0; i < 3; i++) {
+    agent.onTimer('silence'); // it was heard since the last look
+    agent.onTimer('silence');
+    bench.pump();
+    assert.equal(bench.sent, 'PQ;\r\n');
+    bench.sent = '';
+    bench.feed('PA;\r\n');
+  }
+  agent.onTimer('silence');
+  agent.onTimer('silence');
+  assert.equal(agent.isEnded, false);
+  agent.onTimer('silence');
+  assert.equal(last(bench), 'end by us 400 silence (silence)');
+});
+
 test('time: silence with live transactions is asked about once, and then is the end', () => {
   const bench = ready();
   const { agent } = bench;
-  agent.onTimer('silence');
-  agent.onTimer('silence');
-  assert.equal(agent.isEnded, false, 'nobody waits for anything');
+  agent.onTimer('silence'); // it was heard since the last look
   started(bench);
   agent.onTimer('silence');
   bench.pump();

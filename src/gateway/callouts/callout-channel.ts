@@ -1,0 +1,226 @@
+/**
+ * The one connection to one endpoint of a service: made, negotiated, kept up, and left alone for a while where it failed (circuit breaker).
+ *
+ *     down --connect--> connecting --negotiated--> ready --lost--> down, and connected anew at once
+ *                            `--failed--> resting --its time, revive--> down
+ */
+import { Armed, type Deadlines, type Log, type Metrics } from '../../base/index.ts';
+import type { ConnectionEnd, ProcessorAgent, ProcessorEvents, ProcessorOptions, Structure } from '../../ocp/index.ts';
+import { makeOffer, readSelection, type Selection } from '../../profile/index.ts';
+import type { ServiceCounts } from '../metrics/index.ts';
+import type { CalloutEndpoint, ServiceOptions } from '../options.ts';
+import type { OfferedParts } from './offered-parts.ts';
+import { type PartPlans, planParts } from './part-plan.ts';
+
+/** A connection to a callout server; made by the shell (`ocp/net`), or by a test. */
+export interface OpenedChannel {
+  readonly agent: ProcessorAgent;
+  close(): void;
+}
+
+export type OpenChannel = (
+  endpoint: CalloutEndpoint,
+  options: ProcessorOptions & { readonly insecure: boolean },
+  events: ProcessorEvents,
+) => OpenedChannel;
+
+export interface CalloutWorld {
+  readonly openChannel: OpenChannel;
+  readonly deadlines: Deadlines;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/** Reconnecting waits this long at first, doubled at each failure up to the second figure. */
+const BACKOFF_MS = 250;
+const MAX_BACKOFF_MS = 15_000;
+/** A channel that was up for less, and was never used, has not shown that it works. */
+const STEADY_MS = 5_000;
+
+/** The service that the connection is for. */
+export interface ChannelOwner {
+  readonly options: ServiceOptions;
+  readonly counts: ServiceCounts;
+  /** It is negotiated: transactions may begin. */
+  onReady(channel: CalloutChannel): void;
+  /** It was lost, or could not be made. */
+  onDown(channel: CalloutChannel): void;
+}
+
+type ChannelState =
+  | { readonly at: 'down' }
+  | { readonly at: 'connecting'; readonly opened: OpenedChannel }
+  | { readonly at: 'ready'; readonly opened: OpenedChannel; readonly selection: Selection }
+  /** Failed; not tried again before the deadline. */
+  | { readonly at: 'resting' };
+
+/** The one connection to one endpoint. */
+export class CalloutChannel implements ProcessorEvents {
+  readonly name: string;
+  readonly #endpoint: CalloutEndpoint;
+  readonly #offered: OfferedParts;
+  readonly #world: CalloutWorld;
+  readonly #owner: ChannelOwner;
+  readonly #rest: Armed;
+  #state: ChannelState = { at: 'down' };
+  #selection: Selection | undefined;
+  #plans: PartPlans | undefined;
+  #failures = 0;
+  #readyAtMs = 0;
+  #wasUsed = false;
+  #trouble = 'not connected yet';
+  #closed = false;
+
+  constructor(endpoint: CalloutEndpoint, offered: OfferedParts, world: CalloutWorld, owner: ChannelOwner) {
+    this.name = endpointName(endpoint);
+    this.#endpoint = endpoint;
+    this.#offered = offered;
+    this.#world = world;
+    this.#owner = owner;
+    this.#rest = new Armed({ onDeadline: () => this.#wakeUp() });
+  }
+
+  get isReady(): boolean {
+    return this.#state.at === 'ready' && this.#state.opened.agent.isReady;
+  }
+
+  get isConnecting(): boolean {
+    return this.#state.at === 'connecting';
+  }
+
+  /** Transactions under way. */
+  get load(): number {
+    return this.#state.at === 'ready' ? this.#state.opened.agent.liveTransactions : 0;
+  }
+
+  get selection(): Selection | undefined {
+    return this.#selection;
+  }
+
+  /** What is sent here of each part. */
+  get plans(): PartPlans | undefined {
+    return this.#plans;
+  }
+
+  /** Why the last attempt failed, for the log and the console. */
+  get trouble(): string {
+    return this.#trouble;
+  }
+
+  /** The agent of a ready channel. */
+  get agent(): ProcessorAgent | undefined {
+    return this.#state.at === 'ready' ? this.#state.opened.agent : undefined;
+  }
+
+  /** A mail is given to it. */
+  use(): this {
+    this.#wasUsed = true;
+    return this;
+  }
+
+  /** Connects if nothing is under way. Returns whether there is hope. */
+  connect(): boolean {
+    if (this.#closed || this.#state.at === 'resting') return false;
+    if (this.#state.at !== 'down') return true;
+    const { uri, kept, insecure } = this.#owner.options;
+    const service: Structure = { anonymous: [uri], named: new Map() };
+    const opened = this.#world.openChannel(
+      this.#endpoint,
+      { offer: [makeOffer(this.#offered)], services: [service], kept, insecure },
+      this,
+    );
+    this.#state = { at: 'connecting', opened };
+    return true;
+  }
+
+  /** Does not rest any longer. Mails that come now wait for what becomes of it. */
+  revive(): void {
+    if (this.#closed || this.#state.at !== 'resting') return;
+    this.#world.deadlines.release(this.#rest);
+    this.#wakeUp();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#world.deadlines.release(this.#rest);
+    if (this.#state.at === 'connecting' || this.#state.at === 'ready') this.#state.opened.close();
+    else this.#state = { at: 'down' };
+  }
+
+  onSelected(feature: Structure | undefined): string | undefined {
+    if (feature === undefined) return 'no application profile was selected';
+    const read = readSelection(feature, this.#offered);
+    if ('error' in read) return read.error;
+    for (const warning of read.warnings)
+      this.#world.log.warn('callout.profile', { service: this.#owner.options.name, endpoint: this.name, warning });
+    this.#selection = read.selection;
+    this.#plans = planParts(read.selection, this.#owner.options.may);
+    return undefined;
+  }
+
+  onReady(): void {
+    if (this.#state.at !== 'connecting' || this.#selection === undefined) return;
+    this.#state = { at: 'ready', opened: this.#state.opened, selection: this.#selection };
+    this.#readyAtMs = this.#world.deadlines.nowMs;
+    this.#wasUsed = false;
+    this.#world.log.info('callout.up', {
+      service: this.#owner.options.name,
+      endpoint: this.name,
+      adaptive: [...this.#selection.adaptive].join(' '),
+      informative: [...this.#selection.informative].join(' '),
+    });
+    this.#owner.onReady(this);
+  }
+
+  /** The shell flushes; nothing to do here. */
+  onOutput(): void {}
+
+  onEnd(end: ConnectionEnd): void {
+    const wasReady = this.#state.at === 'ready';
+    this.#trouble = end.result.reason || `ended by ${end.by}`;
+    this.#owner.counts.connectionLost();
+    if (this.#closed) {
+      this.#state = { at: 'down' };
+      this.#owner.onDown(this);
+      return;
+    }
+    this.#world.log.warn('callout.down', {
+      service: this.#owner.options.name,
+      endpoint: this.name,
+      by: end.by,
+      why: this.#trouble,
+    });
+    // A channel that had worked is made anew at once; one that cannot be made rests longer each time.
+    // One that a mail was given is made anew for the next: that is no oftener than mails come.
+    const isSteady = this.#world.deadlines.nowMs - this.#readyAtMs >= STEADY_MS;
+    if (wasReady && (this.#wasUsed || isSteady)) this.#failures = 0;
+    if (wasReady && this.#failures === 0) {
+      this.#failures = 1;
+      this.#state = { at: 'down' };
+      this.connect();
+    } else {
+      const restMs = Math.min(MAX_BACKOFF_MS, BACKOFF_MS * 2 ** this.#failures);
+      this.#failures++;
+      this.#state = { at: 'resting' };
+      this.#world.deadlines.arm(this.#rest, restMs);
+    }
+    this.#owner.onDown(this);
+  }
+
+  #wakeUp(): void {
+    if (this.#state.at !== 'resting') return;
+    this.#state = { at: 'down' };
+    this.connect();
+  }
+}
+
+function endpointName(endpoint: CalloutEndpoint): string {
+  switch (endpoint.kind) {
+    case 'tcp':
+      return `ocp://${endpoint.host}:${endpoint.port}`;
+    case 'tls':
+      return `ocp+tls://${endpoint.host}:${endpoint.port}`;
+    case 'unix':
+      return `ocp+unix:${endpoint.path}`;
+  }
+}
