@@ -65,9 +65,10 @@ const action = () => choice('a failure action', ['tempfail', 'skip', 'reject', '
 const REASONS: Readonly<Record<(typeof FAILURE_REASONS)[number] | '*', string>> = {
   timeout: 'It owed an answer for too long.',
   unreachable: 'No server could be reached.',
-  crash: 'The connection or the service ended in the middle of the mail.',
+  crash: 'The connection, or the answer of the service, broke off in the middle.',
   invalid: 'It answered what it must not: against the protocol, or beyond its permissions.',
-  overload: 'It said that it has too much to do.',
+  overload:
+    'It gave the mail up before it answered anything: too much to do, a handler that threw, no service of that URI.',
   '*': 'Any reason not named.',
 };
 const actions = Object.fromEntries(
