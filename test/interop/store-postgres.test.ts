@@ -209,6 +209,45 @@ test('a server that is gone makes mail fail, and what failed is not there when i
   await (await gateway(direct, 'b')).close();
 });
 
+test('whatever keeps us away when the answer to a commit is lost, what failed is not there afterwards', async () => {
+  const other = new Client({ connectionString: await server.database('doubt') });
+  await other.connect();
+  await other.query('create role clerk superuser login');
+  const proxy = await LosingProxy.start(server.socketFolder);
+  const store = await gateway(`postgres://clerk@/doubt?host=${encodeURIComponent(proxy.folder)}`, 'a');
+  await store.commit({ mails: [makeMail('s.1')] });
+  const keptAway = {
+    // It may not come back, and another of its name is there when it does.
+    denied: ['alter role clerk nologin', 'alter role clerk login'],
+    owned: [
+      `select pg_advisory_lock(hashtextextended('opes a writer', 0))`,
+      `select pg_advisory_unlock(hashtextextended('opes a writer', 0))`,
+    ],
+  };
+  for (const [why, [away = '', back = '']] of Object.entries(keptAway)) {
+    const isAway = other.query(away);
+    const lost = proxy.loseNextCommit();
+    const both = await Promise.allSettled(['x', 'y'].map((id) => store.commit({ mails: [makeMail(`${why}.${id}`)] })));
+    assert.ok(
+      both.every((one) => one.status === 'rejected' && isCode('unreachable')(one.reason)),
+      why,
+    );
+    await Promise.all([lost, isAway]);
+    const { rows } = await other.query('select id from mail order by id');
+    assert.deepEqual(
+      rows.map(({ id }) => id),
+      [`${why}.x`, `${why}.y`, 's.1'].toSorted(),
+      `${why}: it was done`,
+    );
+    await other.query(back);
+    await store.commit({ changes: [{ kind: 'end', mail: 'none', n: 0, as: 'delivered' }] });
+    assert.deepEqual(names(await store.list({}, 9)), ['s.1 0'], why);
+    assert.equal((await store.counters()).accepted, 1, why);
+  }
+  await store.close();
+  await other.end();
+});
+
 test('what tells of an end stands or falls with it, though nobody heard that it was done', async () => {
   const direct = await server.database('told');
   const proxy = await LosingProxy.start(server.socketFolder);
