@@ -70,6 +70,35 @@ test('several gateways share a database: each delivery is claimed by one of them
   await Promise.all(stores.map((store) => store.close()));
 });
 
+test('claims of several gateways at the same moment: a mail goes to one of them as a whole, and none is left', async () => {
+  const url = await server.database('together');
+  const stores = await Promise.all(['a', 'b', 'c', 'd'].map((owner) => gateway(url, owner)));
+  const [first] = stores as [Store];
+  const deliveries = 20;
+  const ids = Array.from({ length: 60 }, (_, i) => `s.${i}`);
+  for (const id of ids)
+    await first.commit({ mails: [makeMail(id, { deliveries, delivery: { expiresMs: NOW + 1000 } })] });
+  const all = ids.flatMap((mail) => Array.from({ length: deliveries }, (_, n) => ({ mail, n })));
+  await first.release(all);
+  for (let round = 0; round < 40; round++) {
+    // Whole mails, half a mail over; every second gateway looks for what has expired.
+    const claims = await Promise.all(
+      stores.map((store, i) => (i % 2 === 0 ? store.claim(NOW + 1000, 310) : store.claimExpired(NOW + 1000, 310))),
+    );
+    const claimed = claims.flatMap(names);
+    assert.equal(new Set(claimed).size, claimed.length, 'none twice');
+    assert.ok(claimed.length >= 300, `round ${round}: ${claimed.length}`);
+    for (const claim of claims)
+      for (const [mail, some] of Map.groupBy(claim, (one) => one.mail))
+        assert.equal(some.length, deliveries, `round ${round}: ${mail}`);
+    // What one of them left is nobody's.
+    const left = await first.claim(NOW + 1000, 10_000);
+    assert.equal(left.length + claimed.length, all.length);
+    await Promise.all([...stores.map((store, i) => store.release(claims[i] ?? [])), first.release(left)]);
+  }
+  await Promise.all(stores.map((store) => store.close()));
+});
+
 test("work that takes longer than a lease is nobody else's while its gateway lives, and somebody's soon after", async () => {
   const url = await server.database('renewed');
   let nowMs = NOW;
