@@ -216,7 +216,6 @@ export class MailRig implements OpenRelay {
     };
     return {
       passesDsn: true,
-      passesOpes: this.speaksOpes,
       rcpt: (argument, params) => {
         const index = count++;
         const refusal = this.hopRefuses.get(argument);
@@ -229,7 +228,12 @@ export class MailRig implements OpenRelay {
         if (this.hopLost.has(delivered.hop))
           later(() => events.onFailed({ stage: 'envelope', reason: 'lost', sent: false }));
       },
-      data: () => later(() => events.onDataReply(replies.goAhead)),
+      data: (options) =>
+        later(() => {
+          const ahead = this.speaksOpes ? undefined : options?.withoutOpes?.();
+          if (ahead !== undefined) delivered.content = Buffer.from(ahead);
+          events.onDataReply(replies.goAhead);
+        }),
       content: (octets, last) => {
         delivered.content = Buffer.concat([delivered.content, ...octets]);
         if (last) delivered.isComplete = true;
