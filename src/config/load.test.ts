@@ -133,6 +133,24 @@ test('what may surprise is told, and does not stop the start', () => {
   ]);
 });
 
+test('a service that mail may do without, and one that builds on it and mail may not do without: that is told', () => {
+  const service = (name: string) =>
+    `  ${name}: { uri: "urn:x:${name}", connect: "ocp://localhost", may: [edit-content] }\n`;
+  const yaml = (onFailure: string) =>
+    `${SMALL}services:\n${service('a')}${service('b')}pipeline:\n  - { service: a, onFailure: { timeout: skip, crash: skip } }\n  - { service: b, buildsOn: [a], onFailure: ${onFailure} }\n`;
+  const told = (onFailure: string) => {
+    const result = loadText('opes.yaml', yaml(onFailure), '/etc/opes', ports);
+    return result.kind === 'loaded' ? result.notices.map(showProblem) : result.problems.map(showProblem);
+  };
+  const said = (actions: string) => [
+    `opes.yaml:11:30: pipeline[1].buildsOn[0]: where "a" fails and is skipped, "b" has failed, too: then its own onFailure holds (${actions})`,
+  ];
+  assert.deepEqual(told('tempfail'), said('tempfail'));
+  assert.deepEqual(told('{ timeout: reject, crash: skip, "*": spool }'), said('reject'));
+  assert.deepEqual(told('skip'), []);
+  assert.deepEqual(told('{ timeout: skip, crash: skip, "*": reject }'), []);
+});
+
 test('certificates are read at load, and a pair that does not belong together is refused', () => {
   const dir = scratch();
   for (const name of ['a', 'b']) {

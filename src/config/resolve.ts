@@ -347,5 +347,24 @@ export function notices(raw: RawConfig): Problem[] {
     }
     return found;
   });
-  return [...loginNotices(raw), ...ofServices];
+  return [...loginNotices(raw), ...ofServices, ...skippedBases(raw)];
+}
+
+/** Mail may do without the one, and not without the other: then it does not get past the first one's failure (decision 0058). */
+function skippedBases(raw: RawConfig): Problem[] {
+  const actions = new Map(raw.pipeline.map(({ service, onFailure }) => [service, failureActions(onFailure)]));
+  return raw.pipeline.flatMap((entry, at) =>
+    entry.buildsOn.flatMap((base, i): Problem[] => {
+      const own = failureActions(entry.onFailure);
+      const skips = Object.entries(actions.get(base) ?? {}).filter(([, action]) => action === 'skip');
+      const stopping = skips.flatMap(([reason]) => {
+        const action = own[reason as FailureReason];
+        return action === 'skip' ? [] : [action];
+      });
+      if (stopping.length === 0) return [];
+      const path = ['pipeline', at, 'buildsOn', i];
+      const what = `${showPath(path)}: where "${base}" fails and is skipped, "${entry.service}" has failed, too: then its own onFailure holds (${[...new Set(stopping)].join(', ')})`;
+      return [{ path, what, fix: undefined }];
+    }),
+  );
 }

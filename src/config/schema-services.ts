@@ -88,7 +88,7 @@ export const entry = map(
     buildsOn: list(name(), 'a list', false)
       .prefault([])
       .describe(
-        'Services before it whose work it counts on: where one of them is left out on request, so is this one. Where this one is never left out, nor may they be.',
+        'Services before it whose work it counts on: where one of them is left out on request, so is this one. Where this one is never left out, nor may they be. Where one of them fails and is skipped, this one has failed with it, for the same reason, and its own `onFailure` says what follows.',
       ),
     onFailure: z
       .union([action(), map(actions, 'an action, or a map from reason to action', 'write onFailure: tempfail')])

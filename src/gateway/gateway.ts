@@ -33,6 +33,7 @@ import type {
 import { type GatewayParts, makeParts } from './parts.ts';
 import { RecentMailRing } from './record/recent-mails.ts';
 import { compareOptions, type ReloadReport } from './reload.ts';
+import { isRequired } from './required.ts';
 import { makeRuleEngine, type RuleEngine } from './rules/index.ts';
 import { SessionIds } from './session-ids.ts';
 import type { Spool } from './spool/spool.ts';
@@ -136,8 +137,8 @@ export class Gateway {
     const found = this.#isClosing ? ['draining: no new connections are taken'] : [];
     const { pipeline } = this.#current.options;
     for (const service of this.#current.parts.services) {
-      const isRequired = pipeline.some((one) => one.service === service.name && one.onFailure.unreachable !== 'skip');
-      if (isRequired && !service.isReady) found.push(`service ${service.name} is not connected: ${service.trouble}`);
+      if (isRequired(service.name, pipeline) && !service.isReady)
+        found.push(`service ${service.name} is not connected: ${service.trouble}`);
     }
     if (this.#spool?.isFull === true) found.push('the store has no room: new mail gets 452');
     if (this.#spill.isFull) found.push('limits.spill is used up: new mail gets 452');

@@ -47,6 +47,22 @@ export class Call {
     return this.#advice;
   }
 
+  /**
+   * What it counts on (`buildsOn`) failed and was skipped: so it has failed, too, for the same reason, and its own policy says what
+   * follows (decision 0058). `before`: the calls up to this one, at least.
+   */
+  failIfBaseWasSkipped(before: readonly Call[]): void {
+    const { buildsOn } = this.run.entry;
+    if (buildsOn.length === 0 || this.run.failure !== undefined) return;
+    for (const base of before) {
+      if (base === this) return;
+      const { failure } = base.run;
+      if (failure === undefined || base.failureAction !== 'skip' || !buildsOn.includes(base.name)) continue;
+      this.run.fail(failure.reason, `builds on ${base.name}, which failed and was skipped`);
+      return;
+    }
+  }
+
   called(): void {
     this.#outcome ??= 'pending';
   }

@@ -94,8 +94,12 @@ export class Inquiry implements RunMail, CommandWaiter, Deadline {
 
   #next(): void {
     const call = this.#calls[this.#at];
-    if (call === undefined) this.#passed();
-    else call.run.ask(this.#question.part, this.#argument, this);
+    if (call === undefined) {
+      this.#passed();
+      return;
+    }
+    call.failIfBaseWasSkipped(this.#calls);
+    call.run.ask(this.#question.part, this.#argument, this);
   }
 
   onAnswer(answer: CommandAnswer): void {
