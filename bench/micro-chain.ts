@@ -10,6 +10,7 @@ import { CalloutService, type OpenChannel, type OpenedChannel } from '../src/gat
 import { AcceptingRelay } from '../src/gateway/check/accepting-relay.ts';
 import { MemoryBudget } from '../src/gateway/content/index.ts';
 import { Dialog, type DialogConnection } from '../src/gateway/dialog/dialog.ts';
+import { InquiryPlaces } from '../src/gateway/dialog/inquiry-places.ts';
 import type { MailWorld } from '../src/gateway/dialog/world.ts';
 import { Dispatcher } from '../src/gateway/dispatch/dispatcher.ts';
 import { MailCounts } from '../src/gateway/metrics/index.ts';
@@ -280,12 +281,15 @@ function makeWorld(open: OpenChannel | undefined): MailWorld {
       headerOctets: 256 * 1024,
       maxHops: 50,
       nextHopConnections: 10,
+      inquiries: 1,
+      inquiriesPerPeer: 1,
     },
     headerLimits: mailLimits,
     deadlineMs: 240_000,
     dispatcher: new Dispatcher([plainRoute('*', 'hop', 25)], steps, silentLog),
     relay: new AcceptingRelay(),
     spool: undefined,
+    inquiries: new InquiryPlaces({ inquiries: 1, inquiriesPerPeer: 1 }),
     budget: new MemoryBudget(),
     spill: {
       isFull: false,

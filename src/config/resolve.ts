@@ -74,6 +74,8 @@ export function resolve(raw: RawConfig, context: ResolveContext): Resolved {
       headerOctets: raw.limits.header,
       maxHops: raw.limits.hops,
       nextHopConnections: raw.limits.nextHopConnections,
+      inquiries: raw.limits.inquiries,
+      inquiriesPerPeer: raw.limits.inquiriesPerPeer,
     },
     store: { url: raw.store, directory: resolvePath(dataDir, 'store') },
     dns: { servers: raw.dns.servers, trustAd: raw.dns.trustAd },

@@ -14,6 +14,7 @@ import type { CalloutService, CalloutWorld } from './callouts/callout-service.ts
 import { checkMail } from './check/check-mail.ts';
 import { MemoryBudget } from './content/index.ts';
 import { Dialog } from './dialog/dialog.ts';
+import { InquiryPlaces } from './dialog/inquiry-places.ts';
 import type { MailWorld } from './dialog/world.ts';
 import { Dispatcher, type PipelineStep } from './dispatch/dispatcher.ts';
 import { SpillDirectory } from './fs/spill-files.ts';
@@ -56,6 +57,7 @@ export class Gateway {
   readonly queue: QueueAdmin | undefined;
   readonly #ticker: Ticker;
   readonly #ring: RecentMailRing;
+  readonly #inquiries: InquiryPlaces;
   readonly #budget: MemoryBudget;
   readonly #spill: SpillDirectory;
   readonly #ids = new SessionIds();
@@ -87,6 +89,7 @@ export class Gateway {
     };
     this.#ring = new RecentMailRing(options.recentMails);
     this.recent = this.#ring;
+    this.#inquiries = new InquiryPlaces(limits);
     this.#budget = new MemoryBudget();
     this.#spill = new SpillDirectory({ directory: options.spillDir, maxOctets: limits.spillOctets });
     this.#counts = new MailCounts(metrics);
@@ -216,6 +219,7 @@ export class Gateway {
       dispatcher: new Dispatcher(options.routes, pipelineSteps(options, parts.services), log),
       relay: parts.hops,
       spool: this.#spool,
+      inquiries: this.#inquiries,
       budget: this.#budget,
       spill: this.#spill,
       deadlines: this.#ticker.deadlines,
@@ -234,6 +238,7 @@ export class Gateway {
     this.#current = next;
     this.#generations.push(next);
     resize(this.#budget, this.#spill, next.options.limits);
+    this.#inquiries.resize(next.options.limits);
     this.#ring.resize(next.options.recentMails);
     for (const service of next.parts.services) service.start();
     this.#gauges.useServices();

@@ -297,6 +297,9 @@ export interface GatewayLimits {
   readonly maxHops: number;
   /** Connections to one next hop. */
   readonly nextHopConnections: number;
+  /** Greetings, and look-ups, that services are asked about at a time: of all clients, and of one address. */
+  readonly inquiries: number;
+  readonly inquiriesPerPeer: number;
 }
 
 // --- what the gateway tells ---------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 import { type Log, noMetrics, silentLog } from '../../src/base/index.ts';
 import { CalloutService } from '../../src/gateway/callouts/callout-service.ts';
 import { MemoryBudget } from '../../src/gateway/content/index.ts';
+import { InquiryPlaces } from '../../src/gateway/dialog/inquiry-places.ts';
 import { Mail } from '../../src/gateway/dialog/mail.ts';
 import { makeSessionView, type SessionOrigin, type SessionView } from '../../src/gateway/dialog/session-view.ts';
 import type { MailPeer, MailWorld } from '../../src/gateway/dialog/world.ts';
@@ -141,12 +142,15 @@ export class MailRig implements OpenRelay {
         headerOctets: 64 * 1024,
         maxHops: 5,
         nextHopConnections: 1,
+        inquiries: 10,
+        inquiriesPerPeer: 10,
       },
       headerLimits: { ...mailLimits, headerOctets: 64 * 1024 },
       deadlineMs: 60_000,
       dispatcher: new Dispatcher(routes ?? [anywhere], steps, this.#log()),
       relay: this,
       spool,
+      inquiries: new InquiryPlaces({ inquiries: 10, inquiriesPerPeer: 10 }),
       budget: new MemoryBudget(),
       spill: {
         isFull: false,
