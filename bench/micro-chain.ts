@@ -315,6 +315,7 @@ function makeStep(open: OpenChannel) {
     may: new Set(['refuse', 'add-header']),
     bypassable: 'never',
     commands: new Set(),
+    neverBecause: undefined,
     consent: 'operator',
     kept: 'structure',
     insecure: false,

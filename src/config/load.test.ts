@@ -133,6 +133,43 @@ test('what may surprise is told, and does not stop the start', () => {
   ]);
 });
 
+test('each service that is never bypassed has its reason, and one that has none of its own is told of (REQ-071)', () => {
+  const service = (name: string, rest: string) =>
+    `  ${name}: { uri: "urn:x:${name}", connect: "ocp://localhost", ${rest} }\n`;
+  const services = [
+    service('a', 'may: [add-header], bypassable: { never: "law 7, section 3" }'),
+    service('b', 'may: [refuse], bypassable: { never: "no unscanned mail is available" }'),
+    service('c', 'may: [refuse]'),
+    service('d', 'bypassable: never'),
+    service('e', 'may: [add-header], bypassable: never'),
+    service('f', 'may: [add-header]'),
+    service('g', 'may: [refuse], bypassable: allowed'),
+  ];
+  const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
+  const pipeline = `pipeline: [${names.map((name) => `{ service: ${name} }`).join(', ')}]\n`;
+  const result = loadText('opes.yaml', `${SMALL}services:\n${services.join('')}${pipeline}`, '/etc/opes', ports);
+  assert.equal(result.kind, 'loaded');
+  const { config, notices } = result as Extract<typeof result, { kind: 'loaded' }>;
+  assert.deepEqual(
+    config.services.map(({ bypassable, neverBecause }) => [bypassable, neverBecause]),
+    [
+      ['never', 'law 7, section 3'],
+      ['never', 'no unscanned mail is available'],
+      ['never', 'it may refuse'],
+      ['never', 'it only reads'],
+      ['never', 'the operator lets no mail go without it'],
+      ['allowed', undefined],
+      ['allowed', undefined],
+    ],
+  );
+  assert.deepEqual(
+    notices.map(showProblem).filter((one) => one.includes('without a reason')),
+    [
+      'opes.yaml:11:83: services.e.bypassable: \'never\' stands here without a reason why no mail goes without the service\n    write bypassable: { never: "the reason" }',
+    ],
+  );
+});
+
 test('a service that mail may do without, and one that builds on it and mail may not do without: that is told', () => {
   const service = (name: string) =>
     `  ${name}: { uri: "urn:x:${name}", connect: "ocp://localhost", may: [edit-content] }\n`;

@@ -15,7 +15,7 @@ import type {
   TlsKeys,
   UserOptions,
 } from '../gateway/options.ts';
-import { bypassable, lockedFor } from './checks.ts';
+import { bypassable, lockedFor, neverBecause } from './checks.ts';
 import { loginNotices, tlsPolicy } from './checks-routes.ts';
 import type { EffectiveConfig, EffectiveRoute, EffectiveService } from './effective.ts';
 import { certificateNotice, keysComplaint, type Material } from './pem.ts';
@@ -172,6 +172,7 @@ function resolveService(
     may: new Set(raw.may),
     commands: new Set(raw.commands),
     bypassable: bypassable(raw),
+    neverBecause: neverBecause(raw),
     consent: 'operator',
     kept: raw.kept,
     insecure: raw.insecure,
@@ -337,6 +338,11 @@ export function notices(raw: RawConfig): Problem[] {
         what: `services.${name}.bypassable: the service ${locked}, and whoever may ask for it sends mail without it`,
         fix: undefined,
       });
+    }
+    if (service.bypassable === 'never' && locked === undefined) {
+      const what = `services.${name}.bypassable: 'never' stands here without a reason why no mail goes without the service`;
+      const fix = 'write bypassable: { never: "the reason" }';
+      found.push({ path: ['services', name, 'bypassable'], what, fix });
     }
     if (service.commands.length === 0 && service.may.includes('rewrite-command')) {
       const what = `services.${name}.may: 'rewrite-command' does nothing without commands: the service is asked about none`;

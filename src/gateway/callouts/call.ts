@@ -173,8 +173,10 @@ export class Call {
   }
 
   get #refusedBypass(): string {
-    const { bypass, bypassedBy } = this.#planned;
-    return bypass === undefined || bypassedBy !== undefined ? '' : `, bypass ${SAID[bypass]}`;
+    const { bypass, bypassedBy, step } = this.#planned;
+    if (bypass === undefined || bypassedBy !== undefined) return '';
+    if (bypass === 'never') return `, bypass refused (never: ${step.service.options.neverBecause})`;
+    return `, bypass ${SAID[bypass]}`;
   }
 
   viaEntry(): ViaEntry | undefined {
@@ -205,9 +207,8 @@ export class Call {
   }
 }
 
-const SAID: Readonly<Record<BypassFate, string>> = {
+const SAID: Readonly<Record<Exclude<BypassFate, 'never'>, string>> = {
   honoured: 'honoured',
-  never: 'refused (never)',
   authority: 'refused (no authority)',
   late: 'too late',
 };
