@@ -11,6 +11,7 @@ import { CalloutService } from '../src/gateway/callouts/callout-service.ts';
 import { AcceptingRelay } from '../src/gateway/check/accepting-relay.ts';
 import { MemoryBudget } from '../src/gateway/content/index.ts';
 import { Dialog, type DialogConnection } from '../src/gateway/dialog/dialog.ts';
+import { InquiryPlaces } from '../src/gateway/dialog/inquiry-places.ts';
 import type { MailWorld } from '../src/gateway/dialog/world.ts';
 import { Dispatcher } from '../src/gateway/dispatch/dispatcher.ts';
 import { MailCounts } from '../src/gateway/metrics/index.ts';
@@ -281,12 +282,15 @@ function makeWorld(open: OpenChannel | undefined): MailWorld {
       headerOctets: 256 * 1024,
       maxHops: 50,
       nextHopConnections: 10,
+      inquiries: 1,
+      inquiriesPerPeer: 1,
     },
     headerLimits: mailLimits,
     deadlineMs: 240_000,
     dispatcher: new Dispatcher([plainRoute('*', 'hop', 25)], steps, silentLog),
     relay: new AcceptingRelay(),
     spool: undefined,
+    inquiries: new InquiryPlaces({ inquiries: 1, inquiriesPerPeer: 1 }),
     budget: new MemoryBudget(),
     spill: {
       isFull: false,
@@ -312,6 +316,7 @@ function makeStep(open: OpenChannel) {
     may: new Set(['refuse', 'add-header']),
     bypassable: 'never',
     commands: new Set(),
+    neverBecause: undefined,
     consent: 'operator',
     kept: 'structure',
     insecure: false,

@@ -59,7 +59,6 @@ test('hang: a RCPT that is at a service when the hop is lost is answered', async
           content: () => true,
           abort: () => {},
           passesDsn: true,
-          passesOpes: true,
         };
       },
     },

@@ -209,7 +209,7 @@ const neverSkipped: Check = (raw) =>
     const skips = typeof onFailure === 'string' ? onFailure === 'skip' : Object.values(onFailure).includes('skip');
     if (!skips) return [];
     const why =
-      service.bypassable === 'never'
+      service.bypassable !== undefined
         ? 'is bypassable: never'
         : `${lockedFor(service)}, so it is bypassable: never unless you say otherwise`;
     return [
@@ -283,7 +283,17 @@ const decides = (permission: string) =>
  * or keeps mail does (REQ-080).
  */
 export function bypassable(service: RawConfig['services'][string]): 'never' | 'allowed' {
-  return service.bypassable ?? (lockedFor(service) === undefined ? 'allowed' : 'never');
+  const said = service.bypassable;
+  if (said === undefined) return lockedFor(service) === undefined ? 'allowed' : 'never';
+  return typeof said === 'object' ? 'never' : said;
+}
+
+/** The reason recorded with each `never` (REQ-071): the operator's, or the one for which it is so without his word. */
+export function neverBecause(service: RawConfig['services'][string]): string | undefined {
+  if (bypassable(service) !== 'never') return undefined;
+  if (typeof service.bypassable === 'object') return service.bypassable.never;
+  const locked = lockedFor(service);
+  return locked === undefined ? 'the operator lets no mail go without it' : `it ${locked}`;
 }
 
 /** Why it is never bypassed unless the operator says so. */

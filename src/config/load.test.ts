@@ -133,6 +133,61 @@ test('what may surprise is told, and does not stop the start', () => {
   ]);
 });
 
+test('each service that is never bypassed has its reason, and one that has none of its own is told of (REQ-071)', () => {
+  const service = (name: string, rest: string) =>
+    `  ${name}: { uri: "urn:x:${name}", connect: "ocp://localhost", ${rest} }\n`;
+  const services = [
+    service('a', 'may: [add-header], bypassable: { never: "law 7, section 3" }'),
+    service('b', 'may: [refuse], bypassable: { never: "no unscanned mail is available" }'),
+    service('c', 'may: [refuse]'),
+    service('d', 'bypassable: never'),
+    service('e', 'may: [add-header], bypassable: never'),
+    service('f', 'may: [add-header]'),
+    service('g', 'may: [refuse], bypassable: allowed'),
+  ];
+  const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
+  const pipeline = `pipeline: [${names.map((name) => `{ service: ${name} }`).join(', ')}]\n`;
+  const result = loadText('opes.yaml', `${SMALL}services:\n${services.join('')}${pipeline}`, '/etc/opes', ports);
+  assert.equal(result.kind, 'loaded');
+  const { config, notices } = result as Extract<typeof result, { kind: 'loaded' }>;
+  assert.deepEqual(
+    config.services.map(({ bypassable, neverBecause }) => [bypassable, neverBecause]),
+    [
+      ['never', 'law 7, section 3'],
+      ['never', 'no unscanned mail is available'],
+      ['never', 'it may refuse'],
+      ['never', 'it only reads'],
+      ['never', 'the operator lets no mail go without it'],
+      ['allowed', undefined],
+      ['allowed', undefined],
+    ],
+  );
+  assert.deepEqual(
+    notices.map(showProblem).filter((one) => one.includes('without a reason')),
+    [
+      'opes.yaml:11:83: services.e.bypassable: \'never\' stands here without a reason why no mail goes without the service\n    write bypassable: { never: "the reason" }',
+    ],
+  );
+});
+
+test('a service that mail may do without, and one that builds on it and mail may not do without: that is told', () => {
+  const service = (name: string) =>
+    `  ${name}: { uri: "urn:x:${name}", connect: "ocp://localhost", may: [edit-content] }\n`;
+  const yaml = (onFailure: string) =>
+    `${SMALL}services:\n${service('a')}${service('b')}pipeline:\n  - { service: a, onFailure: { timeout: skip, crash: skip } }\n  - { service: b, buildsOn: [a], onFailure: ${onFailure} }\n`;
+  const told = (onFailure: string) => {
+    const result = loadText('opes.yaml', yaml(onFailure), '/etc/opes', ports);
+    return result.kind === 'loaded' ? result.notices.map(showProblem) : result.problems.map(showProblem);
+  };
+  const said = (actions: string) => [
+    `opes.yaml:11:30: pipeline[1].buildsOn[0]: where "a" fails and is skipped, "b" has failed, too: then its own onFailure holds (${actions})`,
+  ];
+  assert.deepEqual(told('tempfail'), said('tempfail'));
+  assert.deepEqual(told('{ timeout: reject, crash: skip, "*": spool }'), said('reject'));
+  assert.deepEqual(told('skip'), []);
+  assert.deepEqual(told('{ timeout: skip, crash: skip, "*": reject }'), []);
+});
+
 test('certificates are read at load, and a pair that does not belong together is refused', () => {
   const dir = scratch();
   for (const name of ['a', 'b']) {

@@ -15,7 +15,7 @@ import type {
   TlsKeys,
   UserOptions,
 } from '../gateway/options.ts';
-import { bypassable, lockedFor } from './checks.ts';
+import { bypassable, lockedFor, neverBecause } from './checks.ts';
 import { loginNotices, tlsPolicy } from './checks-routes.ts';
 import type { EffectiveConfig, EffectiveRoute, EffectiveService } from './effective.ts';
 import { certificateNotice, keysComplaint, type Material } from './pem.ts';
@@ -74,6 +74,8 @@ export function resolve(raw: RawConfig, context: ResolveContext): Resolved {
       headerOctets: raw.limits.header,
       maxHops: raw.limits.hops,
       nextHopConnections: raw.limits.nextHopConnections,
+      inquiries: raw.limits.inquiries,
+      inquiriesPerPeer: raw.limits.inquiriesPerPeer,
     },
     store: { url: raw.store, directory: resolvePath(dataDir, 'store') },
     dns: { servers: raw.dns.servers, trustAd: raw.dns.trustAd },
@@ -170,6 +172,7 @@ function resolveService(
     may: new Set(raw.may),
     commands: new Set(raw.commands),
     bypassable: bypassable(raw),
+    neverBecause: neverBecause(raw),
     consent: 'operator',
     kept: raw.kept,
     insecure: raw.insecure,
@@ -336,6 +339,11 @@ export function notices(raw: RawConfig): Problem[] {
         fix: undefined,
       });
     }
+    if (service.bypassable === 'never' && locked === undefined) {
+      const what = `services.${name}.bypassable: 'never' stands here without a reason why no mail goes without the service`;
+      const fix = 'write bypassable: { never: "the reason" }';
+      found.push({ path: ['services', name, 'bypassable'], what, fix });
+    }
     if (service.commands.length === 0 && service.may.includes('rewrite-command')) {
       const what = `services.${name}.may: 'rewrite-command' does nothing without commands: the service is asked about none`;
       found.push({ path: ['services', name, 'may', service.may.indexOf('rewrite-command')], what, fix: undefined });
@@ -347,5 +355,24 @@ export function notices(raw: RawConfig): Problem[] {
     }
     return found;
   });
-  return [...loginNotices(raw), ...ofServices];
+  return [...loginNotices(raw), ...ofServices, ...skippedBases(raw)];
+}
+
+/** Mail may do without the one, and not without the other: then it does not get past the first one's failure (decision 0058). */
+function skippedBases(raw: RawConfig): Problem[] {
+  const actions = new Map(raw.pipeline.map(({ service, onFailure }) => [service, failureActions(onFailure)]));
+  return raw.pipeline.flatMap((entry, at) =>
+    entry.buildsOn.flatMap((base, i): Problem[] => {
+      const own = failureActions(entry.onFailure);
+      const skips = Object.entries(actions.get(base) ?? {}).filter(([, action]) => action === 'skip');
+      const stopping = skips.flatMap(([reason]) => {
+        const action = own[reason as FailureReason];
+        return action === 'skip' ? [] : [action];
+      });
+      if (stopping.length === 0) return [];
+      const path = ['pipeline', at, 'buildsOn', i];
+      const what = `${showPath(path)}: where "${base}" fails and is skipped, "${entry.service}" has failed, too: then its own onFailure holds (${[...new Set(stopping)].join(', ')})`;
+      return [{ path, what, fix: undefined }];
+    }),
+  );
 }

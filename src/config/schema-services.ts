@@ -8,6 +8,8 @@ import { readEndpoint } from './units.ts';
 const endpoint = () =>
   leaf("a callout server's address", 'write ocp://HOST:PORT, ocp+tls://HOST:PORT or ocp+unix:/path', readEndpoint);
 
+const REASON_FORM = 'write bypassable: { never: "the reason, in one line of up to 200 characters" }';
+
 export const service = map(
   {
     uri: uri().describe('Its identity, in negotiation and in the trace.'),
@@ -30,10 +32,22 @@ export const service = map(
       .describe(
         'Commands outside of mails that it is asked about as well, each at once and in a short transaction: `EHLO` (with HELO and LHLO), `VRFY`, `EXPN`. It may refuse them with `refuse` or `tempfail`, and change their value with `rewrite-command`. `onFailure` holds there too, with `quarantine` and `spool` as `tempfail`. Default: none; then EHLO is taken, and 252 and 502 are the answers to the others.',
       ),
-    bypassable: choice('a bypass mode', ['never', 'allowed'])
+    bypassable: z
+      .union([
+        choice('a bypass mode', ['never', 'allowed']),
+        map(
+          {
+            never: word('a reason', REASON_FORM, /^(?=.*\S)[^\x00-\x1f\x7f]{1,200}$/).describe(
+              'Why no mail goes without it.',
+            ),
+          },
+          'a bypass mode with its reason',
+          REASON_FORM,
+        ),
+      ])
       .optional()
       .describe(
-        'Whether a request to leave it out may be honoured. Default: `never` where it may refuse, tempfail or quarantine, or only read (as what logs or keeps mail does), else `allowed`.',
+        'Whether a request to leave it out may be honoured: `never`, `allowed`, or `{ never: REASON }` with the reason why no mail goes without it, which `opes check`, the log and the console show. Default: `never` where it may refuse, tempfail or quarantine, or only read (as what logs or keeps mail does), else `allowed`.',
       ),
     consent: laterChoice('a consent', ['operator'], ['sender', 'recipient'], 'a record of consent')
       .prefault('operator')
@@ -89,7 +103,7 @@ export const entry = map(
     buildsOn: list(name(), 'a list', false)
       .prefault([])
       .describe(
-        'Services before it whose work it counts on: where one of them is left out on request, so is this one. Where this one is never left out, nor may they be.',
+        'Services before it whose work it counts on: where one of them is left out on request, so is this one. Where this one is never left out, nor may they be. Where one of them fails and is skipped, this one has failed with it, for the same reason, and its own `onFailure` says what follows.',
       ),
     onFailure: z
       .union([action(), map(actions, 'an action, or a map from reason to action', 'write onFailure: tempfail')])

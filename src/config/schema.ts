@@ -41,6 +41,14 @@ const limits = map(
     nextHopConnections: count('a number of connections', 1, 10_000)
       .prefault(100)
       .describe('Connections to one next hop.'),
+    inquiries: count('a number of commands', 1, 100_000)
+      .prefault(500)
+      .describe(
+        'Greetings that services are asked about at one time (`services.NAME.commands`), and as many look-ups (VRFY, EXPN); any more get 451, and nobody is asked.',
+      ),
+    inquiriesPerPeer: count('a number of commands', 1, 100_000)
+      .prefault(25)
+      .describe('The same for the sessions of one address.'),
   },
   'a map of limits',
   'write limits: { memory: 2MiB }',

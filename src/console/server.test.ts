@@ -59,6 +59,7 @@ function options(mails: readonly MailRecord[] = [MAIL]): ConsoleOptions {
         uri: 'https://x/banner',
         may: new Set(['edit-content']),
         bypassable: 'allowed',
+        neverBecause: undefined,
         consent: 'operator',
         from: { kind: 'builtin', name: 'banner' },
       },
@@ -95,6 +96,15 @@ test('the list leads to each mail, and a trace URI to its mail', async () => {
   assert.deepEqual([trace.status, trace.headers.get('location')], [302, '/mail/abc.1']);
   assert.ok((await ask('/', {}, [])).text.includes('bin/opes send'));
   assert.ok((await ask('/services/banner')).text.includes('edit-content'));
+});
+
+test('a service says whether it can be left out, and why not', async () => {
+  assert.match((await ask('/services/banner')).text, /<dt>Can be left out<\/dt><dd>on request<\/dd>/);
+  const all = options();
+  const services = all.services.map((one) => ({ ...one, bypassable: 'never' as const, neverBecause: 'law <7>' }));
+  const app = makeApp({ ...all, services }, () => 8025);
+  const response = await app.request('/services/banner', { headers: { host: '127.0.0.1:8025' } });
+  assert.match(await response.text(), /<dt>Can be left out<\/dt><dd>never: law &lt;7&gt;<\/dd>/);
 });
 
 test('without showMail no content is there to be shown', async () => {

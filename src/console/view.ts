@@ -5,7 +5,10 @@ import type { RecentMails, SystemOptions } from '../gateway/options.ts';
 export interface ConsoleOptions extends ConsoleSettings {
   readonly hostname: string;
   readonly system: SystemOptions;
-  readonly services: readonly Pick<EffectiveService, 'name' | 'uri' | 'may' | 'bypassable' | 'consent' | 'from'>[];
+  readonly services: readonly Pick<
+    EffectiveService,
+    'name' | 'uri' | 'may' | 'bypassable' | 'neverBecause' | 'consent' | 'from'
+  >[];
   readonly recent: RecentMails;
   /** Time of day. */
   now(): number;

@@ -15,6 +15,7 @@ import type { CalloutService } from './callouts/callout-service.ts';
 import { checkMail } from './check/check-mail.ts';
 import { MemoryBudget } from './content/index.ts';
 import { Dialog } from './dialog/dialog.ts';
+import { InquiryPlaces } from './dialog/inquiry-places.ts';
 import type { MailWorld } from './dialog/world.ts';
 import { Dispatcher, type PipelineStep } from './dispatch/dispatcher.ts';
 import { SpillDirectory } from './fs/spill-files.ts';
@@ -34,6 +35,7 @@ import type {
 import { type GatewayParts, makeParts } from './parts.ts';
 import { RecentMailRing } from './record/recent-mails.ts';
 import { compareOptions, type ReloadReport } from './reload.ts';
+import { isRequired } from './required.ts';
 import { makeRuleEngine, type RuleEngine } from './rules/index.ts';
 import { SessionIds } from './session-ids.ts';
 import type { Spool } from './spool/spool.ts';
@@ -56,6 +58,7 @@ export class Gateway {
   readonly queue: QueueAdmin | undefined;
   readonly #ticker: Ticker;
   readonly #ring: RecentMailRing;
+  readonly #inquiries: InquiryPlaces;
   readonly #budget: MemoryBudget;
   readonly #spill: SpillDirectory;
   readonly #ids = new SessionIds();
@@ -87,6 +90,7 @@ export class Gateway {
     };
     this.#ring = new RecentMailRing(options.recentMails);
     this.recent = this.#ring;
+    this.#inquiries = new InquiryPlaces(limits);
     this.#budget = new MemoryBudget();
     this.#spill = new SpillDirectory({ directory: options.spillDir, maxOctets: limits.spillOctets });
     this.#counts = new MailCounts(metrics);
@@ -137,8 +141,8 @@ export class Gateway {
     const found = this.#isClosing ? ['draining: no new connections are taken'] : [];
     const { pipeline } = this.#current.options;
     for (const service of this.#current.parts.services) {
-      const isRequired = pipeline.some((one) => one.service === service.name && one.onFailure.unreachable !== 'skip');
-      if (isRequired && !service.isReady) found.push(`service ${service.name} is not connected: ${service.trouble}`);
+      if (isRequired(service.name, pipeline) && !service.isReady)
+        found.push(`service ${service.name} is not connected: ${service.trouble}`);
     }
     if (this.#spool?.isFull === true) found.push('the store has no room: new mail gets 452');
     if (this.#spill.isFull) found.push('limits.spill is used up: new mail gets 452');
@@ -216,6 +220,7 @@ export class Gateway {
       dispatcher: new Dispatcher(options.routes, pipelineSteps(options, parts.services), log),
       relay: parts.hops,
       spool: this.#spool,
+      inquiries: this.#inquiries,
       budget: this.#budget,
       spill: this.#spill,
       deadlines: this.#ticker.deadlines,
@@ -234,6 +239,7 @@ export class Gateway {
     this.#current = next;
     this.#generations.push(next);
     resize(this.#budget, this.#spill, next.options.limits);
+    this.#inquiries.resize(next.options.limits);
     this.#ring.resize(next.options.recentMails);
     for (const service of next.parts.services) service.start();
     this.#gauges.useServices();

@@ -248,6 +248,8 @@ export interface ServiceRules {
   /** What it is asked about beside mails, each in a short transaction of its own. */
   readonly commands: ReadonlySet<CommandName>;
   readonly bypassable: Bypassable;
+  /** Why no mail goes without it, in words for operators; undefined where it may be left out. */
+  readonly neverBecause: string | undefined;
   readonly consent: 'operator';
   /** How `Kept` is written to this server (D4). */
   readonly kept: 'structure' | 'pair' | 'off';
@@ -297,6 +299,9 @@ export interface GatewayLimits {
   readonly maxHops: number;
   /** Connections to one next hop. */
   readonly nextHopConnections: number;
+  /** Greetings, and look-ups, that services are asked about at a time: of all clients, and of one address. */
+  readonly inquiries: number;
+  readonly inquiriesPerPeer: number;
 }
 
 // --- what the gateway tells ---------------------------------------------------------------------------------------

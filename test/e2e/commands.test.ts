@@ -128,6 +128,33 @@ test('a client that hangs up while a service is asked: nobody waits for it', asy
   await bare.renegotiate();
 });
 
+test('a peer has so many look-ups under way as the file says, over all its sessions', async () => {
+  await bare.script({ ...SELECTED, fault: { kind: 'mute', on: 'VRFY' } });
+  const services = { bare: { connect: bare.endpoint, may: MAY, commands: COMMANDS } };
+  const own = await Gateway.start(config('smtp://127.0.0.1:9', services, { limits: { inquiriesPerPeer: 1 } }));
+  const [one, two] = [await SmtpTalk.hello(own.port()), await SmtpTalk.hello(own.port())];
+  const before = bare.child.events('fault').length;
+  one.send('VRFY held\r\n');
+  await bare.child.until(() => bare.child.events('fault')[before], 'the service asked');
+  const refused = await two.say('VRFY more');
+  assert.deepEqual(
+    [refused.code, refused.lines[0]],
+    [451, '4.4.5 Too many commands are being checked; try again later'],
+  );
+  const ended = (argument: string, outcome: string) =>
+    own.child.until(
+      () => own.logs().find((line) => line['argument'] === argument && line['outcome'] === outcome),
+      `the line of ${argument}`,
+    );
+  await ended('more', 'crowded');
+  one.socket.destroy();
+  await ended('held', 'aborted');
+  await bare.script(SELECTED);
+  await two.quit();
+  await own.stop();
+  await bare.renegotiate();
+});
+
 test('a server that is gone: the client may come again, and is served when it is back', async () => {
   await bare.script({ ...SELECTED, fault: { kind: 'die', on: 'EHLO', times: 2 } });
   const talk = await SmtpTalk.connect(gateway.port());

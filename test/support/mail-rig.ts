@@ -2,6 +2,7 @@
 import { type Log, noMetrics, silentLog } from '../../src/base/index.ts';
 import { CalloutService } from '../../src/gateway/callouts/callout-service.ts';
 import { MemoryBudget } from '../../src/gateway/content/index.ts';
+import { InquiryPlaces } from '../../src/gateway/dialog/inquiry-places.ts';
 import { Mail } from '../../src/gateway/dialog/mail.ts';
 import { makeSessionView, type SessionOrigin, type SessionView } from '../../src/gateway/dialog/session-view.ts';
 import type { MailPeer, MailWorld } from '../../src/gateway/dialog/world.ts';
@@ -141,12 +142,15 @@ export class MailRig implements OpenRelay {
         headerOctets: 64 * 1024,
         maxHops: 5,
         nextHopConnections: 1,
+        inquiries: 10,
+        inquiriesPerPeer: 10,
       },
       headerLimits: { ...mailLimits, headerOctets: 64 * 1024 },
       deadlineMs: 60_000,
       dispatcher: new Dispatcher(routes ?? [anywhere], steps, this.#log()),
       relay: this,
       spool,
+      inquiries: new InquiryPlaces({ inquiries: 10, inquiriesPerPeer: 10 }),
       budget: new MemoryBudget(),
       spill: {
         isFull: false,
@@ -216,7 +220,6 @@ export class MailRig implements OpenRelay {
     };
     return {
       passesDsn: true,
-      passesOpes: this.speaksOpes,
       rcpt: (argument, params) => {
         const index = count++;
         const refusal = this.hopRefuses.get(argument);
@@ -229,7 +232,12 @@ export class MailRig implements OpenRelay {
         if (this.hopLost.has(delivered.hop))
           later(() => events.onFailed({ stage: 'envelope', reason: 'lost', sent: false }));
       },
-      data: () => later(() => events.onDataReply(replies.goAhead)),
+      data: (options) =>
+        later(() => {
+          const ahead = this.speaksOpes ? undefined : options?.withoutOpes?.();
+          if (ahead !== undefined) delivered.content = Buffer.from(ahead);
+          events.onDataReply(replies.goAhead);
+        }),
       content: (octets, last) => {
         delivered.content = Buffer.concat([delivered.content, ...octets]);
         if (last) delivered.isComplete = true;

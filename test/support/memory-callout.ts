@@ -80,6 +80,7 @@ export function serviceOptions(
     may,
     commands: new Set(commands),
     bypassable: 'never',
+    neverBecause: 'mail is not to go unscanned',
     consent: 'operator',
     kept: 'structure',
     insecure: false,

@@ -444,7 +444,8 @@ export class SinkConnection {
     if (this.#mail !== undefined) this.#complain('MAIL within a mail');
     for (const word of argument.replace(/^FROM:<[^>]*>/i, '').split(' ')) {
       const name = (word.split('=', 1)[0] ?? '').toUpperCase();
-      const needs = name === 'BODY' ? '8BITMIME' : name === 'RET' || name === 'ENVID' ? 'DSN' : name;
+      const needs =
+        name === 'BODY' ? '8BITMIME' : name.startsWith('OPES') ? 'OPES' : /^(RET|ENVID)$/.test(name) ? 'DSN' : name;
       if (name !== '' && !this.#has(needs)) this.#complain(`${name} not offered`);
     }
     if (isYes(await this.#answer('MAIL', argument, '250 2.1.0 Ok\r\n'))) {

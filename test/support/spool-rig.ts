@@ -10,6 +10,7 @@ import type { Acceptance, ReportEvent, Reports, SpoolPort, SpoolVariant } from '
 import { Spool } from '../../src/gateway/spool/spool.ts';
 import type { AdaptJob, AdaptResult } from '../../src/gateway/spool/world.ts';
 import {
+  type DataOptions,
   type Outbound,
   type OutboundEnvelope,
   type OutboundEvents,
@@ -233,7 +234,12 @@ export class SpoolRig implements OpenRelay {
       });
     };
     let isDataAsked = false;
-    const goAhead = (): void => later(() => events.onDataReply(replies.goAhead));
+    let withoutOpes: DataOptions['withoutOpes'];
+    const goAhead = (): void =>
+      later(() => {
+        if (!this.speaksOpes) sent.octets = Buffer.from(withoutOpes?.() ?? '').toString('latin1');
+        events.onDataReply(replies.goAhead);
+      });
     const end = (event: () => void): void =>
       later(() => {
         isOver = true;
@@ -242,7 +248,6 @@ export class SpoolRig implements OpenRelay {
       });
     return {
       passesDsn: this.speaksDsn,
-      passesOpes: this.speaksOpes,
       rcpt: (argument, params) => {
         const index = rcpts++;
         const answer = this.hops.rcpt(argument, hop);
@@ -260,8 +265,9 @@ export class SpoolRig implements OpenRelay {
           later(() => events.onRcptReply(index, answer));
         }
       },
-      data: () => {
+      data: (options) => {
         isDataAsked = true;
+        withoutOpes = options?.withoutOpes;
         later(() => (sent.rcpts.length > 0 ? goAhead() : undefined));
       },
       content: (octets, last) => {

@@ -99,12 +99,13 @@ function tlsText({ tls, tlsName, tlsCa }: EffectiveConfig['routes'][number]): st
 }
 
 function services(config: EffectiveConfig): string[][] {
-  return config.services.map(({ name, from, may, commands, bypassable, uri }) => [
+  return config.services.map(({ name, from, may, commands, neverBecause, uri }) => [
     name,
     place(from),
     `may ${may.size === 0 ? 'only read' : [...may].join(', ')}${commands.size === 0 ? '' : `; asked about ${[...commands].join(', ')}`}`,
-    bypassable === 'never' ? 'never bypassed' : 'bypassable',
+    neverBecause === undefined ? 'bypassable' : 'never bypassed',
     uri,
+    neverBecause === undefined ? '' : `never: ${neverBecause}`,
   ]);
 }
 

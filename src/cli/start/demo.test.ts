@@ -33,7 +33,7 @@ routes (the first match wins)
   *  ->  mailbox  files in the data directory
 
 services
-  attachments  builtin:attachments  may refuse                                 never bypassed  http://127.0.0.1:8025/services/attachments
+  attachments  builtin:attachments  may refuse                                 never bypassed  http://127.0.0.1:8025/services/attachments  never: it may refuse
   banner       builtin:banner       may edit-content, edit-header, add-header  bypassable      http://127.0.0.1:8025/services/banner
 
 pipeline (in this order)

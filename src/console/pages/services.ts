@@ -43,7 +43,7 @@ function card(options: ConsoleOptions, service: Service): Html {
 <dt>Identity</dt><dd>${service.uri}</dd>
 <dt>Runs</dt><dd>${place(service)}</dd>
 <dt>May</dt><dd>${service.may.size === 0 ? 'only read' : [...service.may].join(', ')}</dd>
-<dt>Can be left out</dt><dd>${service.bypassable === 'never' ? 'never' : 'on request'}</dd>
+<dt>Can be left out</dt><dd>${service.neverBecause === undefined ? 'on request' : `never: ${service.neverBecause}`}</dd>
 <dt>Agreed by</dt><dd>${service.consent}</dd>
 <dt>Time</dt><dd>${median === undefined ? 'not called yet' : html`${shownTime(median)} at the median of ${times.length}`}</dd>
 </dl></article>`;

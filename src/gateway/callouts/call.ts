@@ -47,6 +47,22 @@ export class Call {
     return this.#advice;
   }
 
+  /**
+   * What it counts on (`buildsOn`) failed and was skipped: so it has failed, too, for the same reason, and its own policy says what
+   * follows (decision 0058). `before`: the calls up to this one, at least.
+   */
+  failIfBaseWasSkipped(before: readonly Call[]): void {
+    const { buildsOn } = this.run.entry;
+    if (buildsOn.length === 0 || this.run.failure !== undefined) return;
+    for (const base of before) {
+      if (base === this) return;
+      const { failure } = base.run;
+      if (failure === undefined || base.failureAction !== 'skip' || !buildsOn.includes(base.name)) continue;
+      this.run.fail(failure.reason, `builds on ${base.name}, which failed and was skipped`);
+      return;
+    }
+  }
+
   called(): void {
     this.#outcome ??= 'pending';
   }
@@ -157,8 +173,10 @@ export class Call {
   }
 
   get #refusedBypass(): string {
-    const { bypass, bypassedBy } = this.#planned;
-    return bypass === undefined || bypassedBy !== undefined ? '' : `, bypass ${SAID[bypass]}`;
+    const { bypass, bypassedBy, step } = this.#planned;
+    if (bypass === undefined || bypassedBy !== undefined) return '';
+    if (bypass === 'never') return `, bypass refused (never: ${step.service.options.neverBecause})`;
+    return `, bypass ${SAID[bypass]}`;
   }
 
   viaEntry(): ViaEntry | undefined {
@@ -189,9 +207,8 @@ export class Call {
   }
 }
 
-const SAID: Readonly<Record<BypassFate, string>> = {
+const SAID: Readonly<Record<Exclude<BypassFate, 'never'>, string>> = {
   honoured: 'honoured',
-  never: 'refused (never)',
   authority: 'refused (no authority)',
   late: 'too late',
 };

@@ -62,10 +62,13 @@ export interface ChainMail extends RunMail {
 // Before the data stage; never written to.
 const NO_BLOCK = new FixedOctets(EMPTY);
 const NO_CONTENT = new Content();
+const NO_CALLS: readonly Call[] = [];
 
 export class Chain implements DataWaiter {
   readonly #mail: ChainMail;
   #calls: Call[];
+  /** Of a fork: those that had ended before. */
+  #earlier = NO_CALLS;
   // The data stage.
   #at = -1;
   #base: Content = NO_CONTENT;
@@ -164,6 +167,7 @@ export class Chain implements DataWaiter {
   fork(mail: ChainMail): Chain {
     const left = this.#calls.slice(this.#at).map(({ planned }) => planned);
     const fork = new Chain(mail, left);
+    fork.#earlier = [...this.#earlier, ...this.#calls.slice(0, this.#at)];
     fork.#base = this.#base;
     return fork;
   }
@@ -311,6 +315,8 @@ export class Chain implements DataWaiter {
         this.#putAside(call, actionOf(call.advice));
         return;
       }
+      call.failIfBaseWasSkipped(this.#calls);
+      if (this.#earlier.length > 0) call.failIfBaseWasSkipped(this.#earlier);
       if (call.run.failure !== undefined) {
         if (call.failureAction !== 'skip') {
           this.#afterFailure(call);

@@ -41,6 +41,7 @@ export class CommandWalk implements CommandWaiter {
       this.#done({ kind: 'pass', argument: this.#argument });
       return;
     }
+    call.failIfBaseWasSkipped(this.#calls);
     if (this.#part === 'MAIL') call.run.tellMail(this.#argument, this);
     else {
       if (!call.run.hasMail) call.run.tellMail(this.#mailArgument(), undefined);

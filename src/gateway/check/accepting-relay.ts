@@ -12,7 +12,6 @@ export class AcceptingRelay implements OpenRelay {
 /** Events come later, as those of a real hop do. */
 class AcceptingOutbound implements Outbound {
   readonly passesDsn = true;
-  readonly passesOpes = true;
   readonly #events: OutboundEvents;
   #recipients = 0;
   #isOver = false;

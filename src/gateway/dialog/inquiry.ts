@@ -5,6 +5,7 @@
  *     asking --the last one keeps or changes it----------------------> passed, with the argument as it is then
  *        `---- one refuses, its failure's policy, the deadline -------> refused, with a reply for the client
  *        `---- the client is gone --------------------------------------> aborted; nobody is told
+ *     no place (`inquiry-places.ts`) -----------------------------------> refused for now; nobody is asked
  *
  * It has an id from the same count as the session's mails, one log line, and the caps of a mail: a service's own time, one
  * deadline over all of them, one new try where a connection was lost. There is no mail to keep aside: where the policy for a
@@ -12,7 +13,7 @@
  */
 import { Armed, type Deadline, type Deadlines, type Log, type MonotonicClock, printable } from '../../base/index.ts';
 import { isCommandText, type Part, type TextPart } from '../../profile/index.ts';
-import type { Reply } from '../../smtp/index.ts';
+import { peerOf, type Reply } from '../../smtp/index.ts';
 import { Call } from '../callouts/call.ts';
 import type { CommandAnswer, CommandWaiter } from '../callouts/command-parts.ts';
 import type { Failure } from '../callouts/failure.ts';
@@ -39,6 +40,9 @@ export type InquiryAnswer =
   | { readonly kind: 'passed'; readonly argument: string; readonly via: readonly ViaEntry[] }
   | { readonly kind: 'refused'; readonly reply: Reply };
 
+/** For the counter and the log line. `crowded`: nobody was asked. */
+type Outcome = 'passed' | 'changed' | 'refused' | 'tempfailed' | 'crowded' | 'aborted';
+
 const NO_ENVELOPE = { mailArgument: '', rcptArguments: [] };
 const WELL = { code: 200, reason: '' };
 
@@ -57,6 +61,8 @@ export class Inquiry implements RunMail, CommandWaiter, Deadline {
   #argument: string;
   #at = 0;
   #timesLost = 0;
+  /** Whose place it has. */
+  #peer: string | undefined;
   #isOver = false;
 
   /** `n`: its place in the count of the session's mails. `done` is called once, or never where it is abandoned. */
@@ -81,6 +87,12 @@ export class Inquiry implements RunMail, CommandWaiter, Deadline {
   /** The answer may come before this returns. */
   ask(): void {
     this.#guarded(() => {
+      const peer = peerOf(this.#session.peerAddress);
+      if (!this.#world.inquiries.enter(this.#question.part, peer)) {
+        this.#refused(gatewayReplies.commandsCrowded, 'crowded');
+        return;
+      }
+      this.#peer = peer;
       this.#world.deadlines.arm(this.#timer, this.#world.deadlineMs);
       this.#next();
     });
@@ -94,8 +106,12 @@ export class Inquiry implements RunMail, CommandWaiter, Deadline {
 
   #next(): void {
     const call = this.#calls[this.#at];
-    if (call === undefined) this.#passed();
-    else call.run.ask(this.#question.part, this.#argument, this);
+    if (call === undefined) {
+      this.#passed();
+      return;
+    }
+    call.failIfBaseWasSkipped(this.#calls);
+    call.run.ask(this.#question.part, this.#argument, this);
   }
 
   onAnswer(answer: CommandAnswer): void {
@@ -143,10 +159,10 @@ export class Inquiry implements RunMail, CommandWaiter, Deadline {
     this.#tellClient({ kind: 'passed', argument, via: this.#calls.flatMap(viaEntry) });
   }
 
-  #refused(untraced: Reply): void {
+  #refused(untraced: Reply, outcome: Outcome = untraced.code >= 500 ? 'refused' : 'tempfailed'): void {
     if (this.#isOver) return;
     const reply = addTraceToReply(untraced, traceReplyLine(this.#world.system.uri, this.id));
-    this.#close(reply.code >= 500 ? 'refused' : 'tempfailed', reply);
+    this.#close(outcome, reply);
     this.#tellClient({ kind: 'refused', reply });
   }
 
@@ -156,10 +172,11 @@ export class Inquiry implements RunMail, CommandWaiter, Deadline {
     done?.(answer);
   }
 
-  #close(outcome: 'passed' | 'changed' | 'refused' | 'tempfailed' | 'aborted', reply: Reply | undefined): void {
+  #close(outcome: Outcome, reply: Reply | undefined): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    const { deadlines, metrics } = this.#world;
+    const { deadlines, metrics, inquiries } = this.#world;
+    if (this.#peer !== undefined) inquiries.leave(this.#question.part, this.#peer);
     deadlines.release(this.#timer);
     for (const call of this.#calls) {
       call.run.release({ code: 400, reason: outcome });

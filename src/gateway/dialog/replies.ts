@@ -16,6 +16,8 @@ export const gatewayReplies = {
   keptAside: reply(554, '5.7.1', 'Message could not be passed on; a copy is kept, ask the postmaster'),
   /** A command outside of mails, where a service that was to be asked about it failed. */
   commandUnchecked: reply(451, '4.7.1', 'Command could not be checked now; try again later'),
+  /** Nobody was asked: too many of its kind are under way (decision 0059). */
+  commandsCrowded: reply(451, '4.4.5', 'Too many commands are being checked; try again later'),
   commandRejected: reply(550, '5.7.1', 'Command could not be checked; not accepted'),
   /** A fault of ours: nothing of the mail was passed on. */
   fault: reply(451, '4.3.0', 'Internal fault; try again later'),

@@ -8,6 +8,7 @@ import type { MailCounts } from '../metrics/index.ts';
 import type { GatewayLimits, MailRecord, SystemOptions } from '../options.ts';
 import type { OpenRelay } from '../relay/open-relay.ts';
 import type { SpoolPort } from '../spool/port.ts';
+import type { InquiryPlaces } from './inquiry-places.ts';
 
 export interface MailWorld {
   readonly hostname: string;
@@ -21,6 +22,8 @@ export interface MailWorld {
   readonly relay: OpenRelay;
   /** Where mail goes that is not relayed inline; absent where there is no store. */
   readonly spool: SpoolPort | undefined;
+  /** Of all configurations together. */
+  readonly inquiries: InquiryPlaces;
   readonly budget: MemoryBudget;
   readonly spill: SpillSpace;
   readonly deadlines: Deadlines;

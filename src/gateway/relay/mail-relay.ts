@@ -7,9 +7,9 @@
  * told 451, is the one to ask again.
  */
 import { CR, LF } from '../../base/index.ts';
-import type { Outbound, OutboundEvents, OutboundFailure, Parameters, Reply } from '../../smtp/index.ts';
+import type { DataOptions, Outbound, OutboundEvents, OutboundFailure, Parameters, Reply } from '../../smtp/index.ts';
 import { mapNextHopReply, replyToFailure } from '../../smtp/index.ts';
-import { Content, ContentReader, FixedOctets } from '../content/index.ts';
+import { type Content, ContentReader } from '../content/index.ts';
 import type { RouteOptions } from '../options.ts';
 import type { OpenRelay, RelayEnvelope } from './open-relay.ts';
 
@@ -37,7 +37,6 @@ export class MailRelay implements OutboundEvents {
   readonly #events: MailRelayEvents;
   readonly #outbound: Outbound;
   #content: Content | undefined;
-  #request: (() => string | undefined) | undefined;
   #reader: ContentReader | undefined;
   #hasRoom = false;
   #isOver = false;
@@ -60,25 +59,26 @@ export class MailRelay implements OutboundEvents {
 
   /**
    * Every service has ended: `content` goes as it is. `request`: makes the field that goes on top of it where the hop has not been told
-   * by parameters what the mail asks for (REQ-091); asked when every recipient has its answer.
+   * by parameters what the mail asks for (REQ-091); asked when every recipient has its answer, and again where the content is begun anew
+   * on another connection.
    */
   send(content: Content, request?: () => string | undefined): void {
     if (this.#isOver) return;
     this.#content = content;
-    this.#request = request;
+    const withoutOpes = request && ((): Uint8Array | undefined => asOctets(request()));
     endsWithCrlf(content, (error, ends) => {
       try {
-        this.#ask(error, ends);
+        this.#ask(error, ends, withoutOpes);
       } catch (fault) {
         this.#fault(fault);
       }
     });
   }
 
-  #ask(error: Error | undefined, endsWithCrlf: boolean): void {
+  #ask(error: Error | undefined, endsWithCrlf: boolean, withoutOpes: DataOptions['withoutOpes']): void {
     if (this.#isOver) return;
     if (error !== undefined) this.#events.onStoreFailed(error);
-    else this.#outbound.data({ exact: !endsWithCrlf });
+    else this.#outbound.data({ exact: !endsWithCrlf, withoutOpes });
   }
 
   /** Given up; no event follows. */
@@ -161,9 +161,7 @@ export class MailRelay implements OutboundEvents {
   }
 
   #begin(): void {
-    const content = this.#content as Content;
-    const field = this.#outbound.passesOpes === true ? undefined : this.#request?.();
-    this.#reader = new ContentReader(field === undefined ? content : behind(field, content), () => this.#wake());
+    this.#reader = new ContentReader(this.#content as Content, () => this.#wake());
     this.#hasRoom = true;
     this.#pump();
   }
@@ -198,12 +196,8 @@ export class MailRelay implements OutboundEvents {
   }
 }
 
-function behind(field: string, content: Content): Content {
-  const octets = new FixedOctets(Buffer.from(field, 'latin1'));
-  const whole = new Content();
-  whole.append(octets, 0, octets.size);
-  whole.appendRange(content, 0, content.size);
-  return whole;
+function asOctets(field: string | undefined): Buffer | undefined {
+  return field === undefined ? undefined : Buffer.from(field, 'latin1');
 }
 
 /** DATA cannot carry a message that does not end with CRLF as it is; BDAT can. */

@@ -32,6 +32,7 @@ interface Service {
   /** `undefined`, written out: nobody listens where it should be. */
   readonly script?: Script | undefined;
   readonly onFailure?: FailureAction;
+  readonly buildsOn?: readonly string[];
 }
 
 const ROUTES = [plainRoute('new.example', 'new', 25), plainRoute('*', 'hop', 25)];
@@ -448,4 +449,44 @@ test('what an operator lets out past a service is his doing, whatever the mail a
   assert.equal(result.kind, 'release');
   const text = Buffer.concat(await load(result.content, 0, result.content.size)).toString('latin1');
   assert.match(text, /s1;outcome=bypassed\r\n/);
+});
+
+test('what failed and was skipped runs again where a service still to run builds on it, and else not (decision 0058)', async () => {
+  const skip: Service = { bypassable: 'allowed', onFailure: 'skip' };
+  const via: readonly ViaEntry[] = ['s1', 's2', 's3'].map((name) => ({
+    uri: `http://svc.example/${name}`,
+    outcome: 'skipped',
+    reason: 'unreachable',
+    bypass: undefined,
+  }));
+  const notes: DeliveryNotes = { service: 's4', via };
+  const before = 's1 skipped, s2 skipped, s3 skipped';
+  for (const [builtOn, after] of [
+    [[], 's4 unchanged'],
+    [['s1'], 's1 unchanged, s4 unchanged'],
+    [['s2'], 's1 unchanged, s2 unchanged, s4 unchanged'],
+  ] as const) {
+    const services: Service[] = [skip, { ...skip, buildsOn: ['s1'] }, skip, { ...skip, buildsOn: builtOn }];
+    assert.equal((await run(services, notes)).outcomes.join(', '), `${before}, ${after}`);
+  }
+  // What ended well then is not run again.
+  const [first, ...others] = via as [ViaEntry, ...ViaEntry[]];
+  const well: DeliveryNotes = { service: 's4', via: [{ ...first, outcome: 'edited', reason: undefined }, ...others] };
+  const services: Service[] = [skip, { ...skip, buildsOn: ['s1'] }, skip, { ...skip, buildsOn: ['s2'] }];
+  assert.equal(
+    (await run(services, well)).outcomes.join(', '),
+    's1 edited, s2 skipped, s3 skipped, s2 unchanged, s4 unchanged',
+  );
+});
+
+test('where it fails again, so does what builds on it, by its own policy', async () => {
+  const skip: Service = { bypassable: 'allowed', onFailure: 'skip', script: undefined };
+  const notes: DeliveryNotes = {
+    service: 's2',
+    via: [{ uri: 'http://svc.example/s1', outcome: 'skipped', reason: 'unreachable', bypass: undefined }],
+  };
+  const { result, calls } = await adapt([skip, { ...allowed, onFailure: 'spool', buildsOn: ['s1'] }], notes);
+  assert.equal(result.kind, 'later');
+  assert.deepEqual(result.by, { service: 's2', because: 'failure', isOnContent: false });
+  assert.equal(calls, 0);
 });

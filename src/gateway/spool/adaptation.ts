@@ -206,14 +206,13 @@ class AdaptRun implements VariantMail {
 
   /**
    * The services still to run. One that is gone from the pipeline means all of them, and one that stands before it now but
-   * did nothing then is new there, or was behind it: none is left out by a guess.
+   * did nothing then is new there, or was behind it: none is left out by a guess. One that failed then and was skipped has
+   * another chance where one of those still to run counts on it (decision 0058).
    */
   #rest(plan: Plan): Plan {
     const { service, late, isReleased, releasedFrom } = this.#notes;
     const at = plan.calls.findIndex(({ step }) => step.service.name === service);
-    const done = new Set(this.earlierVia.map(({ uri }) => uri));
-    const left =
-      at <= 0 ? plan.calls : plan.calls.filter(({ step }, i) => i >= at || !done.has(step.service.options.uri));
+    const left = at <= 0 ? plan.calls : stillToRun(plan.calls, at, this.earlierVia);
     const calls =
       late === undefined ? left : left.map((call) => (late.includes(call.step.service.name) ? kept(call) : call));
     return { ...plan, calls: isReleased === true ? calls.map((call) => onRelease(call, releasedFrom)) : calls };
@@ -404,6 +403,23 @@ function parsedRecipient(argument: string): { readonly path: Address; readonly p
   const parsed = parseRcptArgument(argument);
   if (parsed.kind !== 'got') throw new Error('a stored recipient that is none');
   return parsed.value;
+}
+
+/** From the last one: whatever an entry counts on stands before it. */
+function stillToRun(calls: readonly PlannedCall[], at: number, via: readonly ViaEntry[]): readonly PlannedCall[] {
+  // Of several entries the last one counts.
+  const outcomes = new Map(via.map(({ uri, outcome }) => [uri, outcome]));
+  const needed = new Set<string>();
+  const left: PlannedCall[] = [];
+  for (const [i, call] of [...calls.entries()].toReversed()) {
+    const { entry, service } = call.step;
+    const outcome = outcomes.get(service.options.uri);
+    const isAgain = outcome === 'skipped' && needed.has(service.name);
+    if (i < at && outcome !== undefined && !isAgain) continue;
+    for (const name of entry.buildsOn) needed.add(name);
+    left.unshift(call);
+  }
+  return left;
 }
 
 /** The request came too late for it when the mail was taken; what it said of the envelope then stands. */

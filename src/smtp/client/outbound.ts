@@ -83,6 +83,12 @@ export interface DataOptions {
    * has bare CR or LF. BDAT is used where the hop offers it; where not, DATA is, and adds the final CRLF.
    */
   readonly exact: boolean;
+  /**
+   * What goes in front of the content where the hop was not sent what the mail asks of OPES processors, as it does not offer
+   * OPES. Asked on each connection the content is begun on, when every recipient has its answer: hops may offer other things on
+   * the next one.
+   */
+  readonly withoutOpes?: (() => Uint8Array | undefined) | undefined;
 }
 
 export interface Outbound {
@@ -106,6 +112,4 @@ export interface Outbound {
    * first answer to a recipient. Where it was not, reports are ours to make (RFC 3461 section 5.2.2).
    */
   readonly passesDsn: boolean | undefined;
-  /** Whether the hop was sent what the mail asks of OPES processors (OPESBYPASS, OPESTRACE); known as early. */
-  readonly passesOpes: boolean | undefined;
 }

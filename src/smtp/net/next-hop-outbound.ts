@@ -55,6 +55,7 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
   #isMailAccepted = false;
   #mailRefusal: Reply | undefined;
   #data: 'no' | 'data' | 'exact' = 'no';
+  #withoutOpes: DataOptions['withoutOpes'];
   /** 354 was told. */
   #isGo = false;
   /** Content so far, for a second try; undefined once it is too much. */
@@ -66,7 +67,6 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
   #isOver = false;
   #armed: Armed | undefined;
   #passesDsn: boolean | undefined;
-  #passesOpes: boolean | undefined;
   /** LMTP: the final replies so far, of accepted recipients only. */
   #each: Reply[] | undefined;
 
@@ -76,6 +76,8 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
   #isMailAcceptedHere = false;
   #isDataAsked = false;
   #isContentOpen = false;
+  /** Goes in front of the first content. */
+  #ahead: Uint8Array | undefined;
 
   constructor(envelope: OutboundEnvelope, events: OutboundEvents, owner: OutboundOwner) {
     if (BREAKS_LINE.test(envelope.mail)) throw new TypeError('a reverse-path with a line end');
@@ -91,10 +93,6 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
 
   get passesDsn(): boolean | undefined {
     return this.#passesDsn;
-  }
-
-  get passesOpes(): boolean | undefined {
-    return this.#passesOpes;
   }
 
   /** Its deadline while it waits in the pool's queue; few mails ever do. */
@@ -122,6 +120,7 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
   data(options?: DataOptions): void {
     if (this.#data !== 'no') throw new Error('data() twice');
     this.#data = options?.exact === true ? 'exact' : 'data';
+    this.#withoutOpes = options?.withoutOpes;
     if (this.#isOver) return;
     if (this.#mailRefusal !== undefined || this.#rcpts.length === 0) process.nextTick(tellNoRecipients, this);
     else this.#sendData();
@@ -140,7 +139,7 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
       return hasRoom;
     }
     if (last) this.#kept = undefined;
-    this.#connection?.session.content(chunks, last, isDotFree);
+    this.#give(chunks, last, isDotFree);
     return this.#connection?.hasRoom() ?? true;
   }
 
@@ -172,7 +171,6 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
     connection.outbound = this;
     connection.transactions++;
     this.#passesDsn = hop.dsn;
-    this.#passesOpes = hop.opes;
     connection.session.mail(argument, this, this.#owner.identity === 'xforward' ? this.#xforward(hop) : undefined);
     this.#asked = [];
     for (let i = 0; i < this.#rcpts.length; i++) if (this.#verdicts[i] !== 'no') this.#ask(i);
@@ -344,7 +342,7 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
     } else if (connection.session.data(this.#data === 'exact') === 'go') {
       if (this.#isGo) this.#openContent();
       else {
-        this.#isContentOpen = true;
+        this.#setContentOpen();
         process.nextTick(tellGo, this);
       }
     }
@@ -352,7 +350,7 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
 
   /** The hop takes content: for the first time, or again. */
   #openContent(): void {
-    this.#isContentOpen = true;
+    this.#setContentOpen();
     if (!this.#isGo) {
       this.#isGo = true;
       this.#events.onDataReply(GO_AHEAD);
@@ -360,10 +358,23 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
     }
     const kept = this.#kept ?? [];
     this.#kept = undefined; // there is no third try
-    this.#connection?.session.content(kept, this.#isLastGiven);
+    this.#give(kept, this.#isLastGiven, false);
     if (!this.#isRoomOwed) return;
     this.#isRoomOwed = false;
     this.onRoom();
+  }
+
+  #setContentOpen(): void {
+    this.#isContentOpen = true;
+    const isTold = this.#withoutOpes === undefined || this.#connection?.session.hop.opes === true;
+    this.#ahead = isTold ? undefined : this.#withoutOpes?.();
+  }
+
+  /** What goes ahead is kept for no second try: there it may be another, or none. */
+  #give(chunks: readonly Uint8Array[], last: boolean, isDotFree: boolean): void {
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
+    this.#connection?.session.content(ahead === undefined ? chunks : [ahead, ...chunks], last, isDotFree);
   }
 
   #keep(chunks: readonly Uint8Array[], isOpen: boolean): void {

@@ -1,4 +1,4 @@
-/** How many connections each peer has. A peer is an IPv4 address or an IPv6 /64, which is what one customer gets. */
+/** How many connections each peer has, or whatever else is counted by peers. A peer is an IPv4 address or an IPv6 /64, which is what one customer gets. */
 export class PeerCounts {
   readonly #counts = new Map<string, number>();
   /** May change; who is there already stays. */

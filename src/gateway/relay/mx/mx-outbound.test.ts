@@ -8,7 +8,6 @@ import type { Destination } from './plan.ts';
 /** A transaction that does nothing by itself: what it was asked stands in `calls`, and the test tells its events. */
 class Scripted implements Outbound {
   readonly passesDsn = true;
-  readonly passesOpes = true;
   readonly address: string;
   readonly events: OutboundEvents;
   readonly calls: string[] = [];

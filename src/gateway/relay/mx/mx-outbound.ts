@@ -86,10 +86,6 @@ export class MxOutbound implements Outbound {
     return this.#attempt?.out.passesDsn;
   }
 
-  get passesOpes(): boolean | undefined {
-    return this.#attempt?.out.passesOpes;
-  }
-
   rcpt(argument: string, params?: ReadonlyMap<string, string | true>): void {
     const index = this.#rcpts.push([argument, params]) - 1;
     if (this.#state.at === 'refused') queueMicrotask(() => this.#tellRefusal(index));
