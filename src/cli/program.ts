@@ -73,7 +73,8 @@ function makeProgram(ended: (exitCode: number) => void): Command {
     .argument('<mail>', 'file with the mail ("-": stdin)')
     .requiredOption('--from <address>', 'envelope sender ("<>": none)')
     .requiredOption('--to <address>', 'envelope recipient; may be repeated', collect)
-    .option('--server <host:port>', 'where to send it', '127.0.0.1:2525')
+    .option('--server <address>', 'where to send it: HOST:PORT or unix:/path', '127.0.0.1:2525')
+    .option('--lmtp', 'the server speaks LMTP')
     .option('--helo <name>', 'name to say hello with')
     .action(async (mail, options) => ended(await (await import('./send/send.ts')).send(mail, options)));
 
