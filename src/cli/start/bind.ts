@@ -91,7 +91,7 @@ function pathFailure({ code, path }: SocketPathError, { source }: EffectiveConfi
     ],
     access: [
       `group and mode of unix:${path} cannot be set`,
-      'group: names one that the user who runs opes is in (usermod -aG; systemd: SupplementaryGroups=)',
+      'group: names one that the user who runs opes is in; under systemd a socket unit with SocketGroup= needs none',
     ],
   }[code];
   return new Failure(`${what}\n    ${fix}`);
