@@ -36,7 +36,8 @@ export class Dialog {
   ) {
     this.#place = 'path' in place ? `unix:${place.path}` : `${place.host}:${place.port}`;
     this.#print = print;
-    this.#socket = connect({ ...place, noDelay: true, timeout: SILENCE_MS });
+    const to = 'path' in place ? { path: place.path } : { host: place.host, port: place.port };
+    this.#socket = connect({ ...to, noDelay: true, timeout: SILENCE_MS });
     this.#socket.on('data', (chunk) => this.#hear(chunk));
     this.#socket.on('timeout', () => this.#socket.destroy(new Error('the server said nothing for 5 minutes')));
     this.#socket.on('error', (error) => this.#end(error));
