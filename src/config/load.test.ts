@@ -39,7 +39,7 @@ test('a Unix socket: its path, its mode, its group by number; no loopback addres
     loaded(
       SMALL.replace(
         /address: "[^"]*"/,
-        'address: "unix:/run/opes//lmtp.sock", protocol: lmtp, requireTls: false' + rest,
+        `address: "unix:/run/opes//lmtp.sock", protocol: lmtp, requireTls: false${rest}`,
       ),
     );
   const [plain] = file('').listeners;

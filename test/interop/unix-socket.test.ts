@@ -71,11 +71,7 @@ const mails = (listener: string) =>
 
 test('lmtp:unix: one recipient sent, one bounced, one put off, in one transaction', async () => {
   const postfix = await Postfix.start({
-    settings: [
-      `default_transport = lmtp:unix:${folder}/lmtp.sock`,
-      'relayhost =',
-      'lmtp_send_xforward_command = yes',
-    ],
+    settings: [`default_transport = lmtp:unix:${folder}/lmtp.sock`, 'relayhost =', 'lmtp_send_xforward_command = yes'],
     servers: (port) => `127.0.0.1:${port} inet n - n - - smtpd\nlmtp unix - - n - - lmtp`,
   });
   ends.push(() => postfix.stop());
