@@ -21,6 +21,7 @@ export class Failure extends Error {
 const SOCKET_PROBLEMS: ReadonlyMap<string | undefined, (place: string) => string> = new Map([
   ['EADDRINUSE', (place) => `${place} is already in use: another program, or another opes, listens there`],
   ['EACCES', (place) => `this user may not listen on ${place} (ports below 1024 need root or CAP_NET_BIND_SERVICE)`],
+  ['ENOENT', (place) => `there is no ${place}`],
   ['EADDRNOTAVAIL', (place) => `${place} is no address of this machine`],
   ['ECONNREFUSED', (place) => `nobody listens on ${place}`],
   ['ETIMEDOUT', (place) => `${place} cannot be reached`],

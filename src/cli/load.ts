@@ -9,6 +9,7 @@ import {
   showProblem,
 } from '../config/index.ts';
 import { checkAgentUri, isOpenRelay, makeRuleEngine, type Rule } from '../gateway/index.ts';
+import { findGroup } from './accounts.ts';
 import { EXIT, Failure } from './exit.ts';
 import { BUILTINS } from './program-files.ts';
 import { DEMO_NAME, DEMO_YAML } from './start/demo.ts';
@@ -33,6 +34,7 @@ function makePorts(): LoadPorts {
     builtins: new Set(BUILTINS.keys()),
     checkUri: checkAgentUri,
     isOpenRelay,
+    findGroup,
     checkRule(expression, isBeforeMail) {
       const compiled = engine.compile(expression);
       if (!('error' in compiled)) return isBeforeMail ? unknownBeforeMail(compiled.ok) : undefined;

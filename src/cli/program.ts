@@ -63,7 +63,7 @@ function makeProgram(ended: (exitCode: number) => void): Command {
     .option('--config <file>', 'configuration (YAML); without it, the demo')
     .option('--from <address>', 'envelope sender', '')
     .option('--to <address>', 'envelope recipient; may be repeated', collect)
-    .option('--client <ip>', 'address the mail comes from', '127.0.0.1')
+    .option('--client <ip>', 'address the mail comes from (default: 127.0.0.1; on a Unix socket "unix")')
     .option('--helo <name>', 'name the client greets with', 'opes-check')
     .option('--user <name>', 'who logged in (default: nobody)')
     .option('--listener <name>', 'listener it comes in by (default: the first)')
@@ -73,7 +73,8 @@ function makeProgram(ended: (exitCode: number) => void): Command {
     .argument('<mail>', 'file with the mail ("-": stdin)')
     .requiredOption('--from <address>', 'envelope sender ("<>": none)')
     .requiredOption('--to <address>', 'envelope recipient; may be repeated', collect)
-    .option('--server <host:port>', 'where to send it', '127.0.0.1:2525')
+    .option('--server <address>', 'where to send it: HOST:PORT or unix:/path', '127.0.0.1:2525')
+    .option('--lmtp', 'the server speaks LMTP')
     .option('--helo <name>', 'name to say hello with')
     .action(async (mail, options) => ended(await (await import('./send/send.ts')).send(mail, options)));
 

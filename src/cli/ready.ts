@@ -1,6 +1,8 @@
+import type { ListeningAt } from '../gateway/index.ts';
+
 /** The one line on stdout that says everything is up (design, section 4). Its form is part of the API. */
 export interface Ready {
-  readonly listeners: readonly { readonly name: string; readonly address: string; readonly port: number }[];
+  readonly listeners: readonly ListeningAt[];
   readonly ocp: readonly ({ readonly address: string; readonly port: number } | { readonly path: string })[];
   readonly console?: string;
   readonly metrics?: string;

@@ -14,6 +14,7 @@ const ports = {
   checkUri: (uri: string) => (uri.includes('#') ? 'has a fragment' : undefined),
   builtins: new Set(['banner', 'attachments']),
   isOpenRelay,
+  findGroup: (name: string) => (name === 'mail' ? 8 : undefined),
   checkRule(rule: string) {
     const at = rule.indexOf('syde');
     return at < 0 ? undefined : { at, what: 'listener has no field syde', fix: 'did you mean side?' };

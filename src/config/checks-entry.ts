@@ -2,7 +2,7 @@
 import type { Check } from './checks.ts';
 import type { Problem } from './problem.ts';
 import type { RawConfig } from './schema.ts';
-import { isLoopback, isWide, showHostPort } from './units.ts';
+import { isLoopback, isWide, showListen } from './units.ts';
 
 type Listener = RawConfig['listeners'][number];
 
@@ -22,11 +22,15 @@ const tlsRequired = ofEach((listener, name, at) => {
   ];
 });
 
+const isOnLoopback = ({ address }: Listener) => address.kind === 'tcp' && isLoopback(address.host);
+/** What is said there crosses no network. A Unix socket is no loopback address where relaying is concerned (decision 0057). */
+export const isOnThisMachine = (listener: Listener) => listener.address.kind === 'unix' || isOnLoopback(listener);
+
 /** RFC 4954, 4: passwords cross no network in the clear. */
 const authInTheClear = ofEach((listener, name, at) => {
-  const isAllowed = isLoopback(listener.address.host) && listener.requireTls === false;
+  const isAllowed = isOnThisMachine(listener) && listener.requireTls === false;
   if (listener.auth === undefined || listener.tls !== undefined || isAllowed) return [];
-  const fix = isLoopback(listener.address.host)
+  const fix = isOnThisMachine(listener)
     ? 'write tls: { cert: mx.pem, key: mx.key }, or requireTls: false if passwords may cross this machine in the clear'
     : 'write tls: { cert: mx.pem, key: mx.key }';
   return [{ path: ['listeners', at, 'auth'], what: `${name}.auth: without TLS nobody could log in`, fix }];
@@ -47,7 +51,7 @@ const proxyPair = ofEach((listener, name, at): Problem[] => {
 
 /** RFC 2033, 5: whoever connects to port 25 speaks SMTP, and would take the first of several replies for the only one. */
 const lmtpPort = ofEach((listener, name, at) => {
-  if (listener.protocol !== 'lmtp' || listener.address.port !== 25) return [];
+  if (listener.protocol !== 'lmtp' || listener.address.kind !== 'tcp' || listener.address.port !== 25) return [];
   return [
     {
       path: ['listeners', at, 'protocol'],
@@ -82,7 +86,7 @@ const openRelay: Check = (raw, { isOpenRelay }) => {
   if (far === undefined) return [];
   return raw.listeners.flatMap((listener, at) => {
     const isOpen = isOpenRelay(far, {
-      isOnLoopback: isLoopback(listener.address.host),
+      isOnLoopback: isOnLoopback(listener),
       relayFrom: listener.relayFrom,
       proxyFrom: listener.proxy === 'required' ? listener.proxyFrom : undefined,
       xclientFrom: listener.xclientFrom,
@@ -111,15 +115,16 @@ const uselessRoute: Check = (raw) => {
       listener.auth !== undefined ||
       listener.relayFrom.length > 0 ||
       listener.xclientFrom.length > 0 ||
-      (isLoopback(listener.address.host) && route.nextHop.kind !== 'mx'),
+      (isOnLoopback(listener) && route.nextHop.kind !== 'mx'),
   );
   if (isUsed) return [];
-  const where = raw.listeners.map((listener) => `"${listener.name}" (${showHostPort(listener.address)})`).join(', ');
+  const where = raw.listeners.map((listener) => `"${listener.name}" (${showListen(listener.address)})`).join(', ');
+  const hasUnix = raw.listeners.some(({ address }) => address.kind === 'unix');
   return [
     {
       path: ['routes', at, 'to'],
       what: `routes[${at}].to: nobody may send by this route: it leads anywhere, and on ${where} nobody logs in and no network is ours`,
-      fix: 'name the domains this system takes mail for in place of "*", or add auth or relayFrom to the listener of your own users',
+      fix: `name the domains this system takes mail for in place of "*", or add auth or relayFrom to the listener of your own users${hasUnix ? ' (relayFrom: [unix]: whoever may open the Unix socket)' : ''}`,
     },
   ];
 };

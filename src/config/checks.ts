@@ -3,14 +3,16 @@
  * circle, that nothing confidential crosses a network in the clear. Each check is a function from the whole file to
  * problems; none stops at the first.
  */
+import { posix } from 'node:path';
 import type { ListenerOptions } from '../gateway/options.ts';
 import { entryChecks } from './checks-entry.ts';
 import { groupWithUser, hostnameIsName, metricsOnLoopback } from './checks-process.ts';
 import { ROUTE_CHECKS } from './checks-routes.ts';
+import { unixChecks } from './checks-unix.ts';
 import { type Problem, showPath } from './problem.ts';
 import type { RawConfig } from './schema.ts';
 import { suggest } from './suggest.ts';
-import { isLoopback, showHostPort } from './units.ts';
+import { isLoopback, type ListenText, showHostPort, showListen } from './units.ts';
 
 /** What the checks need to know of the world. */
 export interface World {
@@ -41,16 +43,20 @@ const listenerNames: Check = (raw) =>
   }));
 
 const listenerAddresses: Check = (raw) => {
-  const places = raw.listeners.map((listener, at) => ({ path: ['listeners', at, 'address'], ...listener.address }));
-  if (raw.console !== undefined) places.push({ path: ['console', 'address'], ...raw.console.address });
-  if (raw.metrics !== undefined) places.push({ path: ['metrics', 'address'], ...raw.metrics.address });
-  return repeated(places, (place) => (place.port === 0 ? undefined : showHostPort(place))).map(
-    ([at, first, address]) => ({
-      path: places[at]?.path ?? [],
-      what: `${showPath(places[at]?.path ?? [])}: ${address} is already taken by ${showPath(places[first]?.path ?? [])}`,
-      fix: 'choose another port',
-    }),
+  const places: { readonly path: PropertyKey[]; readonly address: ListenText }[] = raw.listeners.map(
+    ({ address }, at) => ({ path: ['listeners', at, 'address'], address }),
   );
+  for (const key of ['console', 'metrics'] as const) {
+    const page = raw[key];
+    if (page !== undefined) places.push({ path: [key, 'address'], address: { kind: 'tcp', ...page.address } });
+  }
+  const taken = ({ address }: (typeof places)[number]) =>
+    address.kind === 'tcp' && address.port === 0 ? undefined : showListen(address);
+  return repeated(places, taken).map(([at, first, address]) => ({
+    path: places[at]?.path ?? [],
+    what: `${showPath(places[at]?.path ?? [])}: ${address} is already taken by ${showPath(places[first]?.path ?? [])}`,
+    fix: address.startsWith('unix:') ? 'choose another path' : 'choose another port',
+  }));
 };
 
 const routeOrder: Check = (raw) => {
@@ -75,19 +81,21 @@ const routeNames: Check = (raw) =>
 const routeToOurselves: Check = (raw, world) =>
   raw.routes.flatMap((route, at) => {
     const hop = route.nextHop;
-    if (!('host' in hop)) return [];
-    const listener = raw.listeners.find(
-      (one) => one.address.port === hop.port && isSame(one.address.host, hop.host, world),
-    );
+    const listener = raw.listeners.find(({ address }) => leadsTo(address, hop, world));
     if (listener === undefined) return [];
     return [
       {
         path: ['routes', at, 'nextHop'],
-        what: `routes[${at}].nextHop: ${showHostPort(hop)} is our own listener "${listener.name}": mail would go round in a circle`,
+        what: `routes[${at}].nextHop: ${'host' in hop ? showHostPort(hop) : showListen(listener.address)} is our own listener "${listener.name}": mail would go round in a circle`,
         fix: 'name the server that takes the mail after us',
       },
     ];
   });
+
+function leadsTo(address: ListenText, hop: RawConfig['routes'][number]['nextHop'], world: World): boolean {
+  if (address.kind === 'unix') return 'path' in hop && posix.normalize(hop.path) === address.path;
+  return 'host' in hop && address.port === hop.port && isSame(address.host, hop.host, world);
+}
 
 function isSame(listening: string, hop: string, world: World): boolean {
   if (listening === hop) return true;
@@ -259,6 +267,7 @@ const CHECKS: readonly Check[] = [
   routeOrder,
   routeNames,
   ...entryChecks,
+  ...unixChecks,
   routeToOurselves,
   ...ROUTE_CHECKS,
   serviceSource,

@@ -1,6 +1,6 @@
 /** The forms of text that several keys share. */
 import { leaf, list, word } from './leaf.ts';
-import { readDuration, readHostPort, readNetwork, readPeriod, readSize } from './units.ts';
+import { readDuration, readHostPort, readListenAddress, readMode, readNetwork, readPeriod, readSize } from './units.ts';
 
 export const size = () => leaf('a size', 'write a number with a unit, such as 500KB, 50MB or 1GiB', readSize);
 export const duration = () => leaf('a duration', 'write a number with a unit, such as 500ms, 30s or 4m', readDuration);
@@ -8,6 +8,14 @@ export const duration = () => leaf('a duration', 'write a number with a unit, su
 export const period = () => leaf('a time', 'write a number with a unit, such as 12h or 30d', readPeriod);
 export const hostPort = () =>
   leaf('an address', 'write HOST:PORT, such as 127.0.0.1:2525, 0.0.0.0:25 or "[::1]:2525"', readHostPort);
+/** Where mail comes in. */
+export const listenAddress = () =>
+  leaf(
+    'an address',
+    'write HOST:PORT, such as 127.0.0.1:2525, 0.0.0.0:25 or "[::1]:2525", or "unix:/run/opes/lmtp.sock"',
+    readListenAddress,
+  );
+export const mode = () => leaf('a mode', 'write it as chmod takes it, in quotes: "0660"', readMode);
 export const path = () =>
   word('a path', 'write the path of a file; a relative one starts at this configuration file', /^[^\0]+$/);
 export const uri = () =>

@@ -3,6 +3,6 @@ export { type Loaded, type LoadPorts, loadFile, loadText, type RuleProblem } fro
 export { type PlacedProblem, showProblem } from './problem.ts';
 export { jsonSchemaText, referencePage } from './reference.ts';
 export { suggest } from './suggest.ts';
-export { type HostPort, isLoopback, readHostPort, showHostPort } from './units.ts';
+export { type HostPort, isLoopback, readHostPort, readListenAddress, showHostPort } from './units.ts';
 export { readArgon2, readScram, writeArgon2, writeScram } from './users/phc.ts';
 export { readUsers as readUsersText } from './users/users-file.ts';

@@ -7,7 +7,13 @@ import { onTestFinished, test } from 'vitest';
 import { isOpenRelay } from '../gateway/index.ts';
 import { type EffectiveConfig, loadFile, loadText, showProblem } from './index.ts';
 
-const ports = { checkRule: () => undefined, checkUri: () => undefined, builtins: new Set(['banner']), isOpenRelay };
+const ports = {
+  checkRule: () => undefined,
+  checkUri: () => undefined,
+  builtins: new Set(['banner']),
+  isOpenRelay,
+  findGroup: (name: string) => (name === 'mail' ? 8 : undefined),
+};
 
 function loaded(yaml: string): EffectiveConfig {
   const result = loadText('opes.yaml', yaml, '/etc/opes', ports);
@@ -28,13 +34,28 @@ listeners: [{ name: mx, address: "127.0.0.1:0" }]
 routes: [{ to: Example.COM, nextHop: "smtp://10.0.0.5" }]
 `;
 
+test('a Unix socket: its path, its mode, its group by number; no loopback address', () => {
+  const file = (rest: string) =>
+    loaded(
+      SMALL.replace(
+        /address: "[^"]*"/,
+        `address: "unix:/run/opes//lmtp.sock", protocol: lmtp, requireTls: false${rest}`,
+      ),
+    );
+  const [plain] = file('').listeners;
+  assert.deepEqual(plain?.address, { kind: 'unix', path: '/run/opes/lmtp.sock', mode: 0o660, gid: undefined });
+  assert.equal(plain?.isOnLoopback, false);
+  const [open] = file(', mode: "0666", group: mail, relayFrom: [unix], xforwardFrom: [unix]').listeners;
+  assert.deepEqual(open?.address, { kind: 'unix', path: '/run/opes/lmtp.sock', mode: 0o666, gid: 8 });
+  assert.deepEqual([open?.relayFrom, open?.xforwardFrom], [['unix'], ['unix']]);
+});
+
 test('the smallest file gets every default', () => {
   const config = loaded(SMALL);
   assert.deepEqual(config.listeners, [
     {
       name: 'mx',
-      host: '127.0.0.1',
-      port: 0,
+      address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
       side: 'recipient',
       tls: undefined,
       requireTls: false,

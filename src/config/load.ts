@@ -21,6 +21,8 @@ export interface LoadPorts {
   /** Why a URI may not stand for an agent in a trace. */
   checkUri(uri: string): string | undefined;
   readonly builtins: ReadonlySet<string>;
+  /** The number of a group of this machine; undefined: there is none of that name. */
+  findGroup(name: string): number | undefined;
   /** The gateway's decision on who may relay. */
   readonly isOpenRelay: IsOpenRelay;
 }
@@ -65,7 +67,12 @@ function load(origin: Origin, text: string, ports: LoadPorts): Loaded {
   const raw = parsed.data;
   const { isOpenRelay } = ports;
   const world = { ownAddresses: ownAddresses(), hostname: raw.hostname ?? hostname(), isOpenRelay };
-  const resolved = resolve(raw, { ...origin, hostname: world.hostname, builtins: ports.builtins });
+  const resolved = resolve(raw, {
+    ...origin,
+    hostname: world.hostname,
+    builtins: ports.builtins,
+    findGroup: (name) => ports.findGroup(name),
+  });
   const { config, problems, elsewhere } = resolved;
   const all = [...crossCheck(raw, world), ...ruleProblems(raw, ports), ...uriProblems(raw, ports), ...problems];
   if (all.length + elsewhere.length > 0) {

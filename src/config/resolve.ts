@@ -10,12 +10,14 @@ import type {
   CalloutTls,
   FailureAction,
   FailureReason,
+  ListenAddress,
   ListenerOptions,
   Permission,
   TlsKeys,
   UserOptions,
 } from '../gateway/options.ts';
 import { bypassable, lockedFor, neverBecause } from './checks.ts';
+import { isOnThisMachine } from './checks-entry.ts';
 import { loginNotices, tlsPolicy } from './checks-routes.ts';
 import type { EffectiveConfig, EffectiveRoute, EffectiveService } from './effective.ts';
 import { certificateNotice, keysComplaint, type Material } from './pem.ts';
@@ -32,6 +34,8 @@ export interface ResolveContext {
   readonly hostname: string;
   /** Services that come with the program, for `run: builtin:NAME`. */
   readonly builtins: ReadonlySet<string>;
+  /** The number of a group of this machine. */
+  readonly findGroup: (name: string) => number | undefined;
 }
 
 export interface Resolved {
@@ -44,7 +48,7 @@ export interface Resolved {
 }
 
 export function resolve(raw: RawConfig, context: ResolveContext): Resolved {
-  const files = new Files(context.baseDir);
+  const files = new Files(context.baseDir, context.findGroup);
   const dataDir = files.absolute(raw.dataDir);
   const showMail = raw.console?.showMail === true;
   const config: EffectiveConfig = {
@@ -112,13 +116,12 @@ function resolveListener(
   path: readonly PropertyKey[],
 ): ListenerOptions {
   const { tls, auth } = raw;
-  const isOnLoopback = isLoopback(raw.address.host);
-  const isClearAllowed = isOnLoopback && raw.requireTls === false;
+  const isOnLoopback = raw.address.kind === 'tcp' && isLoopback(raw.address.host);
+  const isClearAllowed = isOnThisMachine(raw) && raw.requireTls === false;
   const keys = tls === undefined ? undefined : files.keys(tls.cert, tls.key, [...path, 'tls']);
   return {
     name: raw.name,
-    host: raw.address.host,
-    port: raw.address.port,
+    address: listenAddress(raw, files, path),
     side: raw.side,
     protocol: raw.protocol,
     tls: tls === undefined || keys === undefined ? undefined : { ...keys, implicit: tls.implicit },
@@ -137,6 +140,18 @@ function resolveListener(
     idleMs: raw.idleTimeout,
     bareNewline: raw.bareNewline,
   };
+}
+
+/** Its own user and group, and nobody else: who puts `mode: "0666"` lets all of this machine in. */
+const SOCKET_MODE = 0o660;
+
+function listenAddress(
+  { address, mode = SOCKET_MODE, group }: RawConfig['listeners'][number],
+  files: Files,
+  path: readonly PropertyKey[],
+): ListenAddress {
+  if (address.kind === 'tcp') return address;
+  return { ...address, mode, gid: group === undefined ? undefined : files.group(group, [...path, 'group']) };
 }
 
 function resolveRoute(raw: RawConfig['routes'][number], files: Files, path: readonly PropertyKey[]): EffectiveRoute {
@@ -198,9 +213,11 @@ class Files {
   readonly elsewhere: PlacedProblem[] = [];
   readonly #users = new Map<string, readonly UserOptions[]>();
   readonly #baseDir: string;
+  readonly #findGroup: ResolveContext['findGroup'];
 
-  constructor(baseDir: string) {
+  constructor(baseDir: string, findGroup: ResolveContext['findGroup']) {
     this.#baseDir = baseDir;
+    this.#findGroup = findGroup;
   }
 
   absolute(path: string): string {
@@ -219,6 +236,14 @@ class Files {
     if (found === undefined) this.#add(path, `there is no file ${file}`, RELATIVE);
     else if (!found.isFile()) this.#add(path, `${file} is no file`, 'name the TypeScript or JavaScript file in it');
     return { kind: 'run', file };
+  }
+
+  /** No file of the configuration's, but as outside of it. */
+  group(name: string, path: readonly PropertyKey[]): number | undefined {
+    const gid = this.#findGroup(name);
+    if (gid === undefined)
+      this.#add(path, `there is no group "${name}" on this machine`, 'make it (groupadd), or name another');
+    return gid;
   }
 
   keys(cert: string, key: string, path: readonly PropertyKey[]): TlsKeys | undefined {

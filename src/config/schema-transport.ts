@@ -1,5 +1,5 @@
 /** Where mail comes in and where it goes: `listeners` and `routes`. */
-import { duration, hostName, hostPort, name, networks, path, size } from './forms.ts';
+import { duration, hostName, listenAddress, mode, name, networks, path, size } from './forms.ts';
 import { choice, count, flag, leaf, map, word } from './leaf.ts';
 import { readNextHop } from './units.ts';
 
@@ -16,7 +16,19 @@ const tls = map(
 export const listener = map(
   {
     name: name().describe('Its name in rules, logs and the ready line.'),
-    address: hostPort().describe('Where it listens; port 0 means any free one.'),
+    address: listenAddress().describe(
+      'Where it listens: `host:port` (port 0 means any free one), or `unix:/path` for a Unix socket, as programs of this machine reach it (Postfix: `lmtp:unix:/path`). In the lists of networks below, `unix` stands for whoever opens that socket.',
+    ),
+    mode: mode()
+      .optional()
+      .describe(
+        "Who may open the Unix socket, as chmod takes it. Without it `0660`: our own user and group. Set anew at each start; systemd's sockets have `SocketMode=`.",
+      ),
+    group: word('a group', 'write the name of a group of this machine', /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$/)
+      .optional()
+      .describe(
+        "The Unix socket's group, such as `postfix`. Whoever runs opes is root or in that group. Without it our own.",
+      ),
     side: choice('a side', ['sender', 'recipient'])
       .prefault('recipient')
       .describe(
@@ -35,7 +47,7 @@ export const listener = map(
     maxConnections: count('a number of connections', 1, 100_000).prefault(1000).describe('Sessions at one time.'),
     maxConnectionsPerPeer: count('a number of connections', 1, 100_000)
       .prefault(50)
-      .describe('Sessions of one address at one time.'),
+      .describe('Sessions of one address at one time. Peers on a Unix socket have none: only `maxConnections` counts.'),
     idleTimeout: duration().prefault('5m').describe('Longest silence of a client before it gets 421.'),
     bareNewline: choice('a way to treat bare line ends', ['reject'])
       .prefault('reject')
@@ -47,12 +59,20 @@ export const listener = map(
       ),
     requireTls: flag()
       .optional()
-      .describe('No mail without TLS. `false`, written out on a loopback address, permits passwords without TLS, too.'),
-    relayFrom: networks().prefault([]).describe('Networks that may send anywhere without logging in.'),
+      .describe(
+        'No mail without TLS. `false`, written out on a loopback address or a Unix socket, permits passwords without TLS, too.',
+      ),
+    relayFrom: networks()
+      .prefault([])
+      .describe(
+        'Networks that may send anywhere without logging in. `[unix]`: whoever may open the Unix socket; without it nobody there may.',
+      ),
     proxy: choice('a PROXY mode', ['forbidden', 'required'])
       .prefault('forbidden')
       .describe('Whether a PROXY header (HAProxy, version 1 or 2) opens each connection. It is never guessed.'),
-    proxyFrom: networks().prefault([]).describe('The proxies; with `proxy: required`, nobody else is served.'),
+    proxyFrom: networks()
+      .prefault([])
+      .describe('The proxies (`[unix]` on a Unix socket); with `proxy: required`, nobody else is served.'),
     xclientFrom: networks()
       .prefault([])
       .describe('Peers whose XCLIENT is believed: they may name any client, and any login.'),

@@ -8,6 +8,8 @@ import {
   readDuration,
   readEndpoint,
   readHostPort,
+  readListenAddress,
+  readMode,
   readNextHop,
   readSize,
   showHostPort,
@@ -44,6 +46,26 @@ test('places', () => {
   assert.ok(
     isLoopback('127.9.9.9') && isLoopback('::1') && !isLoopback('127.0.0.1.example.com') && !isLoopback('10.0.0.1'),
   );
+});
+
+test('where to listen: a port, or a Unix socket by its absolute path', () => {
+  assert.deepEqual(value(readListenAddress('[::1]:25')), { kind: 'tcp', host: '::1', port: 25 });
+  for (const text of ['unix:/run/opes/lmtp.sock', 'unix:///run/opes/lmtp.sock', 'unix:/run//opes/./lmtp.sock'])
+    assert.deepEqual(value(readListenAddress(text)), { kind: 'unix', path: '/run/opes/lmtp.sock' }, text);
+  for (const text of ['unix:lmtp.sock', 'unix:./lmtp.sock', 'unix:'])
+    assert.equal(value(readListenAddress(text)), `"${text}" has a relative path`);
+  for (const text of ['unix:/', 'unix://', 'unix:/run/'])
+    assert.equal(value(readListenAddress(text)), `"${text}" names no file`);
+  assert.equal(value(readListenAddress('unix:/a\0b')), '"unix:/a\\u0000b" names no file');
+  assert.deepEqual(value(readListenAddress(`unix:/${'x'.repeat(102)}`)), { kind: 'unix', path: `/${'x'.repeat(102)}` });
+  assert.equal(value(readListenAddress(`unix:/${'é'.repeat(52)}`)), 'the path of a Unix socket has at most 103 octets');
+  assert.equal(value(readListenAddress('/run/opes.sock')), '"/run/opes.sock" is not HOST:PORT');
+});
+
+test('modes', () => {
+  assert.deepEqual([value(readMode('0660')), value(readMode('666'))], [0o660, 0o666]);
+  for (const text of ['', '0', '0888', '1777', '0o660', '-rw', 'u=rw'])
+    assert.equal(value(readMode(text)), `"${text}" is not a mode`);
 });
 
 test('a place reads back as itself', () => {

@@ -4,6 +4,7 @@
  */
 
 import { isIP } from 'node:net';
+import { posix } from 'node:path';
 
 export type Read<T> = { readonly value: T } | { readonly wrong: string };
 
@@ -72,8 +73,43 @@ export function readHostPort(text: string): Read<HostPort> {
   return { value: { host: host.toLowerCase(), port } };
 }
 
-/** `10.0.0.0/8`, `2001:db8::/32`, or one address. Short forms (`10/8`) are refused: programs read them differently. */
+export type ListenText =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+/** Where to listen: what `readHostPort` reads, or `unix:/path`. */
+export function readListenAddress(text: string): Read<ListenText> {
+  const unix = /^unix:(.*)$/s.exec(text)?.[1];
+  if (unix !== undefined) return readSocketPath(text, unix);
+  const read = readHostPort(text);
+  return 'wrong' in read ? read : { value: { kind: 'tcp', ...read.value } };
+}
+
+/** Absolute, for a relative one would start at a directory that nobody sees in the file; `/run//a` and `/run/a` are one. */
+function readSocketPath(text: string, written: string): Read<ListenText> {
+  if (!written.startsWith('/')) return { wrong: `${JSON.stringify(text)} has a relative path` };
+  const path = posix.normalize(written);
+  if (path.endsWith('/') || path.includes('\0')) return { wrong: `${JSON.stringify(text)} names no file` };
+  return isTooLong(path) ? LONG_PATH : { value: { kind: 'unix', path } };
+}
+
+/** As the file has it, for messages. */
+export function showListen(address: ListenText): string {
+  return address.kind === 'unix' ? `unix:${address.path}` : showHostPort(address);
+}
+
+/** A file's mode as chmod takes it: `0660`. */
+export function readMode(text: string): Read<number> {
+  if (!/^0?[0-7]{3}$/.test(text)) return { wrong: `${JSON.stringify(text)} is not a mode` };
+  return { value: Number.parseInt(text, 8) };
+}
+
+/** In lists of networks: whoever comes by a Unix socket. */
+export const UNIX = 'unix';
+
+/** `10.0.0.0/8`, `2001:db8::/32`, one address, or `unix`. Short forms (`10/8`) are refused: programs read them differently. */
 export function readNetwork(text: string): Read<string> {
+  if (text === UNIX) return { value: text };
   const [address = '', bits, more] = text.split('/');
   const family = isIP(address);
   const most = family === 4 ? 32 : 128;

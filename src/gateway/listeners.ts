@@ -2,22 +2,20 @@
  * The gateway's listeners through reloads: a place that stays keeps its socket and its sessions, a new one is opened before
  * anything else is touched, one that is gone drains behind.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Deadlines, Metrics } from '../base/index.ts';
 import {
   type ServerHandler,
   type ServerOptions,
+  type ServerPlace,
   ServerSocket,
   type SmtpConnection,
   SmtpListener,
 } from '../smtp/index.ts';
-import type { GatewayOptions, ListenerOptions } from './options.ts';
+import type { GatewayOptions, ListenAddress, ListenerOptions } from './options.ts';
 import { placeOf } from './reload.ts';
 
-export interface ListeningAt {
-  readonly name: string;
-  readonly address: string;
-  readonly port: number;
-}
+export type ListeningAt = { readonly name: string } & ServerPlace;
 
 /** Sockets that listen already, by listener name. */
 export type BoundSockets = ReadonlyMap<string, ServerSocket>;
@@ -26,6 +24,7 @@ export type MakeDialog = (listener: ListenerOptions, connection: SmtpConnection)
 
 interface Slot {
   readonly name: string;
+  readonly address: ListenAddress;
   readonly listener: SmtpListener;
   readonly forget: () => void;
 }
@@ -50,17 +49,17 @@ export class Listeners {
   }
 
   get list(): readonly ListeningAt[] {
-    return [...this.#slots.values()].map(({ name, listener }) => ({
-      name,
-      address: listener.address,
-      port: listener.port,
-    }));
+    return [...this.#slots.values()].map(({ name, listener: { place } }) =>
+      'path' in place ? { name, path: place.path } : { name, address: place.address, port: place.port },
+    );
   }
 
   /** Opens what is new. Rejects, with nothing changed, where a place cannot be had. */
   async prepare(options: GatewayOptions, makeDialog: MakeDialog, sockets?: BoundSockets): Promise<Prepared> {
     const opened = new Map<string, ServerSocket>();
+    const undo: (() => void)[] = [];
     const abandon = async (): Promise<void> => {
+      for (const one of undo.toReversed()) one();
       await Promise.all([...opened.values()].map((socket) => socket.close()));
     };
     try {
@@ -69,8 +68,10 @@ export class Listeners {
         const place = placeOf(one);
         const kept = this.#slots.get(place);
         if (kept === undefined) {
-          opened.set(place, sockets?.get(one.name) ?? (await ServerSocket.bind({ host: one.host, port: one.port })));
+          opened.set(place, sockets?.get(one.name) ?? (await ServerSocket.bind(one.address)));
         } else {
+          if (one.address.kind === 'unix' && !isDeepStrictEqual(one.address, kept.address))
+            undo.push(kept.listener.setAccess(one.address));
           updates.set(
             place,
             kept.listener.prepare(this.#settings(options, one), (c) => makeDialog(one, c)),
@@ -108,12 +109,12 @@ export class Listeners {
         const socket = prepared.opened.get(place);
         if (socket !== undefined) {
           const listener = SmtpListener.on(socket, this.#settings(options, one), (c) => makeDialog(one, c));
-          return [place, this.#slot(one.name, listener)];
+          return [place, this.#slot(one, listener)];
         }
         if (kept === undefined) throw new Error(`listener ${one.name} was not prepared`);
-        if (kept.name === one.name) return [place, kept];
+        if (kept.name === one.name) return [place, { ...kept, address: one.address }];
         kept.forget();
-        return [place, this.#slot(one.name, kept.listener)];
+        return [place, this.#slot(one, kept.listener)];
       }),
     );
     for (const slot of before.values()) this.#drain(slot, drainMs);
@@ -134,7 +135,7 @@ export class Listeners {
     return { ...listener, auth, extensions, hostname, log, deadlines: this.#deadlines };
   }
 
-  #slot(name: string, listener: SmtpListener): Slot {
+  #slot({ name, address }: ListenerOptions, listener: SmtpListener): Slot {
     const labels = { listener: name };
     const gauges = [
       this.#metrics.gauge('opes_sessions', () => listener.connections, labels),
@@ -148,6 +149,7 @@ export class Listeners {
     ];
     return {
       name,
+      address,
       listener,
       forget: () => {
         for (const forget of gauges) forget();

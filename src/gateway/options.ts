@@ -91,9 +91,7 @@ export type Side = 'sender' | 'recipient';
 
 export interface ListenerOptions {
   readonly name: string;
-  readonly host: string;
-  /** 0: any free port; `Gateway.listeners` says which. */
-  readonly port: number;
+  readonly address: ListenAddress;
   readonly side: Side;
   /** LMTP (RFC 2033): clients hear one reply for each recipient behind the data. */
   readonly protocol: 'smtp' | 'lmtp';
@@ -103,9 +101,12 @@ export interface ListenerOptions {
   readonly requireTls: boolean;
   /** Who may log in; undefined: nobody can. */
   readonly auth: AuthOptions | undefined;
-  /** Whether only this machine reaches it. */
+  /**
+   * Whether it is a loopback address, which only this machine reaches. A Unix socket is not: who may open it is decided by its
+   * mode, and who may relay there by `relayFrom` alone (decision 0057).
+   */
   readonly isOnLoopback: boolean;
-  /** Networks that may send anywhere (D14). */
+  /** Networks that may send anywhere (D14). Here and below `unix` stands for whoever opens the Unix socket. */
   readonly relayFrom: readonly string[];
   /** Where it is given, each connection begins with a PROXY header, and comes from these networks. */
   readonly proxyFrom: readonly string[] | undefined;
@@ -122,6 +123,26 @@ export interface ListenerOptions {
   readonly idleMs: number;
   /** `reject`: bare CR or LF in content is refused (the default, D11). */
   readonly bareNewline: 'reject';
+}
+
+export type ListenAddress =
+  /** Port 0: any free port; `Gateway.listeners` says which. */
+  { readonly kind: 'tcp'; readonly host: string; readonly port: number } | UnixListenAddress;
+
+export interface UnixListenAddress {
+  readonly kind: 'unix';
+  /** Absolute. */
+  readonly path: string;
+  /** As chmod takes it. */
+  readonly mode: number;
+  /** The file's group; undefined: the process's own. */
+  readonly gid: number | undefined;
+}
+
+/** For messages: `127.0.0.1:25`, `[::1]:25`, `unix:/run/opes/lmtp.sock`. */
+export function showListenAddress(address: ListenAddress): string {
+  if (address.kind === 'unix') return `unix:${address.path}`;
+  return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }
 
 export interface AuthOptions {

@@ -61,7 +61,9 @@ function compareByName(before: readonly Named[], after: readonly Named[]): Chang
   };
 }
 
-/** Listeners of one place share its socket through a reload. Port 0 is a place of its own for each name. */
-export function placeOf({ name, host, port }: Pick<ListenerOptions, 'name' | 'host' | 'port'>): string {
+/** Listeners of one place share its socket through a reload. Port 0 is a place of its own for each name; a Unix socket's mode is none. */
+export function placeOf({ name, address }: Pick<ListenerOptions, 'name' | 'address'>): string {
+  if (address.kind === 'unix') return `unix ${address.path}`;
+  const { host, port } = address;
   return port === 0 ? `${host} 0 ${name}` : `${host} ${port}`;
 }

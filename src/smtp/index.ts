@@ -45,9 +45,10 @@ export { NextHop, type NextHopOptions } from './net/next-hop.ts';
 export type { HopAddress } from './net/next-hop-connection.ts';
 export type { NextHopStats } from './net/next-hop-pool.ts';
 export type { HopTls, PeerVerify } from './net/next-hop-tls.ts';
-export { PeerCounts, peerOf } from './net/peer-counts.ts';
-export { type BindTo, ServerSocket } from './net/server-socket.ts';
+export { PeerCounts, peerOf, UNIX_PEER } from './net/peer-counts.ts';
+export { type BindTo, type ServerPlace, ServerSocket } from './net/server-socket.ts';
 export { checkTlsa, type TlsaRecord, type TlsaVerdict, usableTlsa } from './net/tlsa.ts';
+export { SocketPathError } from './net/unix-place.ts';
 export {
   type AgentUris,
   hasOpesParameters,

@@ -3,16 +3,18 @@
  * Postfix, the filter is broken as it says, and the replies and fields it explains are the ones there are.
  */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { onTestFinished, test } from 'vitest';
 import { readConfig } from '../../src/cli/load.ts';
 import { showProblem } from '../../src/config/index.ts';
 import { makeRuleEngine } from '../../src/gateway/index.ts';
 import { run } from '../support/child.ts';
+import { Dovecot } from '../support/dovecot.ts';
 import { Gateway, OPES, ROOT, serve } from '../support/gateway.ts';
 import { Postfix } from '../support/postfix.ts';
-import { freePort, scratchFolder } from '../support/scratch.ts';
+import { needPrograms } from '../support/programs.ts';
+import { eventually, freePort, scratchFolder } from '../support/scratch.ts';
 import { SmtpTalk, verdict } from '../support/smtp-talk.ts';
 
 const PAGE = readFileSync(join(ROOT, 'docs/operate.md'), 'utf8');
@@ -24,7 +26,7 @@ const blocks = (language: string): string[] =>
     .filter(([, name]) => name === language)
     .map(([, , text = '']) => text);
 
-const [BEFORE = '', PROXY = '', TRY = '', TLS = ''] = blocks('yaml');
+const [BEFORE = '', PROXY = '', LMTP = '', TRY = '', TLS = ''] = blocks('yaml');
 
 /** Everything the page calls its own place, in a folder of the test's. */
 function placed(text: string, folder: string): string {
@@ -53,8 +55,9 @@ async function write(text: string): Promise<string> {
 }
 
 test('its configurations are whole, and good', async () => {
+  await needPrograms('postfix'); // whose group one of them names
   const all = blocks('yaml');
-  assert.equal(all.length, 5);
+  assert.equal(all.length, 6);
   for (const text of all) {
     const loaded = readConfig(await write(text));
     if (loaded.kind === 'broken') assert.fail(`${text}\n${loaded.problems.map(showProblem).join('\n')}`);
@@ -210,6 +213,35 @@ test("behind Postfix's port 25: its client hears of a refusal, and a mail comes 
   const refused = await talk.mail({ ...MAIL(''), content: program });
   assert.equal(verdict(refused), 550, JSON.stringify(refused));
   await talk.quit();
+});
+
+test('between Postfix and the mailboxes: each recipient has a reply of his own, through two Unix sockets', async () => {
+  const dovecot = await Dovecot.start();
+  onTestFinished(() => dovecot.stop());
+  const folder = scratchFolder('lmtp');
+  chmodSync(folder, 0o755);
+  const socket = join(folder, 'opes-lmtp.sock');
+  const gateway = await gatewayAt(
+    LMTP.replace('/run/opes-lmtp.sock', socket)
+      .replace('/run/dovecot/lmtp', dovecot.lmtp)
+      .replace('to: example.com', 'to: dst.test')
+      .replace('127.0.0.1:9464', '127.0.0.1:0'),
+  );
+  const main = (postfixLines('main.cf')[2] ?? '').replace('/run/opes-lmtp.sock', socket);
+  const master = (postfixLines('master.cf')[2] ?? '').trimEnd();
+  const postfix = await postfixWith(main, (port) => `127.0.0.1:${port} inet n - n - - smtpd\n${master}`);
+  const talk = await SmtpTalk.hello(postfix.port, 'desk.src.test');
+  const to = ['ann@dst.test', 'stranger@dst.test'];
+  assert.equal(verdict(await talk.mail({ ...MAIL('by LMTP'), from: '', to })), 250);
+  await talk.quit();
+  const statuses = (): string[] =>
+    to.map((one) => new RegExp(`to=<${one}>.*status=(\\w+)`).exec(postfix.log())?.[1] ?? '-');
+  await eventually(() => !statuses().includes('-'), 'two statuses');
+  assert.deepEqual(statuses(), ['sent', 'bounced'], postfix.log());
+  await eventually(() => dovecot.mails('ann').length === 1, 'a mail in the mailbox');
+  assert.match(dovecot.mails('ann')[0] ?? '', /^OPES-Via: /m);
+  const line = await gateway.child.until(() => gateway.logs().find(({ event }) => event === 'mail'), 'the mail');
+  assert.deepEqual([line['client'], line['helo']], ['127.0.0.1', 'desk.src.test'], 'by lmtp_send_xforward_command');
 });
 
 // --- the broken filter ----------------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ const CONTENT = Buffer.from('Subject: by proxy\r\n\r\nbody\r\n');
 /** All of 127/8 is this machine: HAProxy sees another client than itself. */
 const CLIENT = '127.0.0.2';
 
+const place = join(scratchFolder('socket'), 's');
+
 let sink: Sink;
 let gateway: Gateway;
 
@@ -34,6 +36,7 @@ beforeAll(async () => {
           { name: 'mx', ...proxied, tls, maxConnectionsPerPeer: 2 },
           { name: 'smtps', ...proxied, tls: { ...tls, implicit: true } },
           { name: 'relay', ...proxied, relayFrom: [CLIENT] },
+          { name: 'socket', ...proxied, address: `unix:${place}`, proxyFrom: ['unix'], relayFrom: [CLIENT] },
         ],
         routes: [{ to: '*', nextHop: `smtp://127.0.0.1:${sink.port}` }],
       },
@@ -46,7 +49,7 @@ afterAll(async () => {
 });
 
 async function through(name: string, header: 'send-proxy' | 'send-proxy-v2', options: readonly string[]) {
-  const proxy = await Haproxy.start({ port: gateway.port(name), header });
+  const proxy = await Haproxy.start({ to: name === 'socket' ? place : gateway.port(name), header });
   try {
     const mail = { port: proxy.port, from: 'a@src.test', to: ['b@dst.test'], content: CONTENT };
     return await swaks({ ...mail, options: ['--local-interface', CLIENT, ...options] });
@@ -58,6 +61,7 @@ async function through(name: string, header: 'send-proxy' | 'send-proxy-v2', opt
 for (const header of ['send-proxy', 'send-proxy-v2'] as const) {
   for (const [name, options] of [
     ['relay', []],
+    ['socket', []],
     ['mx', ['--tls']],
     ['smtps', ['--tls-on-connect']],
   ] as const) {
@@ -69,7 +73,7 @@ for (const header of ['send-proxy', 'send-proxy-v2'] as const) {
       const { trace, rest } = withoutTrace(mails.at(-1)?.content ?? Buffer.alloc(0));
       assert.deepEqual(rest, CONTENT);
       assert.match(trace[0] ?? '', /^Received: from swaks\.test \(\[127\.0\.0\.2\]\)/);
-      assert.match(trace[0] ?? '', name === 'relay' ? /with ESMTP id/ : /with ESMTPS id/);
+      assert.match(trace[0] ?? '', options.length === 0 ? /with ESMTP id/ : /with ESMTPS id/);
     });
   }
 }
@@ -88,7 +92,7 @@ test('whoever comes without a header gets not a word', async () => {
 });
 
 test('health checks of HAProxy are no mail and no trouble', async () => {
-  const proxy = await Haproxy.start({ port: gateway.port('mx'), header: 'send-proxy-v2' });
+  const proxy = await Haproxy.start({ to: gateway.port('mx'), header: 'send-proxy-v2' });
   const before = gateway.child.stderr.length;
   // A mail behind some checks: were the checks' connections kept, the two allowed for a peer would be used up.
   await setTimeout(2000);

@@ -6,8 +6,8 @@ import { needPrograms } from './programs.ts';
 import { eventually, freePort, isOpen, scratchFolder } from './scratch.ts';
 
 export interface HaproxyOptions {
-  /** Where our listener is. */
-  readonly port: number;
+  /** Where our listener is: a port of loopback, or the path of a Unix socket. */
+  readonly to: number | string;
   readonly header: 'send-proxy' | 'send-proxy-v2';
 }
 
@@ -20,7 +20,7 @@ export class Haproxy {
     this.#child = child;
   }
 
-  static async start({ port: to, header }: HaproxyOptions): Promise<Haproxy> {
+  static async start({ to, header }: HaproxyOptions): Promise<Haproxy> {
     const { haproxy } = await needPrograms('haproxy');
     for (let tries = 1; ; tries++) {
       const port = await freePort();
@@ -43,7 +43,8 @@ export class Haproxy {
 }
 
 /** Its health checks come with a header of their own (LOCAL in version 2). */
-function configuration(port: number, to: number, header: string): string {
+function configuration(port: number, to: number | string, header: string): string {
+  const server = typeof to === 'string' ? `unix@${to}` : `127.0.0.1:${to}`;
   return `global
   maxconn 50
 defaults
@@ -53,6 +54,6 @@ defaults
   timeout server 60s
 listen smtp
   bind 127.0.0.1:${port}
-  server opes 127.0.0.1:${to} ${header} check check-send-proxy inter 500ms
+  server opes ${server} ${header} check check-send-proxy inter 500ms
 `;
 }

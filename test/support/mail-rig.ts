@@ -59,8 +59,7 @@ export interface PipelineScript {
 
 export const LISTENER: ListenerOptions = {
   name: 'mx',
-  host: '127.0.0.1',
-  port: 0,
+  address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
   side: 'recipient',
   protocol: 'smtp',
   tls: undefined,

@@ -53,9 +53,9 @@ export class SmtpTalk {
     });
   }
 
-  /** Connects and hears the greeting. */
-  static async connect(port: number): Promise<SmtpTalk> {
-    const socket = net.connect(port, '127.0.0.1');
+  /** Connects to a port of loopback, or to a Unix socket by its path, and hears the greeting. */
+  static async connect(at: number | string): Promise<SmtpTalk> {
+    const socket = typeof at === 'string' ? net.connect(at) : net.connect(at, '127.0.0.1');
     const talk = new SmtpTalk(socket);
     const greeting = await talk.hear();
     if (greeting.code !== 220) throw new Error(`greeted with ${greeting.code} ${greeting.lines.join(' / ')}`);
@@ -63,8 +63,8 @@ export class SmtpTalk {
   }
 
   /** Connects and says EHLO. */
-  static async hello(port: number, name = 'client.test'): Promise<SmtpTalk> {
-    const talk = await SmtpTalk.connect(port);
+  static async hello(at: number | string, name = 'client.test'): Promise<SmtpTalk> {
+    const talk = await SmtpTalk.connect(at);
     await talk.say(`EHLO ${name}`);
     return talk;
   }

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { noMetrics, silentLog } from '../../base/index.ts';
 import type { EffectiveConfig } from '../../config/index.ts';
 import { type CheckReport, type CheckRequest, Gateway } from '../../gateway/index.ts';
+import { UNIX_PEER } from '../../smtp/index.ts';
 import { EXIT, Failure } from '../exit.ts';
 import { loadConfig } from '../load.ts';
 import { readMail } from '../send/send.ts';
@@ -21,7 +22,7 @@ export interface CheckOptions {
   readonly config?: string;
   readonly from: string;
   readonly to?: readonly string[];
-  readonly client: string;
+  readonly client?: string;
   readonly helo: string;
   readonly user?: string;
   readonly listener?: string;
@@ -50,7 +51,7 @@ async function makeRequest(
   }
   return {
     listener,
-    client: options.client,
+    client: options.client ?? usualClient(config, listener),
     user: options.user,
     helo: options.helo,
     from: bare(options.from),
@@ -59,7 +60,15 @@ async function makeRequest(
   };
 }
 
+/** Who comes by a Unix socket has no address. */
+function usualClient({ listeners }: EffectiveConfig, name: string | undefined): string {
+  const listener = listeners.find((one) => name === undefined || one.name === name);
+  return listener?.address.kind === 'unix' ? UNIX_PEER : '127.0.0.1';
+}
+
 const bare = (address: string) => address.replace(/^<(.*)>$/, '$1');
+
+const ANYWHERE = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
 
 /** Stands for the mailbox, which a check does not open. */
 const NOWHERE = { host: '127.0.0.1', port: 1 };
@@ -75,7 +84,7 @@ async function runMail(config: EffectiveConfig, request: CheckRequest): Promise<
   try {
     const { services } = await processes.start(config);
     // Not on the ports of the file: a gateway may be running on them. Nobody is told of these.
-    const listeners = config.listeners.map((one) => ({ ...one, host: '127.0.0.1', port: 0 }));
+    const listeners = config.listeners.map((one) => ({ ...one, address: ANYWHERE }));
     const options = gatewayOptions(
       { ...config, listeners, spillDir, recentOctets: 0 },
       services,

@@ -1,6 +1,6 @@
 /** What a configuration comes to, with every default in place, for `opes check`. */
 import { type EffectiveConfig, showHostPort } from '../../config/index.ts';
-import { type FailureReason, showNextHop } from '../../gateway/options.ts';
+import { type FailureReason, type ListenAddress, showListenAddress, showNextHop } from '../../gateway/options.ts';
 import { shownMs, shownOctets, table } from './table.ts';
 
 export function showConfig(config: EffectiveConfig): string {
@@ -41,12 +41,18 @@ function section(name: string, rows: string[][]): string {
 function listeners(config: EffectiveConfig): string[][] {
   return config.listeners.map((one) => [
     one.name,
-    showHostPort(one),
+    place(one.address),
     `${one.side} side${one.protocol === 'lmtp' ? ', LMTP' : ''}`,
     `up to ${shownOctets(one.maxSizeOctets)}`,
     one.tls === undefined ? 'no TLS' : one.tls.implicit ? 'TLS first' : one.requireTls ? 'STARTTLS first' : 'STARTTLS',
     entry(one),
   ]);
+}
+
+/** A Unix socket with who may open it. */
+function place(address: ListenAddress): string {
+  const mode = address.kind === 'unix' ? ` (mode ${address.mode.toString(8).padStart(4, '0')})` : '';
+  return `${showListenAddress(address)}${mode}`;
 }
 
 /** Who may come in, as whom, and how far. */
@@ -101,7 +107,7 @@ function tlsText({ tls, tlsName, tlsCa }: EffectiveConfig['routes'][number]): st
 function services(config: EffectiveConfig): string[][] {
   return config.services.map(({ name, from, may, commands, neverBecause, uri }) => [
     name,
-    place(from),
+    provider(from),
     `may ${may.size === 0 ? 'only read' : [...may].join(', ')}${commands.size === 0 ? '' : `; asked about ${[...commands].join(', ')}`}`,
     neverBecause === undefined ? 'bypassable' : 'never bypassed',
     uri,
@@ -109,7 +115,7 @@ function services(config: EffectiveConfig): string[][] {
   ]);
 }
 
-function place(from: EffectiveConfig['services'][number]['from']): string {
+function provider(from: EffectiveConfig['services'][number]['from']): string {
   if (from.kind === 'builtin') return `builtin:${from.name}`;
   if (from.kind === 'run') return from.file;
   return from.endpoints

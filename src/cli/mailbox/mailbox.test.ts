@@ -22,6 +22,7 @@ const mailsIn = (dir: string) => readdirSync(dir).filter((name) => name.endsWith
 test('a delivered mail is one whole file for its owner only', async () => {
   const ports = {
     builtins: new Set(['banner', 'attachments']),
+    findGroup: () => undefined,
     isOpenRelay,
     checkRule: () => undefined,
     checkUri: () => undefined,

@@ -16,6 +16,8 @@ export interface Letter {
   /** Lines end with CRLF; not dot-stuffed. */
   readonly content: Buffer;
   readonly helo: string;
+  /** The server speaks LMTP (RFC 2033). */
+  readonly lmtp?: boolean | undefined;
 }
 
 export class Dialog {
@@ -28,10 +30,14 @@ export class Dialog {
   #wake: (() => void) | undefined;
   #ended: Error | undefined;
 
-  constructor(place: { readonly host: string; readonly port: number }, print: (line: string) => void) {
-    this.#place = `${place.host}:${place.port}`;
+  constructor(
+    place: { readonly host: string; readonly port: number } | { readonly path: string },
+    print: (line: string) => void,
+  ) {
+    this.#place = 'path' in place ? `unix:${place.path}` : `${place.host}:${place.port}`;
     this.#print = print;
-    this.#socket = connect({ host: place.host, port: place.port, noDelay: true, timeout: SILENCE_MS });
+    const to = 'path' in place ? { path: place.path } : { host: place.host, port: place.port };
+    this.#socket = connect({ ...to, noDelay: true, timeout: SILENCE_MS });
     this.#socket.on('data', (chunk) => this.#hear(chunk));
     this.#socket.on('timeout', () => this.#socket.destroy(new Error('the server said nothing for 5 minutes')));
     this.#socket.on('error', (error) => this.#end(error));
@@ -44,8 +50,11 @@ export class Dialog {
       const accepted = await this.#envelope(letter);
       if (accepted === 0) return false;
       this.#print(`C: (the mail, ${letter.content.length} octets)`);
-      const reply = await this.#say('.', stuffed(letter.content));
-      return reply.code === 250 && accepted === letter.to.length;
+      let taken = (await this.#say('.', stuffed(letter.content))).code === 250 ? 1 : 0;
+      // RFC 2033, 4.2: LMTP has one reply for each recipient that was accepted.
+      const more = letter.lmtp === true ? accepted - 1 : 0;
+      for (let i = 0; i < more; i++) if ((await this.#reply()).code === 250) taken++;
+      return taken === 1 + more && accepted === letter.to.length;
     } finally {
       if (this.#ended === undefined) await this.#say('QUIT').catch(() => undefined);
       this.#socket.destroy();
@@ -55,7 +64,7 @@ export class Dialog {
   /** For how many recipients the server waits for the mail. */
   async #envelope(letter: Letter): Promise<number> {
     if (!isPositive(await this.#reply())) return 0;
-    const hello = await this.#say(`EHLO ${letter.helo}`);
+    const hello = await this.#say(`${letter.lmtp === true ? 'LHLO' : 'EHLO'} ${letter.helo}`);
     if (!isPositive(hello)) return 0;
     if (!isPositive(await this.#say(`MAIL FROM:${path(letter.from)}${mailParameters(letter, hello)}`))) return 0;
     let accepted = 0;

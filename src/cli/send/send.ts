@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { readHostPort } from '../../config/index.ts';
+import { readListenAddress } from '../../config/index.ts';
 import { EXIT, Failure } from '../exit.ts';
 import { Dialog } from './dialog.ts';
 
@@ -11,15 +11,17 @@ export interface SendOptions {
   readonly from: string;
   readonly to: readonly string[];
   readonly helo?: string;
+  readonly lmtp?: boolean;
 }
 
 export async function send(file: string, options: SendOptions): Promise<number> {
-  const place = readHostPort(options.server);
+  const place = readListenAddress(options.server);
   if ('wrong' in place) throw new Failure(`--server: ${place.wrong}`, EXIT.usage);
   const content = await readMail(file);
   const print = (line: string) => process.stdout.write(`${line}\n`);
   const dialog = new Dialog(place.value, print);
-  const sent = await dialog.send({ from: options.from, to: options.to, content, helo: options.helo ?? heloName() });
+  const { from, to, helo = heloName(), lmtp } = options;
+  const sent = await dialog.send({ from, to, content, helo, lmtp });
   return sent ? EXIT.ok : EXIT.failed;
 }
 

@@ -10,6 +10,7 @@ import { DEMO_YAML } from './demo.ts';
 test('the demo is a good configuration without a note', () => {
   const ports = {
     builtins: new Set(BUILTINS.keys()),
+    findGroup: () => undefined,
     isOpenRelay,
     checkRule: () => undefined,
     checkUri: checkAgentUri,

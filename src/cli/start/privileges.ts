@@ -1,27 +1,24 @@
 /**
- * From root to the user the file names: after the ports are open, before anything else. Keys and the configuration were
+ * From root to the user the file names: after the listeners are open, before anything else. Keys and the configuration were
  * read as root; a reload reads them again as the user, so the user must be able to.
  */
-import { execFileSync } from 'node:child_process';
 import { chownSync, existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Log } from '../../base/index.ts';
 import type { EffectiveConfig } from '../../config/index.ts';
+import { type Account, findAccount } from '../accounts.ts';
 import { EXIT, Failure } from '../exit.ts';
 
-export interface Account {
-  readonly user: string;
-  readonly uid: number;
-  readonly gid: number;
-  /** All groups the user is in. */
-  readonly groups: readonly number[];
-}
-
-export function dropPrivileges(config: EffectiveConfig, log: Log): void {
-  if (process.getuid?.() !== 0 || config.user === undefined) return;
+/** Who we are going to be: where we are root and the file names a user. Throws Failure where that is nobody, or root again. */
+export function accountToBecome(config: EffectiveConfig): Account | undefined {
+  if (process.getuid?.() !== 0 || config.user === undefined) return undefined;
   const account = findAccount(config.user, config.group);
   if (account.uid === 0) throw new Failure(`user: ${config.user} is root\n    name another user`, EXIT.config);
-  makeOwned(config.dataDir, account);
+  return account;
+}
+
+export function become(account: Account, { dataDir }: EffectiveConfig, log: Log): void {
+  makeOwned(dataDir, account);
   process.setgroups?.(account.groups);
   process.setgid?.(account.gid);
   process.setuid?.(account.uid);
@@ -32,28 +29,6 @@ export function dropPrivileges(config: EffectiveConfig, log: Log): void {
 export function warnOfRoot(config: EffectiveConfig, log: Log): void {
   if (process.getuid?.() !== 0 || config.file === undefined) return;
   log.warn('running-as-root', { fix: 'write user: in the file, or start it under systemd' });
-}
-
-/** Accounts may come from a directory service, so `id` is asked and not /etc/passwd. */
-function findAccount(user: string, group: string | undefined): Account {
-  const uid = ask('id', ['-u', user]);
-  if (uid === undefined) {
-    const fix = `make it (useradd --system --home-dir /nonexistent --shell /usr/sbin/nologin ${user}), or name another`;
-    throw new Failure(`user: there is no user "${user}" on this machine\n    ${fix}`, EXIT.config);
-  }
-  const gid = group === undefined ? ask('id', ['-g', user]) : ask('getent', ['group', group])?.split(':')[2];
-  if (gid === undefined)
-    throw new Failure(`group: there is no group "${group}" on this machine\n    make it, or name another`, EXIT.config);
-  const groups = (ask('id', ['-G', user]) ?? '').split(' ').filter(Boolean).map(Number);
-  return { user, uid: Number(uid), gid: Number(gid), groups };
-}
-
-function ask(program: string, args: readonly string[]): string | undefined {
-  try {
-    return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
-  } catch {
-    return undefined;
-  }
 }
 
 /** The data directory where it is not there yet, with all that is made above it; one that is there is left as it is. */

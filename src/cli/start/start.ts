@@ -1,5 +1,5 @@
 /**
- * `opes start`: ports first, then no more rights than needed, then everything the file names (`system.ts`). The ready line
+ * `opes start`: listeners first, then no more rights than needed, then everything the file names (`system.ts`). The ready line
  * comes last. SIGHUP reloads the file, SIGTERM and SIGINT drain.
  */
 import type { Level } from '../levels.ts';
@@ -11,7 +11,7 @@ import { passedSockets } from '../systemd/listen-fds.ts';
 import { Notifier } from '../systemd/notify.ts';
 import { bindListeners } from './bind.ts';
 import { showWelcome } from './demo.ts';
-import { dropPrivileges, warnOfRoot } from './privileges.ts';
+import { accountToBecome, become, warnOfRoot } from './privileges.ts';
 import { Reloader } from './reloader.ts';
 import { System } from './system.ts';
 
@@ -33,8 +33,9 @@ export async function start(options: StartOptions): Promise<number> {
   if (process.env['LISTEN_FDS'] !== undefined && passed.length === 0) {
     log.warn('sockets-not-ours', { pid: process.pid, listenPid: process.env['LISTEN_PID'], fix: SOCKETS_FIX });
   }
-  const sockets = await bindListeners(config, passed);
-  dropPrivileges(config, log);
+  const account = accountToBecome(config);
+  const sockets = await bindListeners(config, passed, account);
+  if (account !== undefined) become(account, config, log);
   // The service manager starts another process, which can have the store again.
   const system = await System.open(config, sockets, log, () => shutdown.fail('the store is lost'));
   shutdown.add('system', () => system.close());

@@ -20,7 +20,7 @@ import type { Prometheus } from '../metrics/prometheus.ts';
 import type { MetricsServer } from '../metrics/server.ts';
 import type { Ready } from '../ready.ts';
 import { DRAIN_MS } from '../shutdown.ts';
-import { placeFailure } from './bind.ts';
+import { listenFailure, placeFailure } from './bind.ts';
 import { gatewayOptions } from './gateway-options.ts';
 import { type RunningServices, ServiceProcesses } from './service-processes.ts';
 
@@ -105,7 +105,7 @@ export class System {
       report = await this.#useIn(opened);
     } catch (error) {
       await this.#close(opened, before);
-      throw asListenFailure(error, config);
+      throw listenFailure(error, config);
     }
     this.#opened = opened;
     this.#loadedAtMs = Date.now();
@@ -307,12 +307,6 @@ function inOrder(config: EffectiveConfig): EffectiveConfig['services'] {
     return at < 0 ? config.pipeline.length : at;
   };
   return config.services.toSorted((a, b) => place(a.name) - place(b.name));
-}
-
-function asListenFailure(error: unknown, config: EffectiveConfig): unknown {
-  const { address, port } = error as { address?: string; port?: number };
-  if (address === undefined || port === undefined) return error;
-  return placeFailure(error, showHostPort({ host: address, port }), config);
 }
 
 /** Mails lie in it: nobody else may look (D9). */

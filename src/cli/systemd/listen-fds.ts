@@ -3,9 +3,11 @@
  * (`FileDescriptorName=`) and must listen where that listener would: what the file says of an address is judged when it is
  * loaded (nobody may relay from everywhere), and must be what is true.
  */
-import { type HostPort, showHostPort } from '../../config/index.ts';
-import type { ListenerOptions } from '../../gateway/options.ts';
-import { ServerSocket } from '../../smtp/index.ts';
+import { fstatSync, readFileSync } from 'node:fs';
+import { posix } from 'node:path';
+import { showHostPort } from '../../config/index.ts';
+import { type ListenerOptions, showListenAddress } from '../../gateway/options.ts';
+import { type ServerPlace, ServerSocket } from '../../smtp/index.ts';
 import { EXIT, Failure } from '../exit.ts';
 
 const FIRST_FD = 3;
@@ -34,7 +36,7 @@ export async function takeSockets(
       const listener = listeners.find((one) => one.name === name);
       if (listener === undefined) throw strange(name, listeners);
       if (taken.has(name)) throw new Failure(TWICE(name), EXIT.config);
-      const socket = await ServerSocket.bind({ fd });
+      const socket = await ServerSocket.bind({ fd, path: unixPathOf(fd) });
       taken.set(name, socket);
       checkPlace(listener, socket);
     }
@@ -57,14 +59,37 @@ function strange(name: string, listeners: readonly ListenerOptions[]): Failure {
 }
 
 function checkPlace(listener: ListenerOptions, socket: ServerSocket): void {
-  const place = socket.place ?? { address: '', port: -1 };
-  const isPort = listener.port === 0 || listener.port === place.port;
-  if (isPort && isSameHost(listener.host, place.address)) return;
-  const is: HostPort = { host: place.address, port: place.port };
+  const { place } = socket;
+  if (place !== undefined && isSamePlace(listener, place)) return;
+  const is = place === undefined ? 'what is no port' : showPlace(place);
   throw new Failure(
-    `listener "${listener.name}": systemd's socket listens on ${showHostPort(is)}, the file says ${showHostPort(listener)}\n    let both say the same: the rules against open relays go by the file`,
+    `listener "${listener.name}": systemd's socket listens on ${is}, the file says ${showListenAddress(listener.address)}\n    let both say the same: the rules against open relays go by the file`,
     EXIT.config,
   );
+}
+
+function isSamePlace({ address }: ListenerOptions, place: ServerPlace): boolean {
+  if (address.kind === 'unix') return 'path' in place && posix.normalize(place.path) === address.path;
+  if ('path' in place) return false;
+  return (address.port === 0 || address.port === place.port) && isSameHost(address.host, place.address);
+}
+
+const showPlace = (place: ServerPlace): string =>
+  'path' in place ? `unix:${place.path}` : showHostPort({ host: place.address, port: place.port });
+
+/** Where a Unix socket listens, which Node does not tell of one it did not make: the kernel's list of them has it by inode. */
+function unixPathOf(fd: number): string | undefined {
+  let inode: string;
+  let lines: string[];
+  try {
+    inode = String(fstatSync(fd).ino);
+    lines = readFileSync('/proc/self/net/unix', 'latin1').split('\n');
+  } catch {
+    return undefined;
+  }
+  // Num RefCount Protocol Flags Type St Inode Path
+  const fields = lines.map((line) => /^\S+: (?:\S+ +){5} *(\d+) (.*)$/.exec(line));
+  return fields.find((one) => one?.[1] === inode)?.[2];
 }
 
 const ANY = new Set(['0.0.0.0', '::']);

@@ -112,7 +112,13 @@ test('a file that others can read is refused, and the configuration with it', ()
 system: { uri: "https://mail.example.com/opes" }
 listeners: [{ name: mx, address: "127.0.0.1:25", auth: users.yaml, requireTls: false }]
 routes: [{ to: example.com, nextHop: "smtp://10.0.0.5:25" }]`;
-  const ports = { checkRule: () => undefined, checkUri: () => undefined, builtins: new Set<string>(), isOpenRelay };
+  const ports = {
+    checkRule: () => undefined,
+    checkUri: () => undefined,
+    builtins: new Set<string>(),
+    isOpenRelay,
+    findGroup: () => undefined,
+  };
   const loaded = loadText('opes.yaml', yaml, folder, ports);
   const problems = loaded.kind === 'broken' ? loaded.problems.map(showProblem).join('\n') : 'nothing';
   assert.equal(

@@ -11,6 +11,7 @@ type Hello = 'EHLO' | 'HELO';
 
 /** What the connection knows, as it is now. */
 export interface ClientConnection {
+  /** UNIX_PEER on a Unix socket. */
   readonly remoteAddress: string;
   readonly isSecure: boolean;
   /** Who logged in, or ''. */

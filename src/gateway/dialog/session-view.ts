@@ -1,6 +1,7 @@
 /** What is known of one SMTP session, and what each of its mails says of it, made once. */
 import { printable } from '../../base/index.ts';
 import type { Part } from '../../profile/index.ts';
+import { UNIX_PEER } from '../../smtp/index.ts';
 import type { MailFacts } from '../dispatch/facts.ts';
 import { isRelayPeer, mayRelay, type RelayRoute } from '../dispatch/relay-permission.ts';
 import type { ListenerOptions } from '../options.ts';
@@ -13,7 +14,7 @@ export interface SessionOrigin {
   /** Unguessable; a mail's id is `<session>.<n>`. */
   readonly id: string;
   readonly listener: ListenerOptions;
-  /** UNKNOWN_ADDRESS where a proxy does not know it. */
+  /** UNKNOWN_ADDRESS where a proxy does not know it, UNIX_PEER on a Unix socket. */
   readonly clientAddress: string;
   /** By a proxy's word; absent where there is none. */
   readonly clientName?: string | undefined;
@@ -60,7 +61,7 @@ export function makeSessionView(hostname: string, origin: SessionOrigin): Sessio
   const { id, listener, clientAddress, clientName, verb, helo, tls, user = '' } = origin;
   const { peerAddress = clientAddress, greeting } = origin;
   const heloInForce = greeting?.helo ?? helo;
-  const isKnown = clientAddress !== UNKNOWN_ADDRESS;
+  const isKnown = clientAddress !== UNKNOWN_ADDRESS && clientAddress !== UNIX_PEER;
   const relaying = {
     isAuthenticated: user !== '',
     isRelayPeer: isRelayPeer(listener, peerAddress),

@@ -54,6 +54,19 @@ test('networks: IPv4, IPv6, one address, IPv4 in IPv6 clothes', () => {
     assert.ok(!may(STAR, listener, address), address);
 });
 
+test('a Unix socket is no loopback address: there only `unix` of relayFrom may send anywhere', () => {
+  for (const route of [STAR, MX]) {
+    assert.ok(!may(route, OUTSIDE, 'unix'));
+    assert.ok(!may(route, { ...OUTSIDE, relayFrom: ['127.0.0.0/8', '0.0.0.0/0', '::/0'] }, 'unix'));
+    assert.ok(may(route, { ...OUTSIDE, relayFrom: ['unix'] }, 'unix'));
+    assert.ok(!isOpenRelay(route, { ...OUTSIDE, relayFrom: ['unix'] }));
+    // It names no address, known or not.
+    for (const address of ['127.0.0.1', '::1', 'unknown', '', '198.51.100.9'])
+      assert.ok(!may(route, { ...OUTSIDE, relayFrom: ['unix'], xclientFrom: ['unix'] }, address), address);
+  }
+  assert.ok(may(NAMED, OUTSIDE, 'unix'));
+});
+
 test('an open relay is one for strangers from everywhere', () => {
   for (const relayFrom of [[], ['10.0.0.0/8'], ['192.0.2.0/24', '2001:db8::/32']])
     for (const route of [NAMED, STAR, MX]) assert.ok(!isOpenRelay(route, { ...OUTSIDE, relayFrom }));

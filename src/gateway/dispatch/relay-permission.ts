@@ -3,6 +3,7 @@
  * come from outside, and whatever MX records say) serves only who logged in or comes from a network of ours. One decision, for
  * the RCPT path and for `opes check`.
  */
+import { UNIX_PEER } from '../../smtp/index.ts';
 import type { ListenerOptions } from '../options.ts';
 import { isInNetwork, type Network, parseNetwork } from '../rules/network.ts';
 
@@ -44,9 +45,10 @@ export function isRelayPeer(listener: Pick<RelayListener, 'relayFrom'>, address:
   return isInNetworks(address, listener.relayFrom);
 }
 
-/** `networks`: of a configuration, always the same list. */
+/** `networks`: of a configuration, always the same list. A Unix socket's peer is in none but `unix`. */
 export function isInNetworks(address: string, networks: readonly string[]): boolean {
   if (networks.length === 0) return false;
+  if (address === UNIX_PEER) return networks.includes(UNIX_PEER);
   return networksOf(networks).some((network) => isInNetwork(address, network));
 }
 

@@ -48,6 +48,13 @@ test('a Received field tags IPv6 addresses and leaves out what is not there', ()
   );
 });
 
+test('a Received field of a Unix socket has no address to show', () => {
+  assert.match(
+    makeReceived({ ...reception, clientAddress: 'unix' }),
+    /^Received: from client\.example\.org \(Unix socket\) by mx1\.example\.com\r\n/,
+  );
+});
+
 test('nothing a client says can add a line, a comment or a field to Received', () => {
   const hostile = fc.string({ unit: 'binary', maxLength: 400 });
   fc.assert(

@@ -2,6 +2,7 @@
  * Our own `Received` field (RFC 5321 section 4.4). Whatever came from the client is cut and cleaned before it stands
  * here: a HELO name with a line end or a parenthesis in it would otherwise write fields of its own.
  */
+import { UNIX_PEER } from '../../smtp/index.ts';
 import { FOLD_OCTETS, MAX_NAME_OCTETS } from './limits.ts';
 
 /** RFC 3848 and RFC 6531 section 4.3. */
@@ -44,7 +45,8 @@ export type SessionClauses = readonly [from: string, by: string];
 export function sessionClauses(
   of: Pick<Reception, 'hostname' | 'helo' | 'clientAddress' | 'clientName'>,
 ): SessionClauses {
-  const address = literal(of.clientAddress);
+  // On a Unix socket there is no TCP-info to give (RFC 5321 section 4.4), and a comment says why.
+  const address = of.clientAddress === UNIX_PEER ? 'Unix socket' : literal(of.clientAddress);
   const tcpInfo = of.clientName === undefined ? `(${address})` : `(${clean(of.clientName)} ${address})`;
   return [`from ${clean(of.helo) || 'unknown'} ${tcpInfo}`, `by ${clean(of.hostname)}`];
 }

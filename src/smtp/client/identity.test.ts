@@ -32,6 +32,14 @@ test('XCLIENT and XFORWARD say what is known, in xtext, and only what was announ
   ]);
 });
 
+test('who has no address is said to have none, and is not us', () => {
+  for (const address of ['unix', 'unknown', '']) {
+    const client = { ...CLIENT, address };
+    assert.deepEqual(xclientCommands(hop('XCLIENT', 'ADDR'), client, true), ['XCLIENT ADDR=[UNAVAILABLE]']);
+    assert.deepEqual(xforwardCommands(hop('XFORWARD', 'ADDR'), client, undefined), ['XFORWARD ADDR=[UNAVAILABLE]']);
+  }
+});
+
 test('what is not known is said to be so, and IPv6 has its prefix', () => {
   const bare = { address: '2001:db8::7', helo: '', protocol: 'SMTP' } as const;
   assert.deepEqual(xclientCommands(hop('XCLIENT'), bare, true), [

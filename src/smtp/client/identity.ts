@@ -4,10 +4,11 @@
  * A hop is told only attributes that it announced, and values are xtext (RFC 3461 section 4), so that no octet of a
  * stranger's HELO can end a command.
  */
+import { ipFamily } from '../ip-address.ts';
 import type { Hop } from './hop.ts';
 
 export interface ClientIdentity {
-  /** IPv4 or IPv6, in text. */
+  /** IPv4 or IPv6, in text; any other word: there is none, or it is not known. */
   readonly address: string;
   readonly port?: number | undefined;
   /** The verified name of the address. */
@@ -91,8 +92,11 @@ function value(text: string | undefined): string {
   return encoded.length > MAX_COMMAND - 'XFORWARD IDENT='.length ? UNAVAILABLE : encoded;
 }
 
+/** What has no address (a proxy does not know it, a Unix socket has none) is said to have none. */
 function address(text: string): string {
-  return text.includes(':') ? `IPV6:${text}` : text;
+  const family = ipFamily(text);
+  if (family === undefined) return UNAVAILABLE;
+  return family === 'ipv6' ? `IPV6:${text}` : text;
 }
 
 /** What two mails must share to go over one connection that carries an identity. Attributes cannot hold the mark between them. */

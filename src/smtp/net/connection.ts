@@ -53,6 +53,7 @@ const DIGIT_ZERO = 0x30;
 
 export class SmtpConnection implements ServerOut, Deadline {
   readonly session: ServerSession;
+  /** UNIX_PEER on a Unix socket, '' where a TCP peer was gone at once. */
   readonly remoteAddress: string;
   /** Among the connections of its listener. */
   seat: Seat<SmtpConnection> | undefined;

@@ -137,12 +137,14 @@ interface Setup {
   readonly client: () => Promise<Client>;
 }
 
-async function setup(options: Partial<SmtpListenerOptions> = {}): Promise<Setup> {
+type TcpOptions = SmtpListenerOptions & { readonly host: string; readonly port: number };
+
+async function setup(options: Partial<TcpOptions> = {}): Promise<Setup> {
   const deadlines = new Deadlines();
   const handlers: Yes[] = [];
   const logged: string[] = [];
   const log: Log = { ...silentLog, error: (event) => logged.push(event) };
-  const all: SmtpListenerOptions = {
+  const all: TcpOptions = {
     hostname: 'mx.example.com',
     host: '127.0.0.1',
     port: 0,

@@ -12,15 +12,13 @@ import type { ServerHandler } from '../server/handler.ts';
 import { makeServerOptions, type ServerOptions } from '../server/options.ts';
 import { type ConnectionOwner, SmtpConnection } from './connection.ts';
 import { type IsIn, makeNetworks } from './networks.ts';
-import { PeerCounts, peerOf, plainAddress } from './peer-counts.ts';
+import { PeerCounts, peerOf, plainAddress, UNIX_PEER } from './peer-counts.ts';
 import { ProxiedSocket } from './proxied-socket.ts';
-import { ServerSocket } from './server-socket.ts';
+import { type ServerPlace, ServerSocket } from './server-socket.ts';
+import type { SocketAccess } from './unix-place.ts';
 
 export interface SmtpListenerOptions {
   readonly hostname: string;
-  readonly host: string;
-  /** 0: any free port. */
-  readonly port: number;
   readonly log: Log;
   /** LMTP is SMTP with few differences (RFC 2033). */
   readonly protocol?: ServerOptions['protocol'];
@@ -57,6 +55,8 @@ export class SmtpListener {
   /** Replies written, by their first digit. */
   readonly replies: readonly number[];
   readonly #counted: number[] = [0, 0, 0, 0, 0, 0];
+  /** Where it listens, or listened. */
+  readonly place: ServerPlace;
   readonly #server: ServerSocket;
   readonly #deadlines: Deadlines;
   #settings: SmtpListenerOptions;
@@ -76,6 +76,7 @@ export class SmtpListener {
     this.replies = this.#counted;
     this.#settings = settings;
     this.#server = server;
+    this.place = server.place ?? { address: '', port: 0 };
     this.#makeHandler = makeHandler;
     this.#peers = new PeerCounts(settings.maxConnectionsPerPeer);
     const deadlines = settings.deadlines ?? new Deadlines(performance.now());
@@ -92,8 +93,11 @@ export class SmtpListener {
     );
   }
 
-  /** Resolves when it listens; rejects with the system's error where it cannot. */
-  static async listen(options: SmtpListenerOptions, makeHandler: MakeHandler): Promise<SmtpListener> {
+  /** Resolves when it listens at `host` and `port` (0: any free one); rejects with the system's error where it cannot. */
+  static async listen(
+    options: SmtpListenerOptions & { readonly host: string; readonly port: number },
+    makeHandler: MakeHandler,
+  ): Promise<SmtpListener> {
     return SmtpListener.on(await ServerSocket.bind({ host: options.host, port: options.port }), options, makeHandler);
   }
 
@@ -102,12 +106,9 @@ export class SmtpListener {
     return new SmtpListener(options, socket, makeHandler);
   }
 
-  get address(): string {
-    return this.#server.place?.address ?? this.#settings.host;
-  }
-
+  /** 0 on a Unix socket. */
   get port(): number {
-    return this.#server.place?.port ?? this.#settings.port;
+    return 'port' in this.place ? this.place.port : 0;
   }
 
   get connections(): number {
@@ -117,6 +118,11 @@ export class SmtpListener {
   /** Connections refused because there were too many. */
   get refused(): number {
     return this.#refused;
+  }
+
+  /** Another mode, owner or group for its Unix socket: see `ServerSocket.setAccess`. */
+  setAccess(access: SocketAccess): () => void {
+    return this.#server.setAccess(access);
   }
 
   /**
@@ -187,8 +193,10 @@ export class SmtpListener {
   };
 
   #onSocket(socket: Socket): void {
-    if (this.#isProxy === undefined) this.#open(socket, plainAddress(socket.remoteAddress ?? ''));
-    else this.#awaitHeader(socket, plainAddress(socket.remoteAddress ?? ''), this.#isProxy);
+    // A TCP peer that is gone already has no address either: only the listener knows which it is.
+    const peer = 'path' in this.place ? UNIX_PEER : plainAddress(socket.remoteAddress ?? '');
+    if (this.#isProxy === undefined) this.#open(socket, peer);
+    else this.#awaitHeader(socket, peer, this.#isProxy);
   }
 
   /** Connections without their header count towards all of them, and towards no peer: whose they are is not known yet. */

@@ -1,3 +1,9 @@
+/**
+ * What stands for the address of whoever connects to a Unix socket: it has none. Configurations name it so where they list
+ * networks, and no proxy can say it of a client (decision 0057).
+ */
+export const UNIX_PEER = 'unix';
+
 /** How many connections each peer has, or whatever else is counted by peers. A peer is an IPv4 address or an IPv6 /64, which is what one customer gets. */
 export class PeerCounts {
   readonly #counts = new Map<string, number>();
@@ -8,8 +14,9 @@ export class PeerCounts {
     this.max = max;
   }
 
-  /** Counts one more, unless the peer has as many as it may. */
+  /** Counts one more, unless the peer has as many as it may. All of a Unix socket would be one: they are not counted. */
   add(peer: string): boolean {
+    if (peer === UNIX_PEER) return true;
     const count = this.#counts.get(peer) ?? 0;
     if (count >= this.max) return false;
     this.#counts.set(peer, count + 1);

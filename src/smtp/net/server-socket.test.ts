@@ -12,12 +12,16 @@ async function bind(): Promise<{ socket: ServerSocket; client: () => Promise<Soc
     await socket.close();
   });
   const client = async (): Promise<Socket> => {
-    const one = connect(socket.place?.port ?? 0, '127.0.0.1').on('error', () => undefined);
+    const one = connect(portOf(socket), '127.0.0.1').on('error', () => undefined);
     clients.push(one);
     await once(one, 'connect');
     return one;
   };
   return { socket, client };
+}
+
+function portOf({ place }: ServerSocket): number {
+  return place !== undefined && 'port' in place ? place.port : assert.fail();
 }
 
 test('who connects before anybody serves waits, and what it sent is not lost', async () => {
@@ -46,6 +50,6 @@ test('who waits when nobody is going to serve is let go', async () => {
 
 test('a place that is taken is an error that says which', async () => {
   const { socket } = await bind();
-  const { port } = socket.place ?? assert.fail();
+  const port = portOf(socket);
   await assert.rejects(ServerSocket.bind({ host: '127.0.0.1', port }), { code: 'EADDRINUSE', port });
 });
