@@ -78,11 +78,14 @@ async function runMail(config: EffectiveConfig, request: CheckRequest): Promise<
     const listeners = config.listeners.map((one) => ({ ...one, host: '127.0.0.1', port: 0 }));
     const options = gatewayOptions(
       { ...config, listeners, spillDir, recentOctets: 0 },
-      services,
-      undefined,
-      NOWHERE,
-      silentLog,
-      noMetrics,
+      {
+        services,
+        store: undefined,
+        mailbox: NOWHERE,
+        log: silentLog,
+        metrics: noMetrics,
+        onSilent: () => undefined,
+      },
     );
     const gateway = await Gateway.open(options);
     try {
