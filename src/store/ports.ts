@@ -205,7 +205,8 @@ export interface Store {
   writeContent(id: string): ContentWriter;
   /**
    * Queued deliveries whose time has come and that nobody has claimed, earliest first, now claimed by us until they are
-   * changed or the lease ends. Whole mails stay together as far as `limit` allows.
+   * changed or the lease ends. Whole mails stay together as far as `limit` allows, also where several gateways claim at the same
+   * moment; less than is due may come then, or nothing, and the rest stays unclaimed.
    */
   claim(nowMs: WallMs, limit: number): Promise<readonly StoredDelivery[]>;
   /** When the next unclaimed delivery is due; undefined: none is queued. */

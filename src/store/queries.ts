@@ -14,6 +14,9 @@ export interface Cursor {
 
 type Build = (db: Dialect['sql']) => Compilable;
 
+/** Times a claim's rows it looks at where gateways share a database: the others may be claiming the first of them. */
+const LOOKED_AT = 4;
+
 /** Written to its end. */
 const isWhole = sql<boolean>`size >= 0`;
 
@@ -168,8 +171,8 @@ export class Queries {
   }
 
   /**
-   * `picks` is the first of each mail among the first rows; `whole` has all rows of those mails that are due, with the
-   * number of the row in the order and that of its mail's last row. A mail fits as a whole, or is the first and is cut.
+   * `picks` are the first rows that are due; `whole` has all rows of their mails that are, with the number of the row in the order
+   * and that of its mail's last row. A mail fits as a whole, or is the first and is cut.
    */
   #claim(
     isFree: ReturnType<typeof sql>,
@@ -178,15 +181,16 @@ export class Queries {
     owner: string,
     leaseMs: number,
   ): Statement {
-    const { skipLocked, sql: db } = this.#dialect;
-    const lock = sql.raw(skipLocked);
-    const columns = DELIVERY_COLUMNS.map((name) => sql.ref(`delivery.${name}`));
+    const { name, skipLocked, sql: db } = this.#dialect;
+    const columns = DELIVERY_COLUMNS.map((column) => sql.ref(`delivery.${column}`));
+    const first = (count: number): ReturnType<typeof sql> =>
+      sql`select d.mail, d.n, ${time} as due from delivery d where ${isFree} order by ${time}, d.mail, d.n limit ${count}`;
+    const picks = name === 'postgres' ? ledPicks(first(LOOKED_AT * limit), isFree, limit) : first(limit);
     return made(
-      sql`with picks as (
-          select d.mail, ${time} as due from delivery d where ${isFree} order by ${time}, d.mail, d.n limit ${limit} ${lock}),
+      sql`with picks as (${picks}),
         firsts as (select mail, min(due) as due from picks group by mail),
         whole as (
-          select d.mail, d.n from delivery d where ${isFree} and d.mail in (select mail from firsts) ${lock}),
+          select d.mail, d.n from delivery d where ${isFree} and d.mail in (select mail from firsts) ${sql.raw(skipLocked)}),
         numbered as (
           select w.mail, w.n, row_number() over (order by f.due, w.mail, w.n) as place from whole w join firsts f on f.mail = w.mail),
         ranked as (select mail, n, place, max(place) over (partition by mail) as last, min(place) over (partition by mail) as first
@@ -213,6 +217,22 @@ export class Queries {
     const collation = this.#dialect.name === 'postgres' ? sql` collate "C"` : sql``;
     return sql`lower(${sql.ref(column)}${collation})`;
   }
+}
+
+/**
+ * Of the rows `first`, those that no other gateway claims at the same moment. A mail is for whom has locked its first row, `lead`, due
+ * or not: it is locked before any other row of its mail, and who cannot have it leaves all of them (decision 0060). Joined to few
+ * rows, never to all that are due: a server that knows nothing of the table yet plans that badly.
+ */
+function ledPicks(
+  first: ReturnType<typeof sql>,
+  isFree: ReturnType<typeof sql>,
+  limit: number,
+): ReturnType<typeof sql> {
+  return sql`select f.mail, f.n, f.due from (${first}) f
+    join delivery d on d.mail = f.mail and d.n = f.n
+    join delivery lead on lead.mail = f.mail and lead.n = (select min(n) from delivery where mail = f.mail)
+    where ${isFree} order by f.due, f.mail, f.n limit ${limit} for update of lead, d skip locked`;
 }
 
 function made(query: Compilable): Statement;

@@ -70,6 +70,35 @@ test('several gateways share a database: each delivery is claimed by one of them
   await Promise.all(stores.map((store) => store.close()));
 });
 
+test('claims of several gateways at the same moment: a mail goes to one of them as a whole, and none is left', async () => {
+  const url = await server.database('together');
+  const stores = await Promise.all(['a', 'b', 'c', 'd'].map((owner) => gateway(url, owner)));
+  const [first] = stores as [Store];
+  const deliveries = 20;
+  const ids = Array.from({ length: 60 }, (_, i) => `s.${i}`);
+  for (const id of ids)
+    await first.commit({ mails: [makeMail(id, { deliveries, delivery: { expiresMs: NOW + 1000 } })] });
+  const all = ids.flatMap((mail) => Array.from({ length: deliveries }, (_, n) => ({ mail, n })));
+  await first.release(all);
+  for (let round = 0; round < 40; round++) {
+    // Whole mails, half a mail over; every second gateway looks for what has expired.
+    const claims = await Promise.all(
+      stores.map((store, i) => (i % 2 === 0 ? store.claim(NOW + 1000, 310) : store.claimExpired(NOW + 1000, 310))),
+    );
+    const claimed = claims.flatMap(names);
+    assert.equal(new Set(claimed).size, claimed.length, 'none twice');
+    assert.ok(claimed.length >= 300, `round ${round}: ${claimed.length}`);
+    for (const claim of claims)
+      for (const [mail, some] of Map.groupBy(claim, (one) => one.mail))
+        assert.equal(some.length, deliveries, `round ${round}: ${mail}`);
+    // What one of them left is nobody's.
+    const left = await first.claim(NOW + 1000, 10_000);
+    assert.equal(left.length + claimed.length, all.length);
+    await Promise.all([...stores.map((store, i) => store.release(claims[i] ?? [])), first.release(left)]);
+  }
+  await Promise.all(stores.map((store) => store.close()));
+});
+
 test("work that takes longer than a lease is nobody else's while its gateway lives, and somebody's soon after", async () => {
   const url = await server.database('renewed');
   let nowMs = NOW;
@@ -207,6 +236,45 @@ test('a server that is gone makes mail fail, and what failed is not there when i
   assert.equal((await store.counters()).accepted, 2);
   await store.close();
   await (await gateway(direct, 'b')).close();
+});
+
+test('whatever keeps us away when the answer to a commit is lost, what failed is not there afterwards', async () => {
+  const other = new Client({ connectionString: await server.database('doubt') });
+  await other.connect();
+  await other.query('create role clerk superuser login');
+  const proxy = await LosingProxy.start(server.socketFolder);
+  const store = await gateway(`postgres://clerk@/doubt?host=${encodeURIComponent(proxy.folder)}`, 'a');
+  await store.commit({ mails: [makeMail('s.1')] });
+  const keptAway = {
+    // It may not come back, and another of its name is there when it does.
+    denied: ['alter role clerk nologin', 'alter role clerk login'],
+    owned: [
+      `select pg_advisory_lock(hashtextextended('opes a writer', 0))`,
+      `select pg_advisory_unlock(hashtextextended('opes a writer', 0))`,
+    ],
+  };
+  for (const [why, [away = '', back = '']] of Object.entries(keptAway)) {
+    const isAway = other.query(away);
+    const lost = proxy.loseNextCommit();
+    const both = await Promise.allSettled(['x', 'y'].map((id) => store.commit({ mails: [makeMail(`${why}.${id}`)] })));
+    assert.ok(
+      both.every((one) => one.status === 'rejected' && isCode('unreachable')(one.reason)),
+      why,
+    );
+    await Promise.all([lost, isAway]);
+    const { rows } = await other.query('select id from mail order by id');
+    assert.deepEqual(
+      rows.map(({ id }) => id),
+      [`${why}.x`, `${why}.y`, 's.1'].toSorted(),
+      `${why}: it was done`,
+    );
+    await other.query(back);
+    await store.commit({ changes: [{ kind: 'end', mail: 'none', n: 0, as: 'delivered' }] });
+    assert.deepEqual(names(await store.list({}, 9)), ['s.1 0'], why);
+    assert.equal((await store.counters()).accepted, 1, why);
+  }
+  await store.close();
+  await other.end();
 });
 
 test('what tells of an end stands or falls with it, though nobody heard that it was done', async () => {

@@ -279,6 +279,24 @@ test('a variant that was refused early holds nobody back', async () => {
   assert.equal((await final).code, 250);
 });
 
+test('a service that takes no more of the content holds the client back for its timeout, and no longer', async () => {
+  const stalls: Script = {
+    ...keepAll(['RAWDATA']),
+    onPart(tx, part, all) {
+      if (all.length === 1) tx.startMessage();
+      if (part.part === 'RAWDATA') tx.wantPause();
+    },
+  };
+  const { rig } = rigWith([stalls], { timeoutMs: 5000 });
+  const { mail } = await rig.begin();
+  await mail.rcpt('b@dst.example');
+  void mail.content(MAIL + `${'x'.repeat(62)}\r\n`.repeat(40_000), 10);
+  await mail.paused();
+  rig.world.deadlines.tick(rig.world.deadlines.nowMs + 6000);
+  // Held longer, it could be gone without anybody knowing.
+  await mail.resumed();
+});
+
 test('a report on success is asked for: the mail takes the way on which one is made', async () => {
   const spool = new RecordingSpool();
   const { rig } = rigWith([], { spool });

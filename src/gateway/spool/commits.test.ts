@@ -22,20 +22,23 @@ class Script {
   readonly stored: string[] = [];
   readonly logged: { event: string; fields: Readonly<Record<string, unknown>> }[] = [];
   readonly counted: string[] = [];
-  /** Mails that are there, whoever brought them. */
+  /** Mails and contents that are there, whoever brought them. */
   readonly there = new Set<string>();
+  /** Nothing can be looked up. */
+  isBlind = false;
   readonly commits: Commits;
   isOver = false;
 
   constructor(answer: (unit: Unit, nth: number) => Answer) {
-    const store: Pick<Store, 'commit' | 'mail'> = {
+    const store: Pick<Store, 'commit' | 'mail' | 'content'> = {
       commit: async (unit) => {
         this.tried.push(show(unit));
         const said = answer(unit, this.tried.length);
         if (said !== 'stored') throw said instanceof Error ? said : new StoreError(said, `it is ${said}`);
       },
       mail: async (id) =>
-        this.there.has(id) ? { id, acceptedMs: 0, reversePath: '', params: {}, facts: null } : undefined,
+        this.#isThere(id) ? { id, acceptedMs: 0, reversePath: '', params: {}, facts: null } : undefined,
+      content: async (id) => (this.#isThere(id) ? { id, size: 0 } : undefined),
     };
     this.commits = new Commits(
       {
@@ -46,6 +49,11 @@ class Script {
       },
       { onStored: (unit) => this.stored.push(show(unit)), onIdle: () => undefined },
     );
+  }
+
+  #isThere(id: string): boolean {
+    if (this.isBlind) throw new StoreError('failed', 'it cannot be read');
+    return this.there.has(id);
   }
 
   /** Ends where nothing is left to try, or after `forMs`. */
@@ -85,6 +93,8 @@ function show({ mails = [], changes = [] }: Unit): string {
   const ended = changes.map((one) => (one.kind === 'end' ? `${one.n} ${one.as}` : `${one.n} ${one.kind}`));
   return [...mails.map(({ id }) => id), ...ended].join(', ');
 }
+
+const PROGRESS = { mail: 'm', content: { id: 'm/a1.5', octets: [] } };
 
 const has = (n: number) => (unit: Unit) => unit.changes?.some((one) => one.n === n) === true;
 
@@ -191,6 +201,94 @@ test('a name that is taken, by a mail that is none of ours or without a doubt, i
   assert.deepEqual(sure.stored, ['1 excepted']);
 });
 
+/** What a store says that did the first try and lost its answer; each later one is refused, for a moment or for good. */
+function doneAndLost(script: Script, names: readonly string[], refusal: (unit: Unit, nth: number) => Answer) {
+  return (unit: Unit, nth: number): Answer => {
+    if (nth > 1) return refusal(unit, nth);
+    for (const name of names) script.there.add(name);
+    return 'unreachable';
+  };
+}
+
+/** What is stored where the whole was done, its answer lost, and it is refused from then on. */
+async function lostAndRefused(unit: Unit, names: readonly string[], refusal: (unit: Unit, nth: number) => Answer) {
+  const script: Script = new Script((one, nth) => answer(one, nth));
+  const answer = doneAndLost(script, names, refusal);
+  await script.run(unit);
+  return script;
+}
+
+test('done with its answer lost, and refused for good after it: what is there counts as stored', async () => {
+  // A disk that hiccups at the second try, and one that never writes again.
+  const hiccup = ({ mails = [] }: Unit, nth: number): Answer =>
+    nth === 2 ? 'failed' : mails.length > 0 ? 'duplicate' : 'stored';
+  for (const refusal of [hiccup, (): Answer => 'failed'] as const) {
+    const both = { mails: [mail('m.r1'), mail('m.r2')], changes: [end(1, 'reported'), end(2)] };
+    const script = await lostAndRefused(both, ['m.r1', 'm.r2'], refusal);
+    assert.deepEqual(script.stored, ['m.r1, m.r2, 1 reported, 2 delivered']);
+    assert.deepEqual([script.final, script.counted], [[], []]);
+  }
+});
+
+test('ends and their report, tried apart from the rest and done with the answer lost, are not tried as exceptions', async () => {
+  const isTold = ({ mails = [], changes = [] }: Unit): boolean => mails.length > 0 && changes.length === 1;
+  let told = 0;
+  const script: Script = new Script((unit) => {
+    if (isTold(unit) && told++ === 0) {
+      script.there.add('m.r1');
+      return 'unreachable';
+    }
+    return (unit.mails ?? []).length > 0 ? 'failed' : 'stored';
+  });
+  await script.run({ mails: [mail('m.r1')], changes: [end(1, 'reported'), end(2)] });
+  assert.deepEqual(script.stored.toSorted(), ['2 delivered', 'm.r1, 1 reported']);
+  assert.deepEqual([script.final, script.counted], [[], []]);
+});
+
+test('doubt goes on to the parts: where it could not be looked for at first, a report is found there later', async () => {
+  const script: Script = new Script((unit, nth) => {
+    if (nth === 1) {
+      script.there.add('m.r1');
+      return 'unreachable';
+    }
+    return (unit.mails ?? []).length > 0 ? 'duplicate' : 'stored';
+  });
+  script.isBlind = true;
+  const running = script.run({ mails: [mail('m.r1')], changes: [end(1, 'reported')] });
+  while (!script.tried.includes('m.r1')) await turn();
+  script.isBlind = false;
+  await running;
+  // The end was done with it, and is none of a delivery that is gone.
+  assert.deepEqual(script.stored, ['m.r1', '1 reported']);
+  assert.deepEqual([script.final, script.counted], [[], []]);
+});
+
+test('what services made, done with a report and the answer lost, and refused then: all of it counts as stored', async () => {
+  const unit = { mails: [mail('m.r1')], contents: [PROGRESS], changes: [retry(1), end(2, 'reported')] };
+  const script = await lostAndRefused(unit, ['m.r1', PROGRESS.content.id], () => 'failed');
+  assert.deepEqual(script.stored, ['m.r1, 1 retry, 2 reported']);
+  assert.deepEqual(script.final, []);
+});
+
+test('octets that were written ahead are no sign that their unit was done, nor are changes', async () => {
+  const ahead = { mail: 'm', content: { id: 'm/a1.5', octets: 'written' } } as const;
+  for (const unit of [{ contents: [ahead], changes: [retry(1)] }, { changes: [retry(1)] }]) {
+    const script = await lostAndRefused(unit, [ahead.content.id], () => 'failed');
+    assert.deepEqual(script.stored, []);
+    assert.deepEqual(script.final, ['spool.refused m 1 retry']);
+  }
+});
+
+test('in doubt, and full since: what was done is found, and what needs no room does not wait for what was not', async () => {
+  const full = ({ mails = [] }: Unit, nth: number): Answer => (mails.length > 0 && nth < 30 ? 'full' : 'stored');
+  const unit = { mails: [mail('warning')], changes: [retry(1)] };
+  const done = await lostAndRefused(unit, ['warning'], full);
+  assert.deepEqual(done.stored, ['warning, 1 retry']);
+  const undone = await lostAndRefused(unit, [], full);
+  assert.deepEqual(undone.stored, ['1 retry', 'warning']);
+  assert.deepEqual([done.final, undone.final], [[], []]);
+});
+
 test('what fails behind a stored unit is said, and keeps nobody waiting', async () => {
   const script = new Script(() => 'stored');
   script.stored.push = () => {
@@ -211,8 +309,6 @@ test('given up: nothing more is tried, and nothing is told of it', async () => {
   await running;
   assert.deepEqual([script.tried.length, script.isOver, script.final], [1, true, []]);
 });
-
-const PROGRESS = { mail: 'm', content: { id: 'm/a1.5', octets: [] } };
 
 function retry(n: number): Change {
   return { kind: 'retry', mail: 'm', n, attempts: 1, nextMs: 9, lastReply: undefined, isWarned: true };
@@ -240,6 +336,7 @@ test('what services made, stored with its answer lost, and the report taken back
     if (contents.length > 0) return 'duplicate';
     return mails.length > 0 ? 'stored' : 'failed';
   });
+  script.there.add(PROGRESS.content.id);
   await script.run({ mails: [mail('m.r1')], contents: [PROGRESS], changes: [retry(1)] });
   assert.deepEqual(script.stored, ['m.r1', '1 retry']);
   assert.deepEqual(script.final, []);

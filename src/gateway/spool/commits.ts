@@ -70,37 +70,38 @@ export class Commits {
     }
     // What brings octets may have to wait for room; what makes room, or goes on without, does not wait with it.
     const waits = !((unit.mails?.length ?? 0) > 0 && unit.changes?.some((change) => !isTold(change)) === true);
-    const error = await this.#persist(unit, 1, { isInDoubt: false, waits });
-    if (error !== undefined && !this.#isGivenUp) await this.#storeApart(unit);
+    const doubt = { isInDoubt: false };
+    const error = await this.#persist(unit, 1, doubt, waits);
+    if (error !== undefined && !this.#isGivenUp) await this.#storeApart(unit, doubt);
   }
 
   /** Ends that were told of go with the mails that tell; everything else stands alone. */
-  async #storeApart({ mails = [], changes = [] }: Unit): Promise<void> {
+  async #storeApart({ mails = [], changes = [] }: Unit, doubt: Doubt): Promise<void> {
     const told = changes.filter(isTold);
     const alone = changes.filter((change) => !isTold(change)).map((change) => this.#storeChange(change));
-    await Promise.all([this.#storeTold(mails, told), ...alone]);
+    await Promise.all([this.#storeTold(mails, told, doubt), ...alone]);
   }
 
-  async #storeTold(mails: readonly NewMail[], told: readonly Change[]): Promise<void> {
+  async #storeTold(mails: readonly NewMail[], told: readonly Change[], doubt: Doubt): Promise<void> {
     if (mails.length === 0) {
       await Promise.all(told.map((change) => this.#storeChange(change)));
       return;
     }
-    if ((await this.#persist({ mails, changes: told }, 1)) === undefined || this.#isGivenUp) return;
-    const ends = await this.#toldOf(mails, told);
+    if ((await this.#persist({ mails, changes: told }, 1, doubt)) === undefined || this.#isGivenUp) return;
+    const ends = await this.#toldOf(mails, told, doubt);
     if (this.#isGivenUp) return;
     await Promise.all(ends.map((change) => this.#storeChange(change)));
   }
 
   /** Stores the mails alone. One that cannot be stored must not keep its mail; which of several told of which end is not known here. */
-  async #toldOf(mails: readonly NewMail[], changes: readonly Change[]): Promise<readonly Change[]> {
-    const isIn = await Promise.all(mails.map((mail) => this.#storeMail(mail)));
+  async #toldOf(mails: readonly NewMail[], changes: readonly Change[], doubt: Doubt): Promise<readonly Change[]> {
+    const isIn = await Promise.all(mails.map((mail) => this.#storeMail(mail, { ...doubt })));
     if (isIn.every(Boolean)) return changes;
     return changes.map((one) => (isTold(one) ? { kind: 'end', mail: one.mail, n: one.n, as: 'excepted' } : one));
   }
 
-  async #storeMail(mail: NewMail): Promise<boolean> {
-    const error = await this.#persist({ mails: [mail] }, MAX_REFUSALS);
+  async #storeMail(mail: NewMail, doubt: Doubt): Promise<boolean> {
+    const error = await this.#persist({ mails: [mail] }, MAX_REFUSALS, doubt);
     if (error === undefined) return true;
     if (this.#isGivenUp) return false;
     this.#world.metrics.count('opes_store_refused_total', { what: 'report' });
@@ -110,11 +111,11 @@ export class Commits {
 
   /** A report beside them that cannot be stored keeps them no more than it keeps an end. */
   async #storeWhole({ mails = [], contents = [], changes = [] }: Unit): Promise<void> {
-    const doubt: Doubt = { isInDoubt: false };
+    const doubt = { isInDoubt: false };
     let rest = changes;
     if (mails.length > 0) {
       if ((await this.#persist({ mails, contents, changes }, 1, doubt)) === undefined || this.#isGivenUp) return;
-      rest = await this.#toldOf(mails, changes);
+      rest = await this.#toldOf(mails, changes, doubt);
       if (this.#isGivenUp) return;
     }
     const error = await this.#persist({ contents, changes: rest }, MAX_REFUSALS, doubt);
@@ -124,7 +125,7 @@ export class Commits {
 
   /** What cannot be stored stays ours: what is done already is not done again while we live. */
   async #storeChange(change: Change): Promise<void> {
-    const error = await this.#persist({ changes: [change] }, MAX_REFUSALS);
+    const error = await this.#persist({ changes: [change] }, MAX_REFUSALS, { isInDoubt: false });
     if (error !== undefined && !this.#isGivenUp) this.#refused(change, error);
   }
 
@@ -136,21 +137,22 @@ export class Commits {
   }
 
   /**
-   * Why it cannot be stored; `undefined`: it is. `refusals`: how often the store may say no, apart from what passes. `doubt`:
-   * whether it may have been done before, with its answer lost; `waits`: until a store that is full has room.
+   * Why it cannot be stored; `undefined`: it is. `refusals`: how often the store may say no, apart from what passes; `waits`: until
+   * a store that is full has room.
    */
-  async #persist(unit: Unit, refusals: number, doubt: Doubt = { isInDoubt: false }): Promise<unknown> {
+  async #persist(unit: Unit, refusals: number, doubt: Doubt, waits = true): Promise<unknown> {
     let pauseMs = FIRST_PAUSE_MS;
     for (let left = refusals; ; ) {
       let error = await this.#try(unit);
-      if (doubt.isInDoubt && codeOf(error) === 'duplicate') error = await this.#unlessThere(unit, error);
+      const isNo = !isPassing(error) || (codeOf(error) === 'full' && !waits);
+      if (error !== undefined && isNo && doubt.isInDoubt) error = await this.#unlessThere(unit, error);
       if (error === undefined) {
         this.#events.onStored(unit);
         return undefined;
       }
       this.#world.log.error('spool.store-failed', { mail: mailOf(unit), error: textOf(error) });
       if (!isPassing(error)) left--;
-      if (codeOf(error) === 'full' && doubt.waits === false && !doubt.isInDoubt) return error;
+      if (codeOf(error) === 'full' && !waits) return error;
       if (left === 0 || this.#isGivenUp || codeOf(error) === 'closed') return error;
       doubt.isInDoubt ||= codeOf(error) === 'unreachable';
       await this.#pause(pauseMs);
@@ -168,11 +170,21 @@ export class Commits {
     }
   }
 
-  /** An earlier try whose answer was lost may have been done: then it has happened, as units are done whole. */
-  async #unlessThere({ mails = [] }: Unit, error: unknown): Promise<unknown> {
+  /**
+   * An earlier try whose answer was lost may have been done, whatever is said of a later one: units are done whole, and their names
+   * are made for one unit, so one whose mails and contents are there has happened. Changes leave nothing to look for, and octets
+   * that were written ahead are there before their unit; but these may be done twice.
+   */
+  async #unlessThere({ mails = [], contents = [] }: Unit, error: unknown): Promise<unknown> {
+    const { store } = this.#world;
+    const brought = contents.filter(({ content }) => content.octets !== 'written');
+    if (mails.length + brought.length === 0) return error;
     try {
-      const found = await Promise.all(mails.map(({ id }) => this.#world.store.mail(id)));
-      return found.every((mail) => mail !== undefined) ? undefined : error;
+      const found = await Promise.all([
+        ...mails.map(({ id }) => store.mail(id)),
+        ...brought.map(({ content }) => store.content(content.id)),
+      ]);
+      return found.every((one) => one !== undefined) ? undefined : error;
     } catch (reason) {
       return reason ?? error;
     }
@@ -183,9 +195,9 @@ export class Commits {
   }
 }
 
+/** Whether a try of a unit may have been done, with its answer lost. The parts that are tried apart after it inherit that. */
 interface Doubt {
   isInDoubt: boolean;
-  readonly waits?: boolean;
 }
 
 function isTold(change: Change): boolean {

@@ -325,6 +325,26 @@ test('a handler may hold content back, which is not the peer being slow; the end
   assert.deepEqual(handler.resets, ['BAD_CONTENT']);
 });
 
+test('a client that hangs up while its content is held back has gone when it is let go on', async () => {
+  for (const leave of ['destroy', 'resetAndDestroy'] as const) {
+    const { client, handlers, listener } = await setup();
+    const one = await client();
+    const [handler] = handlers;
+    assert.ok(handler);
+    handler.onPiece = () => handler.connection.pauseContent();
+    await one.say(`HELO a\r\n${ENVELOPE}DATA\r\n`, /354/);
+    one.socket.write(`${'x'.repeat(998)}\r\n`.repeat(100));
+    await waitFor(() => handler.content.length > 0);
+    one.socket[leave]();
+    await one.closed();
+    handler.onPiece = () => undefined;
+    handler.connection.resumeContent();
+    await waitFor(() => handler.isClosed);
+    assert.deepEqual(handler.resets, ['LOST'], leave);
+    await listener.close(0);
+  }
+});
+
 test('content refused while the handler holds it back is read to its end', async () => {
   const { client, handlers } = await setup();
   const one = await client();

@@ -1,9 +1,8 @@
 /**
  * The dialog of a session: commands and answers change the state, replies leave in order. A command passes three steps:
  * check (`check.ts`), ask (the handler), proceed (change state, reply). Those that may be pipelined are asked while
- * earlier ones are unanswered. Content itself passes by; only its borders and flaws matter here.
+ * earlier ones are unanswered. What belongs to a mail is its transaction's (`mail-transaction.ts`).
  */
-
 import { greeting, replies } from '../replies.ts';
 import { isPermanent, isPositive, type Reply, withEnhanced, writeReply } from '../reply.ts';
 import type { AuthAnswer } from '../sasl/mechanism.ts';
@@ -11,33 +10,32 @@ import { checkCommand } from './check.ts';
 import type { CommandLine } from './command-line.ts';
 import { type Command, commands } from './commands.ts';
 import { Conduct } from './conduct.ts';
-import { DataReader } from './data-reader.ts';
 import { writeHello } from './extensions.ts';
-import { finalsOf } from './finals.ts';
-import type { MailCommand, RcptCommand, ResetCause, ServerHandler, ServerOut, Ticket } from './handler.ts';
+import type { ServerHandler, ServerOut, Ticket } from './handler.ts';
 import { Identity } from './identity.ts';
-import { flawReply, Intake } from './intake.ts';
 import { Login, type LoginHost } from './login.ts';
+import { MailTransaction, type TransactionHost } from './mail-transaction.ts';
 import type { ServerOptions } from './options.ts';
 import { type DeskHost, ReplyDesk } from './reply-desk.ts';
 import type { Place } from './reply-queue.ts';
 import * as state from './state.ts';
 
-export class Dialog implements LoginHost, DeskHost {
+export class Dialog implements LoginHost, DeskHost, TransactionHost {
   readonly identity = new Identity();
+  readonly transaction: MailTransaction;
+  /** What the next octet means; set by nobody but the dialog and its transactions, as are `steps`. */
+  input: state.Input = state.GREETING;
+  steps = 0;
   readonly #options: ServerOptions;
   readonly #handler: ServerHandler;
   readonly #out: ServerOut;
   readonly #conduct: Conduct;
   readonly #replies: ReplyDesk;
-  #input: state.Input = state.GREETING;
-  #transaction: state.Transaction = state.NONE;
   /** The last EHLO or HELO asked, and whether one was accepted. */
   #verb: 'EHLO' | 'HELO' = 'EHLO';
   #isGreeted = false;
   #isSecure = false;
   #login: Login | undefined;
-  #steps = 0;
   #farewell: Reply | undefined;
   /** The client said QUIT, and nothing behind it. */
   #isDone = false;
@@ -48,20 +46,12 @@ export class Dialog implements LoginHost, DeskHost {
     this.#out = out;
     this.#conduct = new Conduct(options.limits);
     this.#replies = new ReplyDesk(this, out, this.#conduct);
-    if (options.tls === 'implicit') this.#input = state.TLS;
-  }
-
-  get input(): state.Input {
-    return this.#input;
+    this.transaction = new MailTransaction(this, options, handler, this.#replies, this.#conduct);
+    if (options.tls === 'implicit') this.input = state.TLS;
   }
 
   get isSecure(): boolean {
     return this.#isSecure;
-  }
-
-  /** Whether the handler is being given content. */
-  get isReceiving(): boolean {
-    return this.#transaction.at === 'receiving';
   }
 
   /** Replies owed. */
@@ -69,13 +59,9 @@ export class Dialog implements LoginHost, DeskHost {
     return this.#replies.length;
   }
 
-  get steps(): number {
-    return this.#steps;
-  }
-
   greet(refusal: Reply | undefined): void {
-    if (this.#input.at !== 'greeting') return;
-    this.#input = state.COMMANDS;
+    if (this.input.at !== 'greeting') return;
+    this.input = state.COMMANDS;
     if (refusal !== undefined) {
       this.hangUp(refusal);
     } else {
@@ -90,16 +76,13 @@ export class Dialog implements LoginHost, DeskHost {
   canTake({ verb }: CommandLine): boolean {
     const owed = this.#replies.length;
     if (owed === 0) return true;
-    const { limits } = this.#options;
-    const tx = this.#transaction;
-    // One of those asked may be refused yet and leave its place to this one.
-    if (verb === 'RCPT' && 'envelope' in tx && tx.envelope.asked >= limits.recipients) return false;
-    return owed < limits.pending && (commands.get(verb)?.pipelining ?? 'free') === 'free';
+    if (verb === 'RCPT' && this.transaction.isFull) return false;
+    return owed < this.#options.limits.pending && (commands.get(verb)?.pipelining ?? 'free') === 'free';
   }
 
   /** `isFollowed`: octets behind the command are there already. */
   take(line: CommandLine, isFollowed: boolean): void {
-    this.#steps++;
+    this.steps++;
     if (!this.#conduct.onCommand(commands.get(line.verb)?.isJunk ?? true)) {
       this.hangUp(replies.tooManyCommands);
       return;
@@ -108,7 +91,7 @@ export class Dialog implements LoginHost, DeskHost {
       isGreeted: this.#isGreeted,
       isSecure: this.#isSecure,
       isAuthenticated: this.identity.user !== '',
-      transaction: this.#transaction,
+      transaction: this.transaction.state,
       isFollowed,
       options: this.#options,
     });
@@ -120,7 +103,7 @@ export class Dialog implements LoginHost, DeskHost {
         this.#replies.refuse(checked.reply);
         break;
       case 'drop':
-        this.#drop(checked.reply, checked.size, checked.isLast);
+        this.transaction.drop(checked.reply, checked.size, checked.isLast);
         break;
       case 'hang-up':
         this.hangUp(checked.reply);
@@ -133,24 +116,24 @@ export class Dialog implements LoginHost, DeskHost {
       case 'EHLO':
       case 'HELO':
         this.#verb = command.verb;
-        this.#input = state.WAITING;
+        this.input = state.WAITING;
         this.#handler.onHello(command.verb, command.name, this.#replies.take('hello').ticket);
         break;
       case 'MAIL':
-        this.#onMail(command.mail);
+        this.transaction.onMail(command.mail);
+        this.identity.forgetForwarded();
         break;
       case 'RCPT':
-        this.#onRcpt(command.rcpt);
+        this.transaction.onRcpt(command.rcpt);
         break;
       case 'DATA':
-        this.#input = state.WAITING_ALONE;
-        this.#ask(this.#replies.take('data'));
+        this.transaction.onData();
         break;
       case 'BDAT':
-        this.#onBdat(command.size, command.isLast);
+        this.transaction.onBdat(command.size, command.isLast);
         break;
       case 'RSET':
-        this.#reset('RSET');
+        this.transaction.reset('RSET');
         this.identity.forgetForwarded();
         this.#replies.say(replies.ok);
         break;
@@ -161,13 +144,13 @@ export class Dialog implements LoginHost, DeskHost {
         this.#replies.say(replies.help);
         break;
       case 'QUIT':
-        this.#reset('QUIT');
+        this.transaction.reset('QUIT');
         this.#isDone = !isFollowed;
         this.hangUp(replies.goodbye);
         break;
       case 'VRFY':
       case 'EXPN':
-        this.#input = state.WAITING;
+        this.input = state.WAITING;
         this.#handler.onVerify(command.verb, command.argument, this.#replies.take('verify').ticket);
         break;
       case 'AUTH':
@@ -185,51 +168,10 @@ export class Dialog implements LoginHost, DeskHost {
         break;
       case 'STARTTLS':
         this.#replies.say(replies.startTls);
-        this.#input = state.TLS;
+        this.input = state.TLS;
         this.#out.startTls();
         break;
     }
-  }
-
-  #onMail(mail: MailCommand): void {
-    const { params } = mail;
-    const envelope = { smtpUtf8: params.has('SMTPUTF8'), prdr: params.has('PRDR'), asked: 0, accepted: 0 };
-    this.#transaction = { at: 'opening', envelope };
-    this.#handler.onMail(mail, this.#replies.take('mail').ticket);
-    this.identity.forgetForwarded();
-  }
-
-  #onRcpt(rcpt: RcptCommand): void {
-    const tx = this.#transaction;
-    if (tx.at === 'opening' || tx.at === 'open') tx.envelope.asked++;
-    this.#handler.onRcpt(rcpt, this.#replies.take('rcpt').ticket);
-  }
-
-  /** RFC 3030, 2: the handler is asked at the first chunk; those behind it go where the first went. */
-  #onBdat(size: number, isLast: boolean): void {
-    const tx = this.#transaction;
-    const place = this.#replies.take('data');
-    if (tx.at === 'receiving') {
-      this.#startChunk({ left: size, isLast, place, fate: tx.intake });
-    } else {
-      this.#input = { at: 'waiting', behind: { left: size, isLast, place, fate: replies.badSequence } };
-      this.#ask(place);
-    }
-  }
-
-  #drop(refusal: Reply, size: number, isLast: boolean): void {
-    const tx = this.#transaction;
-    if (tx.at !== 'receiving')
-      this.#replies.finals = tx.at === 'open' ? finalsOf(this.#options, tx.envelope) : undefined;
-    if (refusal === replies.tooBig) this.#reset('TOO_BIG');
-    this.#startChunk({ left: size, isLast, place: this.#replies.take('ours'), fate: this.#replies.counted(refusal) });
-  }
-
-  #ask(place: Place): void {
-    const tx = this.#transaction;
-    this.#replies.finals = tx.at === 'open' ? finalsOf(this.#options, tx.envelope) : undefined;
-    this.#transaction = state.ASKED;
-    this.#handler.onData(place.ticket);
   }
 
   // Who the client is
@@ -241,31 +183,31 @@ export class Dialog implements LoginHost, DeskHost {
 
   /** The client's line behind a challenge. */
   takeResponse(line: string): void {
-    this.#steps++;
+    this.steps++;
     this.#login?.respond(line, this.#replies.take('ours'));
   }
 
   answerAuth(ticket: Ticket, answer: AuthAnswer): void {
     const place = this.#replies.find(ticket);
     if (place?.asked !== 'auth') return;
-    this.#steps++;
+    this.steps++;
     this.#login?.answered(answer, place);
   }
 
   challenge(text: string, place: Place): void {
     place.asked = 'ours';
-    this.#input = state.RESPONSE;
+    this.input = state.RESPONSE;
     this.#replies.settleText(place, `334 ${text}\r\n`);
   }
 
   awaitAuth(place: Place): void {
     place.asked = 'auth';
-    this.#input = state.WAITING;
+    this.input = state.WAITING;
   }
 
   endAuth(outcome: Reply, place: Place): void {
     this.#login = undefined;
-    this.#input = state.COMMANDS;
+    this.input = state.COMMANDS;
     this.#replies.settle(place, outcome);
   }
 
@@ -278,7 +220,7 @@ export class Dialog implements LoginHost, DeskHost {
   answer(ticket: Ticket, r: Reply): void {
     const place = this.#replies.find(ticket);
     if (place === undefined) return;
-    this.#steps++;
+    this.steps++;
     const isAboutAddress = place.asked === 'mail' || place.asked === 'rcpt' || place.asked === 'verify';
     const isTooMany = isAboutAddress && isPermanent(r) && !this.#conduct.onRefusal();
     if (place.asked === 'auth') {
@@ -287,7 +229,7 @@ export class Dialog implements LoginHost, DeskHost {
     }
     const answer = isTooMany ? replies.tooManyErrors : withEnhanced(r);
     const chunk = this.#onAnswer(place, isPositive(answer));
-    if (chunk !== undefined) this.#startChunk({ ...chunk, fate: answer });
+    if (chunk !== undefined) this.transaction.startChunk({ ...chunk, fate: answer });
     else if (place.asked === 'end') this.#replies.settleEnd(place, answer, true);
     else this.#replies.settle(place, answer);
   }
@@ -295,134 +237,33 @@ export class Dialog implements LoginHost, DeskHost {
   answerEach(ticket: Ticket, each: readonly Reply[]): void {
     const place = this.#replies.find(ticket);
     if (place?.asked !== 'end') return;
-    this.#steps++;
+    this.steps++;
     this.#onAnswer(place, each.some(isPositive));
     this.#replies.settleEach(place, each);
   }
 
-  /** Returns the chunk of a BDAT, whose octets are still to come and to be dropped. */
   #onAnswer(place: Place, isYes: boolean): state.Chunk | undefined {
-    const tx = this.#transaction;
-    const behind = this.#input.at === 'waiting' ? this.#input.behind : 'anything';
-    switch (place.asked) {
-      case 'mail':
-        if (isYes && tx.at === 'opening') this.#transaction = { at: 'open', envelope: tx.envelope };
-        if (!isYes) this.#onMailRefused();
-        return undefined;
-      case 'rcpt':
-        if (tx.at !== 'opening' && tx.at !== 'open') return undefined;
-        if (isYes) tx.envelope.accepted++;
-        else tx.envelope.asked--;
-        return undefined;
-      case 'data':
-        this.#transaction = state.NONE;
-        this.#input = state.COMMANDS;
-        return typeof behind === 'object' ? behind : undefined;
-      case 'end':
-        this.#transaction = state.NONE;
-        this.#input = state.COMMANDS;
-        if (isYes) this.#conduct.onAcceptedMail();
-        return undefined;
-      case 'hello':
-      case 'verify':
-        this.#input = state.COMMANDS;
-        return undefined;
-      case 'auth':
-      case 'ours':
-        return undefined;
-    }
-  }
-
-  /** The RCPTs behind it were sent in hope (RFC 2920): whatever was or will be answered to them, they had no MAIL. */
-  #onMailRefused(): void {
-    this.#transaction = state.NONE;
-    this.#replies.settleRecipients(writeReply(replies.needMail));
+    if (place.asked !== 'hello' && place.asked !== 'verify') return this.transaction.onAnswer(place, isYes);
+    this.input = state.COMMANDS;
+    return undefined;
   }
 
   answerHello(ticket: Ticket): void {
     const place = this.#replies.find(ticket);
     if (place?.asked !== 'hello') return;
-    this.#steps++;
-    this.#reset('HELLO');
+    this.steps++;
+    this.transaction.reset('HELLO');
     this.identity.forgetForwarded();
     this.#isGreeted = true;
-    this.#input = state.COMMANDS;
+    this.input = state.COMMANDS;
     this.#replies.settleText(place, writeHello(this.#verb, this.#options, this.#isSecure));
   }
 
   go(ticket: Ticket): void {
     const place = this.#replies.find(ticket);
-    if (place?.asked !== 'data' || this.#input.at !== 'waiting') return;
-    this.#steps++;
-    const { behind } = this.#input;
-    const intake = new Intake(this.#options, this.#handler);
-    this.#transaction = { at: 'receiving', intake };
-    if (typeof behind === 'object') {
-      this.#startChunk({ ...behind, fate: intake });
-    } else {
-      this.#input = { at: 'content', reader: new DataReader(intake), intake };
-      this.#replies.settle(place, replies.goAhead);
-    }
-  }
-
-  // Content
-
-  /** DATA's content grew. */
-  onContent(intake: Intake): void {
-    this.#resetIfFlawed(intake);
-    if (intake.isFlood) this.hangUp(replies.tooBig);
-  }
-
-  /** The final dot was read. */
-  onContentEnd(intake: Intake, isDotFree: boolean): void {
-    intake.end();
-    const refusal = this.#resetIfFlawed(intake);
-    this.#input = state.COMMANDS;
-    if (refusal !== undefined)
-      this.#replies.settleEnd(this.#replies.take('ours'), this.#replies.counted(refusal), false);
-    else this.#askForEnd(this.#replies.take('end'), isDotFree);
-  }
-
-  #startChunk(chunk: state.Chunk): void {
-    chunk.place.asked = 'ours';
-    this.#input = { at: 'chunk', chunk };
-    if (chunk.left === 0) this.#onChunkEnd(chunk);
-  }
-
-  /** `buf[from, to)` are the next octets of the chunk, perhaps its last. */
-  onChunk(chunk: state.Chunk, buf: Buffer, from: number, to: number): void {
-    chunk.left -= to - from;
-    if (!('code' in chunk.fate)) {
-      chunk.fate.take(buf, from, to, false);
-      chunk.fate = this.#resetIfFlawed(chunk.fate) ?? chunk.fate;
-    }
-    if (chunk.left === 0) this.#onChunkEnd(chunk);
-  }
-
-  #onChunkEnd({ fate, isLast, place }: state.Chunk): void {
-    this.#input = state.COMMANDS;
-    if (isLast && !('code' in fate)) fate.end();
-    const refusal = 'code' in fate ? fate : this.#resetIfFlawed(fate);
-    if (refusal !== undefined && isLast) this.#replies.settleEnd(place, refusal, false);
-    else if (refusal !== undefined) this.#replies.settle(place, refusal);
-    else if (isLast) this.#askForEnd(place, false);
-    else this.#replies.settle(place, replies.chunkOk);
-  }
-
-  #askForEnd(place: Place, isDotFree: boolean): void {
-    this.#steps++;
-    place.asked = 'end';
-    this.#replies.beginEnd();
-    this.#transaction = state.ENDED;
-    this.#input = state.WAITING;
-    this.#handler.onContentEnd(place.ticket, isDotFree);
-  }
-
-  /** The handler need not keep what will be refused, even if the rest of it takes an hour to come. */
-  #resetIfFlawed(intake: Intake): Reply | undefined {
-    if (intake.flaw === undefined) return undefined;
-    this.#reset(intake.flaw === 'too-big' ? 'TOO_BIG' : 'BAD_CONTENT');
-    return flawReply(intake.flaw);
+    if (place?.asked !== 'data' || this.input.at !== 'waiting') return;
+    this.steps++;
+    this.transaction.go(place, this.input.behind);
   }
 
   // The end
@@ -433,29 +274,29 @@ export class Dialog implements LoginHost, DeskHost {
   }
 
   cut(farewell: Reply): void {
-    if (this.#input.at === 'closed') return;
+    if (this.input.at === 'closed') return;
     this.#replies.clear();
-    if (this.#input.at === 'tls') this.onLastWord();
+    if (this.input.at === 'tls') this.onLastWord();
     else this.hangUp(farewell);
   }
 
   ended(): void {
-    if (this.#input.at === 'closed') return;
+    if (this.input.at === 'closed') return;
     this.#forget();
     this.#handler.onClosed();
   }
 
   secured(): void {
-    if (this.#input.at !== 'tls') return;
+    if (this.input.at !== 'tls') return;
     this.#isSecure = true;
     if (this.#options.tls === 'implicit') {
-      this.#input = state.GREETING;
+      this.input = state.GREETING;
       return;
     }
     // RFC 3207, 4.2: whatever was said in the clear is forgotten.
     this.#isGreeted = false;
     this.identity.onSecured();
-    this.#input = state.COMMANDS;
+    this.input = state.COMMANDS;
     this.#rest();
   }
 
@@ -465,7 +306,7 @@ export class Dialog implements LoginHost, DeskHost {
   }
 
   onFarewell(): void {
-    this.#input = state.CLOSING;
+    this.input = state.CLOSING;
   }
 
   onLastWord(): void {
@@ -480,21 +321,14 @@ export class Dialog implements LoginHost, DeskHost {
 
   /** A moment of rest is where an announced shutdown takes place. */
   #rest(): void {
-    const isIdle = this.#input.at === 'commands' || this.#input.at === 'greeting';
-    if (this.#farewell === undefined || !isIdle || this.owed > 0 || this.#transaction.at !== 'none') return;
+    const isIdle = this.input.at === 'commands' || this.input.at === 'greeting';
+    if (this.#farewell === undefined || !isIdle || this.owed > 0 || this.transaction.state.at !== 'none') return;
     this.hangUp(this.#farewell);
   }
 
   #forget(): void {
-    this.#input = state.CLOSED;
+    this.input = state.CLOSED;
     this.#replies.clear();
-    this.#reset('LOST');
-  }
-
-  /** The transaction is over, and not by the handler's word. */
-  #reset(cause: ResetCause): void {
-    if (this.#transaction.at === 'none') return;
-    this.#transaction = state.NONE;
-    this.#handler.onReset(cause);
+    this.transaction.reset('LOST');
   }
 }

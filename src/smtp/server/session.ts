@@ -80,7 +80,7 @@ export class ServerSession {
 
   /** Whether the handler is being given content: not while content it will not see is dropped. */
   get isReceiving(): boolean {
-    return this.#dialog.isReceiving;
+    return this.#dialog.transaction.isReceiving;
   }
 
   get waitsFor(): WaitsFor {
@@ -272,14 +272,14 @@ export class ServerSession {
   #readContent(reader: DataReader, intake: Intake): void {
     const end = reader.next(this.#buf, this.#at);
     this.#at = end < 0 ? this.#buf.length : end;
-    if (end < 0) this.#dialog.onContent(intake);
-    else this.#dialog.onContentEnd(intake, !reader.hasDotLine);
+    if (end < 0) this.#dialog.transaction.onContent(intake);
+    else this.#dialog.transaction.onContentEnd(intake, !reader.hasDotLine);
   }
 
   #readChunk(chunk: Chunk): void {
     const from = this.#at;
     this.#at += Math.min(chunk.left, this.#buf.length - from);
-    this.#dialog.onChunk(chunk, this.#buf, from, this.#at);
+    this.#dialog.transaction.onChunk(chunk, this.#buf, from, this.#at);
   }
 
   /** What is left stays as a copy, not much larger than it is; beyond a cap the peer has to wait. */

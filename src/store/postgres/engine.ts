@@ -79,28 +79,34 @@ export class PostgresEngine implements Engine {
 
   #stored = 0;
 
-  /** One transaction, tried until it is known to be done or not. */
+  /** One transaction, tried until it is known to be done or not. Where that cannot be found out, it is `unreachable`, whatever keeps us away. */
   async #unit(units: readonly (readonly Op[])[], octets: Buffer): Promise<StoreError | undefined> {
     const id = randomUUID();
-    let isSent = false;
+    let isInDoubt = false;
     for (let tries = 1; ; tries++) {
       try {
         await this.#writer.ready();
         await this.#settleRefused();
-        if (isSent && (await this.#lastBatch()) === id) return undefined;
+        if (isInDoubt && (await this.#lastBatch()) === id) return undefined;
+        isInDoubt = false;
         const plan = new Plan(units, octets, this.#owner);
         const [, ...results] = await this.#writer.query([queryOf('begin'), ...plan.queries]);
         plan.judge(results);
-        isSent = true;
-        await this.#finish(id, plan);
+        await this.#finish(id, plan).catch((error: unknown) => {
+          isInDoubt = isLost(error);
+          throw error;
+        });
         return undefined;
       } catch (error) {
         const failure = toStoreError(error, this.#writer.where);
         if (!isAway(failure)) await this.#rollBack(this.#writer);
         if (tries < TRIES && (isLost(error) ? error instanceof StoreError === false : isToBeTriedAgain(error)))
           continue;
-        if (isAway(failure) && isSent) this.#refused = { id, mails: newMailsOf(units) };
-        return failure;
+        if (!isInDoubt) return failure;
+        this.#refused = { id, mails: newMailsOf(units) };
+        return failure.code === 'unreachable'
+          ? failure
+          : new StoreError('unreachable', failure.message, { cause: failure });
       }
     }
   }
