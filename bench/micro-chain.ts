@@ -337,6 +337,7 @@ function makeStep(open: OpenChannel) {
     timeoutMs: 30_000,
   };
   const service = new CalloutService(options, {
+    onSilent: () => undefined,
     openChannel: open,
     deadlines,
     log: { ...silentLog, warn: (event, fields) => console.error(event, fields) },

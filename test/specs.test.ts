@@ -196,6 +196,7 @@ class TwoAgents extends MemoryCallouts {
     deadlines: this.deadlines,
     log: silentLog,
     metrics: noMetrics,
+    onSilent: () => undefined,
     openChannel: (_endpoint, options, events) => {
       const carry = (by: 'P' | 'S', from: { outbox: Outbox; drained(): void }, to: { recv(chunk: Buffer): void }) =>
         setImmediate(() => {

@@ -42,7 +42,7 @@ import type { Spool } from './spool/spool.ts';
 import { makeQueueAdmin, makeSpool } from './spooling.ts';
 
 /**
- * A callout server that says nothing for this long while it has mails is asked (PQ), and given up after as long again. A
+ * A callout server that says nothing for this long is asked (PQ), and given up after as long again. A
  * slow service is not a silent one: its server answers PQ at once (RFC 4037 section 11.22).
  */
 const CHANNEL_TIMEOUTS = { silenceMs: 3000 };
@@ -84,6 +84,7 @@ export class Gateway {
     this.#callouts = {
       openChannel: (endpoint, channel, events) =>
         ProcessorChannel.open(endpoint, { ...channel, deadlines, log, timeouts: CHANNEL_TIMEOUTS }, events),
+      onSilent: options.onSilent,
       deadlines,
       log,
       metrics,

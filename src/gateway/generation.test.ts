@@ -42,6 +42,7 @@ function generation(): { generation: Generation; isOver: () => Promise<boolean> 
     recentOctets: 0,
     log: silentLog,
     metrics: noMetrics,
+    onSilent: () => undefined,
   };
   const made = new Generation(1, options, world, { services: [], hops });
   let isOver = false;

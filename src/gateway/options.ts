@@ -18,6 +18,8 @@ export interface GatewayOptions extends GatewaySettings {
   readonly store: Store | undefined;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** A callout server answers nothing any more, on one connection after the other: whoever runs it may want to end it. */
+  readonly onSilent: (endpoint: CalloutEndpoint) => void;
 }
 
 /** All of it that the configuration file decides. Embedded services get their endpoints from whoever starts them. */

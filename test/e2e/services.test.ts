@@ -145,6 +145,26 @@ test('an embedded service: refuses, throws, exits, is slow, is killed; each cost
   for (const pid of children) assert.ok(!isAlive(pid));
 });
 
+test('an embedded service in a loop without end is ended and started again', async () => {
+  const file = fileURLToPath(new URL('services/loops.ts', import.meta.url));
+  const service = { uri: 'https://gw.test/opes/loops', run: file, may: ['add-header'], consent: 'operator' };
+  const gateway = await Gateway.start({
+    ...config(hop.url),
+    services: { loops: service },
+    pipeline: [{ service: 'loops', onFailure: 'tempfail', timeout: '2s' }],
+  });
+  await served(gateway.port());
+  const [looping] = childrenOf(gateway.child.pid);
+  const talk = await SmtpTalk.hello(gateway.port());
+  assert.equal((await send(talk, 'loop')).code, 451);
+  await talk.quit();
+  const isSilent = ({ event }: Record<string, unknown>): boolean => event === 'service-silent';
+  await gateway.child.until(() => gateway.logs().find(isSilent), 'it is found out', 60_000);
+  await served(gateway.port());
+  assert.ok(looping !== undefined && !isAlive(looping));
+  await gateway.stop();
+});
+
 test('one rule, one service: bound to a process of the gateway or to a server it comes out equal (REQ-144)', async () => {
   const server = await serve(FILE);
   const outcomes: unknown[] = [];

@@ -16,6 +16,7 @@ import {
   ProcessorAgent,
   type Result,
 } from '../../src/ocp/index.ts';
+import type { TimerKind } from '../../src/ocp/negotiation/connection.ts';
 import { type Part, readData, selectParts } from '../../src/profile/index.ts';
 import { recvOver } from './overwritten.ts';
 
@@ -45,6 +46,10 @@ export class MemoryCallouts {
   readonly live: MemoryLink[] = [];
   /** Every transaction's parts, oldest first. */
   readonly seen: GotPart[][] = [];
+  /** Ports of servers that were found to be silent. */
+  readonly silent: number[] = [];
+  /** Servers take connections and say nothing on them. */
+  isMute = false;
   readonly deadlines = new Deadlines();
   readonly #chunk: number;
 
@@ -54,6 +59,7 @@ export class MemoryCallouts {
       deadlines: this.deadlines,
       log: silentLog,
       metrics: noMetrics,
+      onSilent: (endpoint) => this.silent.push(portOf(endpoint)),
       openChannel: (endpoint, options, events) => {
         const link = new MemoryLink(this, this.servers.get(portOf(endpoint)), this.#chunk);
         this.live.push(link);
@@ -99,9 +105,11 @@ class MemoryLink {
   #processor: ProcessorAgent | undefined;
   #server: CalloutAgent | undefined;
   #isCut = false;
+  #isMute: boolean;
 
   constructor(callouts: MemoryCallouts, script: Script | undefined, chunk: number) {
     this.#callouts = callouts;
+    this.#isMute = callouts.isMute;
     this.#script = script;
     this.#chunk = chunk;
   }
@@ -145,6 +153,12 @@ class MemoryLink {
     return { agent: processor, close: () => processor.close() };
   }
 
+  /** The server says nothing any more, and `kind`'s time passes until the connection is given up. */
+  fallMute(kind: TimerKind): void {
+    this.#isMute = true;
+    for (let i = 0; i < 3; i++) this.#processor?.onTimer(kind);
+  }
+
   cut(why: string): void {
     if (this.#isCut) return;
     this.#isCut = true;
@@ -154,7 +168,7 @@ class MemoryLink {
 
   #carry(outbox: () => Outbox, to: () => ProcessorAgent | CalloutAgent | undefined, drained: () => void): void {
     setImmediate(() => {
-      if (this.#isCut) return;
+      if (this.#isCut || this.#isMute) return;
       const octets = Buffer.concat(outbox().take());
       for (let at = 0; at < octets.length && !this.#isCut; at += this.#chunk) {
         const agent = to();

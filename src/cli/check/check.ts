@@ -87,11 +87,14 @@ async function runMail(config: EffectiveConfig, request: CheckRequest): Promise<
     const listeners = config.listeners.map((one) => ({ ...one, address: ANYWHERE }));
     const options = gatewayOptions(
       { ...config, listeners, spillDir, recentOctets: 0 },
-      services,
-      undefined,
-      NOWHERE,
-      silentLog,
-      noMetrics,
+      {
+        services,
+        store: undefined,
+        mailbox: NOWHERE,
+        log: silentLog,
+        metrics: noMetrics,
+        onSilent: () => undefined,
+      },
     );
     const gateway = await Gateway.open(options);
     try {

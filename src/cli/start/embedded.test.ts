@@ -84,3 +84,14 @@ test('one that does not listen to SIGTERM is killed', async () => {
   const service = await start(`process.on('SIGTERM', () => {}); ${READY} ${STAY}`, heard);
   await service.stop();
 });
+
+test('one that answers nothing any more is killed, and started again', async () => {
+  const heard = new Heard();
+  // Deaf to its parent and to SIGTERM alike, as in a loop without end.
+  const service = await start(`${READY} setTimeout(() => { for (;;); }, 50);`, heard);
+  const ended = heard.next('service-ended');
+  service.giveUp();
+  assert.equal((await ended)['signal'], 'SIGKILL');
+  assert.ok(heard.lines.some((line) => line.startsWith('service-silent ')));
+  await heard.next('service-restarted');
+});

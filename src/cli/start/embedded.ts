@@ -61,6 +61,16 @@ export class EmbeddedService {
     return service;
   }
 
+  /** It answers nothing any more: its end, and a start, as where it ends by itself. */
+  giveUp(): void {
+    if (this.#isStopping || this.#child === undefined) return;
+    const { name, log } = this.#options;
+    const fix =
+      'it is ended and started again: look for a loop without end in it, or for work that blocks it for many seconds';
+    log.error('service-silent', { service: name, fix });
+    this.#child.kill('SIGKILL');
+  }
+
   async stop(): Promise<void> {
     this.#isStopping = true;
     clearTimeout(this.#restart);

@@ -34,6 +34,8 @@ interface Running {
 export class ServiceProcesses {
   readonly #log: Log;
   readonly #running = new Set<Running>();
+  /** Told to end and not gone yet: an end of ours waits for them. */
+  readonly #ending = new Set<Promise<void>>();
   #dir: string | undefined;
   #sockets = 0;
 
@@ -78,10 +80,15 @@ export class ServiceProcesses {
     };
   }
 
-  /** Ends all of them. */
+  /** Nobody answers on this socket any more. */
+  silent(path: string): void {
+    for (const { socket, child } of this.#running) if (socket === path) child.giveUp();
+  }
+
+  /** Ends all of them, and waits for those that are being ended. */
   async stop(): Promise<void> {
-    await Promise.all([...this.#running].map((one) => one.child.stop()));
-    this.#running.clear();
+    for (const one of this.#running) void this.#end(one);
+    await Promise.all(this.#ending);
     if (this.#dir !== undefined) rmSync(this.#dir, { recursive: true, force: true });
   }
 
@@ -102,8 +109,16 @@ export class ServiceProcesses {
   }
 
   async #release(running: Running): Promise<void> {
-    if (--running.users > 0 || !this.#running.delete(running)) return;
-    await running.child.stop();
+    if (--running.users > 0 || !this.#running.has(running)) return;
+    await this.#end(running);
+  }
+
+  async #end(running: Running): Promise<void> {
+    this.#running.delete(running);
+    const ended = running.child.stop();
+    this.#ending.add(ended);
+    await ended;
+    this.#ending.delete(ended);
     rmSync(dirname(running.socket), { recursive: true, force: true });
   }
 }

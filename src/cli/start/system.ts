@@ -7,7 +7,7 @@ import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { type EffectiveConfig, showHostPort } from '../../config/index.ts';
 import type { ConsoleServer } from '../../console/index.ts';
-import { type BoundSockets, Gateway, METRICS, type ReloadReport } from '../../gateway/index.ts';
+import { type BoundSockets, type CalloutEndpoint, Gateway, METRICS, type ReloadReport } from '../../gateway/index.ts';
 import { openStore, type Store, StoreError, type StoreErrorCode } from '../../store/index.ts';
 import { AdminHandler } from '../admin/handler.ts';
 import { AdminServer } from '../admin/server.ts';
@@ -183,7 +183,11 @@ export class System {
   }
 
   #options({ config, running, mailbox }: Opened) {
-    return gatewayOptions(config, running.services, this.#store, mailbox, this.#log, this.metrics);
+    const parts = { services: running.services, store: this.#store, mailbox, log: this.#log, metrics: this.metrics };
+    const onSilent = (endpoint: CalloutEndpoint): void => {
+      if (endpoint.kind === 'unix') this.#processes.silent(endpoint.path);
+    };
+    return gatewayOptions(config, { ...parts, onSilent });
   }
 
   /** Of `opened` what `kept` does not use. */

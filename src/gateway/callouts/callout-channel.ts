@@ -26,6 +26,8 @@ export type OpenChannel = (
 
 export interface CalloutWorld {
   readonly openChannel: OpenChannel;
+  /** It answers nothing any more, on one connection after the other. */
+  readonly onSilent: (endpoint: CalloutEndpoint) => void;
   readonly deadlines: Deadlines;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -36,6 +38,10 @@ const BACKOFF_MS = 250;
 const MAX_BACKOFF_MS = 15_000;
 /** A channel that was up for less, and was never used, has not shown that it works. */
 const STEADY_MS = 5_000;
+
+/** Ends of connections to a server that is there and says nothing: one that works very hard says nothing for a while, too. */
+const SILENT: ReadonlySet<ConnectionEnd['rule']> = new Set(['silence', 'negotiation-timeout'] as const);
+const SILENT_TIMES = 2;
 
 /** The service that the connection is for. */
 export interface ChannelOwner {
@@ -66,6 +72,8 @@ export class CalloutChannel implements ProcessorEvents {
   #selection: Selection | undefined;
   #plans: PartPlans | undefined;
   #failures = 0;
+  /** Connections in a row that ended because nothing was heard. */
+  #heardNothing = 0;
   #readyAtMs = 0;
   #wasUsed = false;
   #trouble = 'not connected yet';
@@ -163,6 +171,7 @@ export class CalloutChannel implements ProcessorEvents {
     this.#state = { at: 'ready', opened: this.#state.opened, selection: this.#selection };
     this.#readyAtMs = this.#world.deadlines.nowMs;
     this.#wasUsed = false;
+    this.#heardNothing = 0;
     this.#world.log.info('callout.up', {
       service: this.#owner.options.name,
       endpoint: this.name,
@@ -190,6 +199,8 @@ export class CalloutChannel implements ProcessorEvents {
       by: end.by,
       why: this.#trouble,
     });
+    this.#heardNothing = SILENT.has(end.rule) ? this.#heardNothing + 1 : 0;
+    if (this.#heardNothing === SILENT_TIMES) this.#world.onSilent(this.#endpoint);
     // A channel that had worked is made anew at once; one that cannot be made rests longer each time.
     // One that a mail was given is made anew for the next: that is no oftener than mails come.
     const isSteady = this.#world.deadlines.nowMs - this.#readyAtMs >= STEADY_MS;

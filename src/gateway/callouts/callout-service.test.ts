@@ -67,3 +67,26 @@ test('of two servers the one that is left serves, and both again when the other 
   assert.equal(service.readyChannels, 2);
   service.close();
 });
+
+test('a server that says nothing on two connections in a row is told of, once', async () => {
+  const callouts = new MemoryCallouts();
+  callouts.servers.set(1, keepAll(['RAWDATA']));
+  const service = new CalloutService(serviceOptions('av', new Set(['refuse']), [1]), callouts.world);
+  service.start();
+  await settled();
+  const mute = async (kind: 'silence' | 'negotiation'): Promise<void> => {
+    callouts.live.at(-1)?.fallMute(kind);
+    // As long as a channel that failed rests at most.
+    callouts.deadlines.tick(callouts.deadlines.nowMs + 60_000);
+    await settled();
+  };
+  await mute('silence');
+  assert.equal(service.readyChannels, 1, 'it was only busy');
+  await mute('silence');
+  assert.deepEqual(callouts.silent, [], 'it answered in between');
+  callouts.isMute = true;
+  await mute('silence');
+  await mute('negotiation');
+  assert.deepEqual(callouts.silent, [1]);
+  service.close();
+});
