@@ -242,7 +242,21 @@ test('a bare peer that echoes what it was sent changes nothing', async () => {
 });
 
 const failures: readonly [string, Partial<Script>, string][] = [
-  ['says TE 400 to the transaction', { refuse: { code: 400, reason: 'busy' } }, 'overload'],
+  ['says TE 400 to the transaction', { refuse: { code: 400, reason: 'busy' } }, 'crash'],
+  ['gives a cause nobody knows', { refuse: { code: 400, reason: 'busy', cause: 'moon' } }, 'crash'],
+  ['refuses for load', { refuse: { code: 400, reason: 'busy', cause: 'overload' } }, 'overload'],
+  ['has no room left', { onOriginalEnd: (tx) => tx.end({ code: 400, reason: 'full', cause: 'overload' }) }, 'overload'],
+  [
+    'was too slow for its server',
+    { onOriginalEnd: (tx) => tx.end({ code: 400, reason: '', cause: 'timeout' }) },
+    'timeout',
+  ],
+  [
+    'has no room left at its answer',
+    { onOriginalEnd: (tx) => tx.endMessage({ code: 400, reason: '', cause: 'overload' }) },
+    'overload',
+  ],
+  ['is not there', { refuse: { code: 400, reason: 'who?', cause: 'service-unknown' } }, 'unreachable'],
   ['dies in its handler', { onOriginalEnd: (tx) => tx.end({ code: 400, reason: 'bug' }) }, 'crash'],
   ['ends without an answer', { onOriginalEnd: finish }, 'invalid'],
   ['ends its answer with a failure', { onOriginalEnd: (tx) => tx.endMessage({ code: 400, reason: 'no' }) }, 'crash'],
