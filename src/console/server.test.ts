@@ -41,9 +41,15 @@ const MAIL: MailRecord = {
   ],
   edits: [{ service: 'banner', part: 'HEADER', what: 'changed <Subject>' }],
   trace: ['OPES-System: https://x/?id=abc.1'],
-  nextHop: { address: '10.0.0.5:25', reply: { code: 250, enhanced: '2.0.0', text: ['queued'] }, tookMs: 4 },
+  nextHop: {
+    address: '10.0.0.5:25',
+    reply: { code: 250, enhanced: '2.0.0', text: ['queued'] },
+    wasSent: true,
+    tookMs: 4,
+  },
   reply: { code: 250, enhanced: '2.0.0', text: ['ok'] },
   outcome: 'relayed',
+  deliveries: [],
 };
 
 function options(mails: readonly MailRecord[] = [MAIL]): ConsoleOptions {
@@ -95,6 +101,37 @@ test('the list leads to each mail, and a trace URI to its mail', async () => {
   assert.deepEqual([trace.status, trace.headers.get('location')], [302, '/mail/abc.1']);
   assert.ok((await ask('/', {}, [])).text.includes('bin/opes send'));
   assert.ok((await ask('/services/banner')).text.includes('edit-content'));
+});
+
+test('what became of a stored mail is shown, and no answer of a hop that was not sent it', async () => {
+  const [to] = MAIL.recipients;
+  const delivery = {
+    id: 'abc.1#0',
+    to: to?.address ?? '',
+    nextHop: '10.0.0.5:25',
+    atMs: 20,
+    nextMs: undefined,
+  } as const;
+  const stored: MailRecord = {
+    ...MAIL,
+    outcome: 'stored',
+    nextHop: { address: '10.0.0.5:25', wasSent: false, reply: undefined, tookMs: 0 },
+  };
+  const before = await ask('/mail/abc.1', {}, [stored]);
+  assert.ok(before.text.includes('>stored<') && before.text.includes('not sent the content'));
+  assert.ok(!before.text.includes('no answer'));
+  const ends = [
+    [{ ...delivery, state: 'delivered', said: '250 2.0.0 <took> it' }, '>delivered<', '250 2.0.0 &lt;took&gt; it'],
+    [{ ...delivery, state: 'reported', said: '550 5.1.1 no' }, '>not delivered<', 'its sender is told'],
+    [{ ...delivery, state: 'held', said: 'by av (verdict)' }, '>kept aside<', 'by av (verdict)'],
+    [{ ...delivery, state: 'queued', said: '451 4.2.1 later', nextMs: 9 }, '>stored<', '451 4.2.1 later'],
+  ] as const;
+  for (const [end, badge, words] of ends) {
+    const mails = [{ ...stored, deliveries: [end] }];
+    assert.ok((await ask('/', {}, mails)).text.includes(badge), badge);
+    const { text } = await ask('/mail/abc.1', {}, mails);
+    assert.ok(text.includes(badge) && text.includes(words), words);
+  }
 });
 
 test('without showMail no content is there to be shown', async () => {

@@ -8,6 +8,8 @@ import type { Mail } from './mail.ts';
 import type { Variant } from './variant.ts';
 import type { MailWorld } from './world.ts';
 
+const NONE: MailRecord['deliveries'] = [];
+
 /** What the client heard of a recipient last. */
 function lastWord({ final, reply }: MailRecipient): Reply | undefined {
   return final ?? reply;
@@ -92,9 +94,10 @@ export function makeRecord(mail: Mail, world: MailWorld, outcome: MailOutcome, r
     nextHop:
       nextHop === undefined
         ? undefined
-        : { address: nextHop, reply: nextHopReply(outcome, reply), tookMs: mail.relayMs },
+        : { address: nextHop, wasSent: mail.wasRelayed, reply: nextHopReply(outcome, reply), tookMs: mail.relayMs },
     reply,
     outcome,
+    deliveries: NONE,
   };
 }
 
