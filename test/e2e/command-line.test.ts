@@ -261,3 +261,20 @@ test('serve: services of a module on a port; ended by SIGTERM', async () => {
   assert.equal(none.code, BAD_CONFIGURATION);
   assert.match(none.stderr, /services\/word\.ts exports no service; write: export default defineService/);
 });
+
+test('serve: what a service file imports and is not there is named, and who imports it', async () => {
+  const dir = scratchFolder('cli');
+  writeFileSync(join(dir, 'package.ts'), "import x from 'nosuchpkg';\nexport default x;\n");
+  writeFileSync(join(dir, 'module.ts'), "import x from './none.ts';\nexport default x;\n");
+  writeFileSync(join(dir, 'behind.ts'), "import x from './package.ts';\nexport default x;\n");
+  const cases = [
+    ['package.ts', 'package.ts cannot be loaded: it imports nosuchpkg, which is not there'],
+    ['module.ts', `module.ts cannot be loaded: it imports ${join(dir, 'none.ts')}, which is not there`],
+    ['behind.ts', `behind.ts cannot be loaded: ${join(dir, 'package.ts')} imports nosuchpkg, which is not there`],
+    ['none.ts', 'there is no file none.ts'],
+  ] as const;
+  for (const [file, says] of cases) {
+    const { code, stderr } = await opes(['serve', file, '--listen', '127.0.0.1:0'], dir);
+    assert.deepEqual([code, stderr.split('\n')[0]], [BAD_CONFIGURATION, says]);
+  }
+});
