@@ -130,6 +130,29 @@ test('check: prints what a configuration comes to, and what would be done to a m
   assert.throws(() => statSync(join(dir, 'data')), { code: 'ENOENT' }, 'the data directory is left alone');
 });
 
+test('check: a service file that does not load breaks the configuration, with or without a mail', async () => {
+  const dir = scratchFolder('cli');
+  const files = [
+    ['syntax', 'import {;\n', /syntax\.ts cannot be loaded:[\s\S]*SyntaxError/],
+    ['package', "import 'nosuchpkg';\n", /package\.ts cannot be loaded: it imports nosuchpkg, which is not there/],
+    ['empty', 'export default 3;\n', /empty\.ts exports no service; write: export default defineService/],
+  ] as const;
+  const config = writeSystem(dir);
+  const services = files.map(([name]) => `  ${name}: { uri: "https://mail.example.com/${name}", run: ./${name}.ts }\n`);
+  writeFileSync(config, readFileSync(config, 'utf8').replace('services:\n', `services:\n${services.join('')}`));
+  for (const [name, text] of files) writeFileSync(join(dir, `${name}.ts`), text);
+  for (const mail of [[], ['--to', 'c@d.example', 'mail.eml']]) {
+    const { code, stdout, stderr } = await opes(['check', '--config', 'opes.yaml', ...mail], dir);
+    assert.deepEqual([code, stdout], [BAD_CONFIGURATION, '']);
+    const problems = stderr.split(/^(?=opes\.yaml:\d+:\d+: )/m).filter((one) => !one.startsWith('note: '));
+    assert.deepEqual(
+      problems.map((one) => one.split(': ').slice(0, 2)),
+      files.map(([name], at) => [`opes.yaml:${8 + at}:${46 + 2 * name.length}`, `services.${name}.run`]),
+    );
+    for (const [at, [, , says]] of files.entries()) assert.match(problems[at] ?? '', says);
+  }
+});
+
 test('check: where a service is dead, the way ends where its failure action has it, with or without a mail', async () => {
   const dir = scratchFolder('cli');
   writeFileSync(join(dir, 'mail.eml'), 'Subject: hello\r\n\r\nHi.\r\n');
