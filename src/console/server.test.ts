@@ -134,9 +134,15 @@ test('what became of a stored mail is shown, and no answer of a hop that was not
   }
 });
 
-test('without showMail no content is there to be shown', async () => {
-  const { text } = await ask('/mail/abc.1', {}, [{ ...MAIL, before: undefined, after: undefined }]);
-  assert.ok(!text.includes('lunch'));
+test('without showMail no content is there to be shown, and the page says what switches it on', async () => {
+  const bare = { ...MAIL, before: undefined, after: undefined };
+  const app = makeApp({ ...options([bare]), showMail: false }, () => 8025);
+  const page = async (path: string): Promise<string> =>
+    await (await app.request(path, { headers: { host: '127.0.0.1:8025' } })).text();
+  const text = await page('/mail/abc.1');
+  assert.ok(!text.includes('lunch') && !text.includes('octets are kept'));
+  assert.ok(text.includes('Content is not shown: write showMail: true below console:'), text);
+  assert.ok(!(await page('/')).includes('no subject'));
 });
 
 test('what is not here is not found', async () => {

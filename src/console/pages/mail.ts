@@ -86,7 +86,7 @@ function contents(options: ConsoleOptions, mail: MailRecord): Html {
   if (mail.before === undefined) {
     const why = options.showMail
       ? 'The mail ended before its content came.'
-      : 'Content is not kept: console.showMail is false.';
+      : 'Content is not shown: write showMail: true below console: in the configuration, and reload.';
     return html`<section><h2>Before and after</h2><p class="dim">${why}</p></section>`;
   }
   return html`<section><h2>Before and after</h2>${comparison(mail, mail.before)}</section>`;

@@ -107,7 +107,8 @@ function variantSummary({ chain, accepted }: Variant): string {
 
 /** Only what is still in memory: a record is worth a copy, not a read from the disk. */
 function copyStart(from: Source | Content | undefined, max: number): Uint8Array | undefined {
-  if (from === undefined) return undefined;
+  // None is kept where none is to be shown.
+  if (from === undefined || max === 0) return undefined;
   const views = from.view(0, Math.min(from.size, max));
   return views === undefined ? undefined : new Uint8Array(Buffer.concat(views));
 }
