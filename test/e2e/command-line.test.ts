@@ -153,6 +153,15 @@ test('check: a service file that does not load breaks the configuration, with or
   }
 });
 
+test('check: what is said of a mail is an error where there is none', async () => {
+  const dir = scratchFolder('cli');
+  writeSystem(dir);
+  const args = ['check', '--config', 'opes.yaml', '--helo', 'x.example', '--client', '192.0.2.7'];
+  const { code, stdout, stderr } = await opes(args, dir);
+  assert.deepEqual([code, stdout], [USAGE, '']);
+  assert.match(stderr, /^--client, --helo: of a mail, and there is none; name a recipient, .*--to bob@example\.com/);
+});
+
 test('check: where a service is dead, the way ends where its failure action has it, with or without a mail', async () => {
   const dir = scratchFolder('cli');
   writeFileSync(join(dir, 'mail.eml'), 'Subject: hello\r\n\r\nHi.\r\n');

@@ -20,15 +20,16 @@ import { showReport } from './show-report.ts';
 
 export interface CheckOptions {
   readonly config?: string;
-  readonly from: string;
+  readonly from?: string;
   readonly to?: readonly string[];
-  readonly client: string;
-  readonly helo: string;
+  readonly client?: string;
+  readonly helo?: string;
   readonly user?: string;
   readonly listener?: string;
 }
 
 export async function check(mail: string | undefined, options: CheckOptions): Promise<number> {
+  if (mail === undefined && options.to === undefined) refuseMailOptions(options);
   const { config, place } = loadPlaced(options.config, note);
   const processes = new ServiceProcesses(silentLog);
   try {
@@ -45,6 +46,19 @@ export async function check(mail: string | undefined, options: CheckOptions): Pr
     await processes.stop();
   }
 }
+
+/** What says something of a mail would be passed over without one. */
+function refuseMailOptions(options: CheckOptions): void {
+  const given = (['from', 'client', 'helo', 'user', 'listener'] as const).filter((name) => options[name] !== undefined);
+  if (given.length === 0) return;
+  const names = given.map((name) => `--${name}`).join(', ');
+  throw new Failure(
+    `${names}: of a mail, and there is none; name a recipient, and maybe a file: ${EXAMPLE}`,
+    EXIT.usage,
+  );
+}
+
+const EXAMPLE = '--to bob@example.com mail.eml';
 
 function note(text: string): void {
   process.stderr.write(`note: ${text}\n`);
@@ -63,10 +77,10 @@ async function makeRequest(
   }
   return {
     listener,
-    client: options.client,
+    client: options.client ?? '127.0.0.1',
     user: options.user,
-    helo: options.helo,
-    from: bare(options.from),
+    helo: options.helo ?? 'opes-check',
+    from: bare(options.from ?? ''),
     to: to.map(bare),
     content: mail === undefined ? undefined : await readMail(mail),
   };
