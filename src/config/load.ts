@@ -38,7 +38,7 @@ export type Loaded =
       readonly config: EffectiveConfig;
       readonly notices: readonly PlacedProblem[];
       /** For what is found out later. */
-      place(problem: Problem): PlacedProblem;
+      readonly place: (problem: Problem) => PlacedProblem;
     }
   | { readonly kind: 'broken'; readonly problems: readonly PlacedProblem[] };
 

@@ -44,7 +44,8 @@ export function placeFailure(error: unknown, place: string, config: EffectiveCon
 
 /** Undefined where somebody else is in its place. */
 function adviceFor(error: unknown, source: string): string | undefined {
-  switch ((error as NodeJS.ErrnoException).code) {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  switch (code) {
     case 'EACCES':
       return 'start it under systemd with a socket unit (docs/operate.md), or as root with user: in the file';
     case 'EADDRNOTAVAIL':
