@@ -97,8 +97,8 @@ export class Gateway {
     this.#counts = new MailCounts(metrics);
     this.#listeners = new Listeners(deadlines, metrics);
     this.#auth = { deadlines, log, metrics, throttle: new Throttle(this.#ticker.clock) };
-    this.#spool = makeSpool(options, deadlines, this.#budget, () => this.#current);
-    this.queue = makeQueueAdmin(options, this.#spool);
+    this.#spool = makeSpool(options, deadlines, this.#budget, this.#ring, () => this.#current);
+    this.queue = makeQueueAdmin(options, this.#spool, this.#ring);
     this.#current = this.#makeGeneration(options);
     this.#gauges = new GatewayGauges(metrics, {
       budget: this.#budget,

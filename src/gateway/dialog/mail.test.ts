@@ -5,6 +5,7 @@ import { type GotPart, MemoryCallouts, type Script, serviceOptions } from '../..
 import { ALL, body, finish, keepAll, keepData, MAIL, rigWith } from '../../../test/support/scripted-services.ts';
 import { answerBlock } from '../../profile/index.ts';
 import { reply } from '../../smtp/index.ts';
+import type { MailRecord } from '../options.ts';
 
 test('without services a mail passes with our trace on top and is otherwise untouched', async () => {
   const { rig } = rigWith([]);
@@ -512,4 +513,17 @@ test('what the hop says of us and not of the mail becomes 451: the client has no
   // Codes that strict clients do not know are as good as the plain ones of their kind.
   rig.hopFinals.set('hop', reply(571, '5.7.1', 'Delivery not authorized'));
   assert.deepEqual((await rig.send(MAIL)).final, reply(550, '5.7.1', 'Delivery not authorized'));
+});
+
+test('a record of a mail whose content is not to be shown has none of it, not an empty one', async () => {
+  for (const keepOctets of [0, 10]) {
+    const { rig } = rigWith([keepAll(['RAWDATA'])]);
+    const kept: MailRecord[] = [];
+    Object.assign(rig.world, { keepOctets, keep: (record: MailRecord) => kept.push(record) });
+    await rig.send(MAIL);
+    assert.deepEqual(
+      kept.map(({ before, after }) => [before?.length, after?.length]),
+      [keepOctets === 0 ? [undefined, undefined] : [10, 10]],
+    );
+  }
 });
