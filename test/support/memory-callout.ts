@@ -153,6 +153,11 @@ class MemoryLink {
     return { agent: processor, close: () => processor.close() };
   }
 
+  /** It is quiet for so long that the server is asked whether it lives, which it answers as soon as it can. */
+  beQuiet(): void {
+    for (let i = 0; i < 2; i++) this.#processor?.onTimer('silence');
+  }
+
   /** The server says nothing any more, and `kind`'s time passes until the connection is given up. */
   fallMute(kind: TimerKind): void {
     this.#isMute = true;

@@ -75,7 +75,10 @@ test('a server that says nothing on two connections in a row is told of, once', 
   service.start();
   await settled();
   const mute = async (kind: 'silence' | 'negotiation'): Promise<void> => {
-    callouts.live.at(-1)?.fallMute(kind);
+    const connection = callouts.live.at(-1);
+    connection?.beQuiet();
+    await settled();
+    connection?.fallMute(kind);
     // As long as a channel that failed rests at most.
     callouts.deadlines.tick(callouts.deadlines.nowMs + 60_000);
     await settled();

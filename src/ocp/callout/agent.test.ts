@@ -289,6 +289,16 @@ test('time: a processor nobody hears of is asked whether it lives (REQ-222)', ()
   assert.equal(last(bench), 'end by us 400 silence (silence)');
 });
 
+test('time: a processor that never answered is asked, and kept while it has no transaction', () => {
+  const bench = greeted();
+  bench.feed('TS 1 1;\r\nAMS 1;\r\nTE 1;\r\n');
+  assert.equal(bench.agent.liveTransactions, 0);
+  for (let i = 0; i < 5; i++) bench.agent.onTimer('silence');
+  bench.pump();
+  assert.match(bench.sent, /(?:PQ;\r\n){4}$/);
+  assert.equal(bench.agent.isEnded, false);
+});
+
 test('nothing is read or said after the end', () => {
   const bench = greeted();
   bench.agent.close();

@@ -76,7 +76,12 @@ export class Connection implements MessageSink, TransactionLine {
   #state: State = 'fresh';
   #isDraining = false;
   #wasHeard = false;
+  /** Asked, and nothing was heard since; without an answer the connection is given up. */
   #isAskingForLife = false;
+  /** It sent a PA in its life. */
+  #hasAnswered = false;
+  /** Transactions there had been when it was last heard. */
+  #addedWhenHeard = 0;
   /** The phase that was open when negotiation was last found slow; the first has no second chance. */
   #slowPhase = 0;
   /** Transactions there had been when the connection was last looked at for idleness. */
@@ -121,6 +126,7 @@ export class Connection implements MessageSink, TransactionLine {
     this.start();
     this.#wasHeard = true;
     this.#parser.feed(chunk);
+    this.#addedWhenHeard = this.transactions.added;
   }
 
   /** The transport went away; without a CE that counts as one with failure (section 11.2). */
@@ -240,7 +246,7 @@ export class Connection implements MessageSink, TransactionLine {
         this.transactions.recvProgressQuery(message.xid);
         break;
       case 'PA':
-        this.#isAskingForLife = false;
+        this.#hasAnswered = true;
         this.transactions.recvReport(message.xid);
         break;
       case 'PR':
@@ -293,10 +299,17 @@ export class Connection implements MessageSink, TransactionLine {
   }
 
   #onSilenceTimer(): void {
-    if (this.#wasHeard) this.#wasHeard = false;
-    else if (this.#isAskingForLife) this.fail('silence');
+    if (this.#wasHeard) {
+      this.#wasHeard = false;
+      this.#isAskingForLife = false;
+    } else if (this.#isAskingForLife) this.fail('silence');
     // Also where no transaction waits: who is gone is found before the next mail is given to it (REQ-222).
-    else this.ping();
+    else {
+      this.ping();
+      // Who never sent a PA may have none to send, and is no less alive for that while nothing was asked of it (decision 0063).
+      const { live, added } = this.transactions;
+      this.#isAskingForLife = live > 0 || this.#hasAnswered || added !== this.#addedWhenHeard;
+    }
   }
 
   /** A peer that ended the connection itself, or is gone, is told nothing any more. */

@@ -435,12 +435,19 @@ test('time: a handshake, an offer, a silent server', async () => {
 
 test('a server that is gone without a word is found though nobody uses it (REQ-222)', async () => {
   const deadlines = new Deadlines();
+  const asked = Promise.withResolvers<void>();
   const endpoint = await rawServer((socket) => {
+    const reader = new Reader(socket);
+    // It says that it lives once, and then nothing any more.
     socket.write('CS;\r\nNR;\r\n');
+    void reader.until('PQ;').then(() => socket.write('PA;\r\n', () => asked.resolve()));
   });
   const { ready, end } = openChannel(endpoint, { deadlines });
   await ready;
-  for (let n = 1; n <= 3; n++) deadlines.tick(n * 30_000);
+  for (let n = 1; n <= 2; n++) deadlines.tick(n * 30_000);
+  await asked.promise;
+  for (let turns = 0; turns < 50; turns++) await new Promise((resolve) => setImmediate(resolve));
+  for (let n = 3; n <= 5; n++) deadlines.tick(n * 30_000);
   assert.deepEqual((await end).result, { code: 400, reason: 'silence' });
 });
 

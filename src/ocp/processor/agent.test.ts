@@ -426,6 +426,55 @@ test('time: a connection nobody uses is asked whether it lives, too (REQ-222)', 
   assert.equal(last(bench), 'end by us 400 silence (silence)');
 });
 
+test('time: a peer that never answered a PQ is asked, and kept while nothing waits for it', () => {
+  const bench = ready();
+  const { agent } = bench;
+  for (let i = 0; i < 10; i++) agent.onTimer('silence');
+  bench.pump();
+  assert.equal(bench.sent, 'PQ;\r\n'.repeat(9), 'it was heard before the first look');
+  assert.equal(agent.isEnded, false);
+  started(bench);
+  agent.onTimer('silence');
+  assert.equal(agent.isEnded, false, 'the questions of an idle time are no question of this transaction');
+  agent.onTimer('silence');
+  assert.equal(last(bench), 'end by us 400 silence (silence)');
+});
+
+test('time: a peer that said nothing to a transaction is given up, though that has ended meanwhile', () => {
+  const bench = ready();
+  const { agent } = bench;
+  agent.onTimer('silence'); // it was heard since the last look
+  started(bench).end();
+  assert.equal(agent.liveTransactions, 0);
+  agent.onTimer('silence');
+  assert.equal(agent.isEnded, false);
+  agent.onTimer('silence');
+  assert.equal(last(bench), 'end by us 400 silence (silence)');
+});
+
+test('time: each silence has its question, though the one before was answered by something else', () => {
+  const bench = ready();
+  const { agent } = bench;
+  agent.onTimer('silence'); // it was heard since the last look
+  started(bench);
+  for (let i = 0; i < 3; i++) {
+    agent.onTimer('silence');
+    bench.feed('PR 1;\r\n');
+    agent.onTimer('silence');
+  }
+  agent.onTimer('silence');
+  assert.equal(agent.isEnded, false);
+  agent.onTimer('silence');
+  assert.equal(last(bench), 'end by us 400 silence (silence)');
+});
+
+test('time: a slow start is a matter of negotiation alone', () => {
+  const bench = new ProcessorBench();
+  bench.agent.start();
+  for (let i = 0; i < 3; i++) bench.agent.onTimer('silence');
+  assert.equal(bench.agent.isEnded, false);
+});
+
 test('time: silence with live transactions is asked about once, and then is the end', () => {
   const bench = ready();
   const { agent } = bench;

@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, lstatSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { onTestFinished, test } from 'vitest';
@@ -130,4 +139,17 @@ test('another mode holds at once, and can be taken back', async () => {
   assert.equal(modeOf(at), 0o666);
   undo();
   assert.equal(modeOf(at), 0o600);
+});
+
+test('what stands in place of the socket keeps its mode: a link would lead to a file of somebody else', async () => {
+  const at = path();
+  const socket = await bind(at, 0o600);
+  const undo = socket.setAccess({ mode: 0o666 });
+  const other = join(scratchFolder('unix'), 'other');
+  writeFileSync(other, 'secret', { mode: 0o640 });
+  unlinkSync(at);
+  symlinkSync(other, at);
+  undo();
+  assert.throws(() => socket.setAccess({ mode: 0o666 }), failsWith('access', at));
+  assert.equal(modeOf(other), 0o640);
 });

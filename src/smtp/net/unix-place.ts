@@ -2,7 +2,18 @@
  * A Unix socket's name in the file system: taken from a process that died, never from one that lives nor from a file that is
  * no socket; and who may open it, which is settled before anybody can connect (decision 0057).
  */
-import { chmodSync, chownSync, lstatSync, type Stats, statSync, unlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  type Stats,
+  statSync,
+  unlinkSync,
+} from 'node:fs';
 import { connect, type Server } from 'node:net';
 import { dirname } from 'node:path';
 
@@ -65,28 +76,43 @@ export async function listenAt(server: Server, place: UnixPlace, backlog: number
  * Group and owner first: the file is its maker's alone until the mode is set. Returns what takes it back. Throws
  * SocketPathError with nothing changed.
  */
-export function setAccess({ path, mode, uid, gid }: UnixPlace): () => void {
-  let before: Stats | undefined;
+export function setAccess({ path, ...access }: UnixPlace): () => void {
+  let was: Stats;
   try {
-    before = lstatSync(path);
-    if (!before.isSocket()) throw new Error('it is no socket any more');
-    put(path, { mode, uid: uid ?? before.uid, gid: gid ?? before.gid }, before);
+    was = put(path, access);
   } catch (error) {
     throw new SocketPathError('access', path, error);
   }
-  const was = before;
   return () => {
     try {
-      put(path, { mode: was.mode & 0o777, uid: was.uid, gid: was.gid }, lstatSync(path));
+      put(path, { mode: was.mode & 0o777, uid: was.uid, gid: was.gid });
     } catch {
       // Whoever took the file away meanwhile took its mode, too.
     }
   };
 }
 
-function put(path: string, { mode, uid, gid }: { mode: number; uid: number; gid: number }, now: Stats): void {
-  if (uid !== now.uid || gid !== now.gid) chownSync(path, uid, gid);
-  chmodSync(path, mode);
+/** Linux's open(2); Node has no name for it. */
+const O_PATH = 0o10_000_000;
+
+/**
+ * The file is held while it is looked at and changed: the directory may be another user's, who could put a link to a file of
+ * root's there in between, and chmod follows links. Returns what it was. Throws where it is no socket any more.
+ */
+function put(path: string, { mode, uid, gid }: SocketAccess): Stats {
+  const fd = openSync(path, O_PATH | constants.O_NOFOLLOW);
+  try {
+    const before = fstatSync(fd);
+    if (!before.isSocket()) throw new Error('it is no socket any more');
+    const held = `/proc/self/fd/${fd}`;
+    const owner = uid ?? before.uid;
+    const group = gid ?? before.gid;
+    if (owner !== before.uid || group !== before.gid) chownSync(held, owner, group);
+    chmodSync(held, mode);
+    return before;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /**
