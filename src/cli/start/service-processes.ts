@@ -38,6 +38,7 @@ export class ServiceProcesses {
   readonly #ending = new Set<Promise<void>>();
   #dir: string | undefined;
   #sockets = 0;
+  #isStopped = false;
 
   constructor(log: Log) {
     this.#log = log;
@@ -87,6 +88,7 @@ export class ServiceProcesses {
 
   /** Ends all of them, and waits for those that are being ended. */
   async stop(): Promise<void> {
+    this.#isStopped = true;
     for (const one of this.#running) void this.#end(one);
     await Promise.all(this.#ending);
     if (this.#dir !== undefined) rmSync(this.#dir, { recursive: true, force: true });
@@ -101,6 +103,8 @@ export class ServiceProcesses {
       const child = await EmbeddedService.start({ name: service.name, args, socket, log: this.#log });
       const running = { key, socket, child, users: 1 };
       this.#running.add(running);
+      // A reload was still starting it when all were ended.
+      if (this.#isStopped) await this.#end(running);
       return running;
     } catch (error) {
       rmSync(dirname(socket), { recursive: true, force: true });
@@ -113,13 +117,16 @@ export class ServiceProcesses {
     await this.#end(running);
   }
 
-  async #end(running: Running): Promise<void> {
+  #end(running: Running): Promise<void> {
     this.#running.delete(running);
-    const ended = running.child.stop();
+    const ended = this.#stop(running).finally(() => this.#ending.delete(ended));
     this.#ending.add(ended);
-    await ended;
-    this.#ending.delete(ended);
-    rmSync(dirname(running.socket), { recursive: true, force: true });
+    return ended;
+  }
+
+  async #stop({ child, socket }: Running): Promise<void> {
+    await child.stop();
+    rmSync(dirname(socket), { recursive: true, force: true });
   }
 }
 

@@ -224,7 +224,10 @@ export class CalloutChannel implements ProcessorEvents {
       why: this.#trouble,
     });
     this.#heardNothing = SILENT.has(end.rule) ? this.#heardNothing + 1 : 0;
-    if (this.#heardNothing === SILENT_TIMES) this.#world.onSilent(this.#endpoint);
+    if (this.#heardNothing === SILENT_TIMES) {
+      this.#heardNothing = 0;
+      this.#world.onSilent(this.#endpoint);
+    }
     // A channel that had worked is made anew at once; one that cannot be made rests longer each time.
     // One that a mail was given is made anew for the next: that is no oftener than mails come.
     const isSteady = this.#world.deadlines.nowMs - this.#readyAtMs >= STEADY_MS;

@@ -220,20 +220,23 @@ export class Spool implements SpoolPort {
       this.#hot--;
       acceptance.dispose();
     });
-    for (const [at, row] of mails.entries()) {
-      const { content, recipients } = acceptance.variants[at] as SpoolVariant;
-      const queued = storedDeliveries(row).filter(({ hold }) => hold === undefined);
-      const due = queued.filter(({ n }) => recipients[n]?.fate.kind !== 'delay');
-      if (due.length < queued.length) this.#putOff(queued.filter((one) => !due.includes(one)));
-      if (due.length === 0 || this.#isClosing) continue;
-      if (this.#worker.load >= this.#maxTasks) {
-        this.giveBack(due);
-        continue;
+    try {
+      for (const [at, row] of mails.entries()) {
+        const { content, recipients } = acceptance.variants[at] as SpoolVariant;
+        const queued = storedDeliveries(row).filter(({ hold }) => hold === undefined);
+        const due = queued.filter(({ n }) => recipients[n]?.fate.kind !== 'delay');
+        if (due.length < queued.length) this.#putOff(queued.filter((one) => !due.includes(one)));
+        if (due.length === 0 || this.#isClosing) continue;
+        if (this.#worker.load >= this.#maxTasks) {
+          this.giveBack(due);
+          continue;
+        }
+        const octets = isHot ? content : storedContent(this.#world.store, `${row.id}/0`, content.size);
+        this.#worker.take(storedMail(row), due, octets, lease);
       }
-      const octets = isHot ? content : storedContent(this.#world.store, `${row.id}/0`, content.size);
-      this.#worker.take(storedMail(row), due, octets, lease);
+    } finally {
+      lease.give();
     }
-    lease.give();
   }
 
   get #mayBeHot(): boolean {
