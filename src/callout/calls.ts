@@ -37,7 +37,7 @@ export function isVerdict<V extends { readonly kind: string }>(verdict: V, kinds
 }
 
 /** A handler threw, or its promise was rejected: a bug of the service, or of something it relies on. */
-export function logFailure(log: Log, service: Service, error: unknown): void {
+export function logFailure(log: Log, service: Service, xid: number, error: unknown): void {
   const fields = error instanceof Error ? { error: error.message, stack: error.stack } : { error: String(error) };
-  log.error('service-failed', { service: service.uri, ...fields });
+  log.error('service-failed', { service: service.uri, xid, ...fields });
 }

@@ -4,9 +4,10 @@
  * and answered in the order they came. Handlers of several recipients may run at once.
  */
 import type { Deadlines, Log } from '../base/index.ts';
-import { type CalloutTransaction, failure } from '../ocp/index.ts';
+import type { CalloutTransaction } from '../ocp/index.ts';
 import { type Allow, answerBlock, isCommandText, type TextPart } from '../profile/index.ts';
 import { type CallContext, isPromise, isVerdict, logFailure } from './calls.ts';
+import { failed } from './failed.ts';
 import type { Mailbox } from './mail.ts';
 import type { Service } from './service.ts';
 import { type Address, readAddress, rewriteAddress, type SessionFacts, unicode } from './session.ts';
@@ -85,7 +86,7 @@ export class Commands {
   add({ part, offset, text, isAdaptive, allow, replayed }: CommandPart): void {
     const address = part === 'MAIL' || part === 'RCPT' ? readAddress(part, text) : undefined;
     if (address !== undefined && 'error' in address) {
-      this.#host.transaction.end(failure('argument'));
+      this.#host.transaction.end(failed('argument'));
       return;
     }
     const pending: Pending = {
@@ -136,8 +137,8 @@ export class Commands {
     const { uri, timeoutMs } = attendance.service;
     const limit = new TimeLimit(deadlines, timeoutMs, () => {
       if (transaction.isEnded) return;
-      log.error('service-too-slow', { service: uri, limitMs: timeoutMs });
-      transaction.end(failure('time-limit'));
+      log.error('service-too-slow', { service: uri, xid: transaction.xid, limitMs: timeoutMs });
+      transaction.end(failed('time-limit'));
     });
     limit.start();
     answer
@@ -153,8 +154,8 @@ export class Commands {
   #failed({ service }: Attendance, error: unknown): void {
     const { transaction, log } = this.#host;
     if (transaction.isEnded) return;
-    logFailure(log, service, error);
-    transaction.end(failure('service-failed'));
+    logFailure(log, service, transaction.xid, error);
+    transaction.end(failed('service-failed'));
   }
 
   /** False where the verdict cannot be carried out, and so the mail has failed. */

@@ -254,7 +254,7 @@ test('what must be held is bounded: mails that find no room fail, the others do 
   assert.ok(heldMost <= 64 * 1024 * 1024);
   const failed = ends.filter(({ code }) => code === 400);
   assert.ok(failed.length >= 1 && failed.length < 5, `${failed.length} failed`);
-  assert.ok(failed.every(({ reason }) => reason === 'no-memory'));
+  assert.ok(failed.every(({ reason, cause }) => reason === 'no-memory' && cause === 'overload'));
   assert.equal(set.heldOctets, 0);
 });
 

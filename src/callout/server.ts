@@ -1,6 +1,6 @@
 /** The services of one server towards one connection: what is negotiated for them, and which of them a mail is for. */
 import { type Deadlines, type Log, silentLog } from '../base/index.ts';
-import { type CalloutEvents, failure, type Result, type Structure, uriOf } from '../ocp/index.ts';
+import { type CalloutEvents, type Result, type Structure, uriOf } from '../ocp/index.ts';
 import {
   type Part,
   type PartWishes,
@@ -11,6 +11,7 @@ import {
   selectParts,
   serviceUris,
 } from '../profile/index.ts';
+import { failed } from './failed.ts';
 import { HeldBudget } from './held.ts';
 import { partsOf, type Service } from './service.ts';
 import { type ServerTools, ServiceTransaction } from './transaction.ts';
@@ -77,14 +78,17 @@ export class ServiceSet {
 
   #arrange(features: readonly Structure[], group: readonly Structure[]): Arrangement['outcome'] {
     const feature = features.findLast((one) => uriOf(one) === RECEIVER_URI || uriOf(one) === SENDER_URI);
-    if (feature === undefined) return failure('no-profile');
+    if (feature === undefined) return failed('no-profile');
     const services: Service[] = [];
     for (const uri of serviceUris(group)) {
       const service = this.#byUri.get(uri);
-      if (service === undefined) return failure('service not here');
+      if (service === undefined) {
+        this.#tools.log.warn('service-unknown', { asked: uri, here: [...this.#byUri.keys()].join(' ') });
+        return failed('service not here');
+      }
       services.push(service);
     }
-    if (services.length === 0) return failure('no service');
+    if (services.length === 0) return failed('no service');
     return { services, selection: selectionOf(feature) };
   }
 }

@@ -23,6 +23,7 @@ import { type Content, type Edit, keep, type MessageVerdict } from './verdict.ts
 import { WholeMessage } from './whole-message.ts';
 
 export interface StageHost {
+  readonly transaction: { readonly xid: number };
   readonly log: Log;
   readonly deadlines: Deadlines;
   readonly budget: HeldBudget;
@@ -285,13 +286,15 @@ export class Stage implements StreamOwner {
   }
 
   #expired(): void {
-    this.#host.log.error('service-too-slow', { service: this.#service.uri, limitMs: this.#service.timeoutMs });
+    const { log, transaction } = this.#host;
+    const { uri, timeoutMs } = this.#service;
+    log.error('service-too-slow', { service: uri, xid: transaction.xid, limitMs: timeoutMs });
     this.#fail('time-limit');
   }
 
   #threw(error: unknown): void {
     if (this.#state === 'over') return; // what a handler does after its mail is over concerns nobody
-    logFailure(this.#host.log, this.#service, error);
+    logFailure(this.#host.log, this.#service, this.#host.transaction.xid, error);
     this.#fail('service-failed');
   }
 

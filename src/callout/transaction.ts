@@ -6,7 +6,6 @@ import type { Deadlines, Log } from '../base/index.ts';
 import {
   type CalloutTransaction,
   type CalloutTransactionEvents,
-  failure,
   internText,
   isStructure,
   type Named,
@@ -23,6 +22,7 @@ import {
 } from '../profile/index.ts';
 import { CallContext } from './calls.ts';
 import { type Attendance, Commands } from './commands.ts';
+import { failed } from './failed.ts';
 import { Held, type HeldBudget } from './held.ts';
 import { Link } from './link.ts';
 import { ORIGINAL } from './outlet.ts';
@@ -283,6 +283,6 @@ export class ServiceTransaction implements CalloutTransactionEvents {
   }
 
   #end(reason: string): void {
-    this.transaction.end(failure(reason));
+    this.transaction.end(failed(reason));
   }
 }

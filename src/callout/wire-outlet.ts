@@ -2,8 +2,9 @@
  * The answer to the message as OCP: untouched ranges by reference (DUY), new octets as data (DUM) in their turn, fields
  * to add on the first of them. Where the processor keeps no copy, the octets we held are sent back instead.
  */
-import { type CalloutTransaction, failure } from '../ocp/index.ts';
+import type { CalloutTransaction } from '../ocp/index.ts';
 import { type Advice, type Allow, answerBlock } from '../profile/index.ts';
+import { failed } from './failed.ts';
 import type { Held } from './held.ts';
 import { ORIGINAL, type Outlet, type Source } from './outlet.ts';
 import { append, dropFirst } from './short-lists.ts';
@@ -141,7 +142,7 @@ export class WireOutlet implements Outlet {
     if (this.#state === 'over') return;
     this.#state = 'over';
     this.#queue = [];
-    this.#wire.transaction.end(failure(reason));
+    this.#wire.transaction.end(failed(reason));
   }
 
   /** Our turn: one data message. */

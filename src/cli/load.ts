@@ -5,6 +5,7 @@ import {
   type LoadPorts,
   loadFile,
   loadText,
+  type PlacedProblem,
   type RuleProblem,
   showProblem,
 } from '../config/index.ts';
@@ -16,10 +17,22 @@ import { DEMO_NAME, DEMO_YAML } from './start/demo.ts';
 
 /** Every problem is in the message; notices go to `tell`. */
 export function loadConfig(file: string | undefined, tell: (notice: string) => void): EffectiveConfig {
+  return loadPlaced(file, tell).config;
+}
+
+/** The same, for whoever finds out more about it. */
+export function loadPlaced(
+  file: string | undefined,
+  tell: (notice: string) => void,
+): Extract<Loaded, { readonly kind: 'loaded' }> {
   const loaded = readConfig(file);
-  if (loaded.kind === 'broken') throw new Failure(loaded.problems.map(showProblem).join('\n'), EXIT.config);
+  if (loaded.kind === 'broken') throw brokenConfig(loaded.problems);
   for (const notice of loaded.notices) tell(showProblem(notice));
-  return loaded.config;
+  return loaded;
+}
+
+export function brokenConfig(problems: readonly PlacedProblem[]): Failure {
+  return new Failure(problems.map(showProblem).join('\n'), EXIT.config);
 }
 
 /** The same as a value: for whoever goes on where the file is broken. */

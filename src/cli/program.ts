@@ -61,10 +61,10 @@ function makeProgram(ended: (exitCode: number) => void): Command {
   command('check', 'say what is wrong with a configuration, or what it would do to a mail; sends nothing')
     .argument('[mail]', 'a mail to run through the services ("-": stdin)')
     .option('--config <file>', 'configuration (YAML); without it, the demo')
-    .option('--from <address>', 'envelope sender', '')
+    .option('--from <address>', 'envelope sender (default: none)')
     .option('--to <address>', 'envelope recipient; may be repeated', collect)
     .option('--client <ip>', 'address the mail comes from (default: 127.0.0.1; on a Unix socket "unix")')
-    .option('--helo <name>', 'name the client greets with', 'opes-check')
+    .option('--helo <name>', 'name the client greets with (default: opes-check)')
     .option('--user <name>', 'who logged in (default: nobody)')
     .option('--listener <name>', 'listener it comes in by (default: the first)')
     .action(async (mail, options) => ended(await (await import('./check/check.ts')).check(mail, options)));

@@ -1,6 +1,6 @@
 export type { ConsoleSettings, EffectiveConfig, EffectiveRoute, EffectiveService } from './effective.ts';
 export { type Loaded, type LoadPorts, loadFile, loadText, type RuleProblem } from './load.ts';
-export { type PlacedProblem, showProblem } from './problem.ts';
+export { type PlacedProblem, type Problem, showProblem } from './problem.ts';
 export { jsonSchemaText, referencePage } from './reference.ts';
 export { suggest } from './suggest.ts';
 export { type HostPort, isLoopback, readHostPort, readListenAddress, showHostPort } from './units.ts';

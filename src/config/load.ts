@@ -35,7 +35,13 @@ export interface RuleProblem {
 }
 
 export type Loaded =
-  | { readonly kind: 'loaded'; readonly config: EffectiveConfig; readonly notices: readonly PlacedProblem[] }
+  | {
+      readonly kind: 'loaded';
+      readonly config: EffectiveConfig;
+      readonly notices: readonly PlacedProblem[];
+      /** For what is found out later. */
+      readonly place: (problem: Problem) => PlacedProblem;
+    }
   | { readonly kind: 'broken'; readonly problems: readonly PlacedProblem[] };
 
 /** Reads the file at `file` (as named by the operator: messages repeat it). */
@@ -80,7 +86,12 @@ function load(origin: Origin, text: string, ports: LoadPorts): Loaded {
     return { kind: 'broken', problems: [...here, ...elsewhere] };
   }
   const told = [...notices(raw), ...resolved.notices];
-  return { kind: 'loaded', config, notices: told.map((p) => source.place(p)).toSorted(inOrder) };
+  return {
+    kind: 'loaded',
+    config,
+    notices: told.map((p) => source.place(p)).toSorted(inOrder),
+    place: (problem) => source.place(problem),
+  };
 }
 
 /** The schema library passes over this one key of a map without a word; a service must not vanish. */

@@ -78,11 +78,10 @@ export const service = map(
 const action = () => choice('a failure action', ['tempfail', 'skip', 'reject', 'quarantine', 'spool']);
 const REASONS: Readonly<Record<(typeof FAILURE_REASONS)[number] | '*', string>> = {
   timeout: 'It owed an answer for too long.',
-  unreachable: 'No server could be reached.',
-  crash: 'The connection, or the answer of the service, broke off in the middle.',
+  unreachable: 'No server could be reached, or the server has no service of that URI.',
+  crash: 'It failed: its handler threw, or its answer or the connection broke off.',
   invalid: 'It answered what it must not: against the protocol, or beyond its permissions.',
-  overload:
-    'It gave the mail up before it answered anything: too much to do, a handler that threw, no service of that URI.',
+  overload: 'The server said that it has too much to do.',
   '*': 'Any reason not named.',
 };
 const actions = Object.fromEntries(

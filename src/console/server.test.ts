@@ -41,9 +41,15 @@ const MAIL: MailRecord = {
   ],
   edits: [{ service: 'banner', part: 'HEADER', what: 'changed <Subject>' }],
   trace: ['OPES-System: https://x/?id=abc.1'],
-  nextHop: { address: '10.0.0.5:25', reply: { code: 250, enhanced: '2.0.0', text: ['queued'] }, tookMs: 4 },
+  nextHop: {
+    address: '10.0.0.5:25',
+    reply: { code: 250, enhanced: '2.0.0', text: ['queued'] },
+    wasSent: true,
+    tookMs: 4,
+  },
   reply: { code: 250, enhanced: '2.0.0', text: ['ok'] },
   outcome: 'relayed',
+  deliveries: [],
 };
 
 function options(mails: readonly MailRecord[] = [MAIL]): ConsoleOptions {
@@ -107,9 +113,46 @@ test('a service says whether it can be left out, and why not', async () => {
   assert.match(await response.text(), /<dt>Can be left out<\/dt><dd>never: law &lt;7&gt;<\/dd>/);
 });
 
-test('without showMail no content is there to be shown', async () => {
-  const { text } = await ask('/mail/abc.1', {}, [{ ...MAIL, before: undefined, after: undefined }]);
-  assert.ok(!text.includes('lunch'));
+test('what became of a stored mail is shown, and no answer of a hop that was not sent it', async () => {
+  const [to] = MAIL.recipients;
+  const delivery = {
+    id: 'abc.1#0',
+    to: to?.address ?? '',
+    nextHop: '10.0.0.5:25',
+    atMs: 20,
+    nextMs: undefined,
+  } as const;
+  const stored: MailRecord = {
+    ...MAIL,
+    outcome: 'stored',
+    nextHop: { address: '10.0.0.5:25', wasSent: false, reply: undefined, tookMs: 0 },
+  };
+  const before = await ask('/mail/abc.1', {}, [stored]);
+  assert.ok(before.text.includes('>stored<') && before.text.includes('not sent the content'));
+  assert.ok(!before.text.includes('no answer'));
+  const ends = [
+    [{ ...delivery, state: 'delivered', said: '250 2.0.0 <took> it' }, '>delivered<', '250 2.0.0 &lt;took&gt; it'],
+    [{ ...delivery, state: 'reported', said: '550 5.1.1 no' }, '>not delivered<', 'its sender is told'],
+    [{ ...delivery, state: 'held', said: 'by av (verdict)' }, '>kept aside<', 'by av (verdict)'],
+    [{ ...delivery, state: 'queued', said: '451 4.2.1 later', nextMs: 9 }, '>stored<', '451 4.2.1 later'],
+  ] as const;
+  for (const [end, badge, words] of ends) {
+    const mails = [{ ...stored, deliveries: [end] }];
+    assert.ok((await ask('/', {}, mails)).text.includes(badge), badge);
+    const { text } = await ask('/mail/abc.1', {}, mails);
+    assert.ok(text.includes(badge) && text.includes(words), words);
+  }
+});
+
+test('without showMail no content is there to be shown, and the page says what switches it on', async () => {
+  const bare = { ...MAIL, before: undefined, after: undefined };
+  const app = makeApp({ ...options([bare]), showMail: false }, () => 8025);
+  const page = async (path: string): Promise<string> =>
+    await (await app.request(path, { headers: { host: '127.0.0.1:8025' } })).text();
+  const text = await page('/mail/abc.1');
+  assert.ok(!text.includes('lunch') && !text.includes('octets are kept'));
+  assert.ok(text.includes('Content is not shown: write showMail: true below console:'), text);
+  assert.ok(!(await page('/')).includes('no subject'));
 });
 
 test('what is not here is not found', async () => {

@@ -97,8 +97,8 @@ export class Gateway {
     this.#counts = new MailCounts(metrics);
     this.#listeners = new Listeners(deadlines, metrics);
     this.#auth = { deadlines, log, metrics, throttle: new Throttle(this.#ticker.clock) };
-    this.#spool = makeSpool(options, deadlines, this.#budget, () => this.#current);
-    this.queue = makeQueueAdmin(options, this.#spool);
+    this.#spool = makeSpool(options, deadlines, this.#budget, this.#ring, () => this.#current);
+    this.queue = makeQueueAdmin(options, this.#spool, this.#ring);
     this.#current = this.#makeGeneration(options);
     this.#gauges = new GatewayGauges(metrics, {
       budget: this.#budget,
@@ -132,7 +132,7 @@ export class Gateway {
     return this.#listeners.list;
   }
 
-  /** Whether every callout service has a channel up. */
+  /** Whether every callout service has a channel up, and a server there that knows it. */
   get isReady(): boolean {
     return this.#current.parts.services.every((service) => service.isReady);
   }
@@ -142,8 +142,10 @@ export class Gateway {
     const found = this.#isClosing ? ['draining: no new connections are taken'] : [];
     const { pipeline } = this.#current.options;
     for (const service of this.#current.parts.services) {
-      if (isRequired(service.name, pipeline) && !service.isReady)
-        found.push(`service ${service.name} is not connected: ${service.trouble}`);
+      if (isRequired(service.name, pipeline) && !service.isReady) {
+        const lacks = service.readyChannels > 0 ? 'served' : 'connected';
+        found.push(`service ${service.name} is not ${lacks}: ${service.trouble}`);
+      }
     }
     if (this.#spool?.isFull === true) found.push('the store has no room: new mail gets 452');
     if (this.#spill.isFull) found.push('limits.spill is used up: new mail gets 452');

@@ -6,9 +6,11 @@
 import type { Log, Metrics } from '../base/index.ts';
 import type { ReportLanguage } from '../mail/index.ts';
 import type { Store } from '../store/index.ts';
+import type { DeliveryRecord } from './record/deliveries.ts';
 
 export { REPORT_LANGUAGES } from '../mail/index.ts';
 export type * from './admin/port.ts';
+export { type DeliveryRecord, fateOf, hopSilence } from './record/deliveries.ts';
 
 // --- what the gateway is told -------------------------------------------------------------------------------------
 
@@ -367,11 +369,20 @@ export interface MailRecord {
   /** Our trace fields as they left, one field an entry, unfolded, without line ends. */
   readonly trace: readonly string[];
   readonly nextHop:
-    | { readonly address: string; readonly reply: ReplyRecord | undefined; readonly tookMs: number }
+    | {
+        readonly address: string;
+        /** Whether it was sent the content; else it was asked about recipients only. */
+        readonly wasSent: boolean;
+        /** Of what it took, for all recipients together. */
+        readonly reply: ReplyRecord | undefined;
+        readonly tookMs: number;
+      }
     | undefined;
   /** What the client was told at the end; undefined where it went away before. */
   readonly reply: ReplyRecord | undefined;
   readonly outcome: MailOutcome;
+  /** Of what was stored: how its deliveries ended so far, where that is known. */
+  readonly deliveries: readonly DeliveryRecord[];
 }
 
 /** `stored`: taken into the spool or the quarantine, and answered for. */

@@ -11,6 +11,7 @@ import type { MemoryBudget } from './content/index.ts';
 import { ReportDecider } from './dsn/index.ts';
 import type { Generation } from './generation.ts';
 import type { GatewayOptions, ServiceOptions } from './options.ts';
+import type { DeliveryBook } from './record/deliveries.ts';
 import { QueueAdaptation } from './spool/adaptation.ts';
 import { type NoticeOptions, Notices } from './spool/notices.ts';
 import { type NamedService, Reporter } from './spool/reporter.ts';
@@ -25,6 +26,7 @@ export function makeSpool(
   options: GatewayOptions,
   deadlines: Deadlines,
   memory: MemoryBudget,
+  book: DeliveryBook,
   current: () => Generation,
 ): Spool | undefined {
   const { store, queue, log, metrics } = options;
@@ -69,6 +71,7 @@ export function makeSpool(
     reviveServices: () => {
       for (const service of current().parts.services) service.revive();
     },
+    book,
     memory,
     deadlines,
     wallClock: Date.now,
@@ -82,10 +85,11 @@ export function makeSpool(
 export function makeQueueAdmin(
   { store, queue, log }: GatewayOptions,
   spool: Spool | undefined,
+  book: DeliveryBook,
 ): QueueAdmin | undefined {
   if (store === undefined || spool === undefined) return undefined;
   const { lifetimeMs, keepMs } = queue;
-  return new StoreQueueAdmin({ store, spool, wallClock: Date.now, log, lifetimeMs, keepMs });
+  return new StoreQueueAdmin({ store, spool, book, wallClock: Date.now, log, lifetimeMs, keepMs });
 }
 
 /** What counts by the hour outlives a reload that leaves its settings as they are. */

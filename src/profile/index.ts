@@ -15,6 +15,7 @@ export {
   rewriteArgument,
   type TextPart,
 } from './argument.ts';
+export { type Cause, causeOf } from './cause.ts';
 export { ALLOW_NOTHING, type Allow, dataBlock, type PartData, readData } from './data.ts';
 export { makeOffer, type Offered, readSelection, type Selection } from './offer.ts';
 export { canFollow, type DraftPart, PARTS, type Part, partByName, RECEIVER_URI, SENDER_URI } from './parts.ts';

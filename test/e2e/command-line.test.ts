@@ -130,6 +130,38 @@ test('check: prints what a configuration comes to, and what would be done to a m
   assert.throws(() => statSync(join(dir, 'data')), { code: 'ENOENT' }, 'the data directory is left alone');
 });
 
+test('check: a service file that does not load breaks the configuration, with or without a mail', async () => {
+  const dir = scratchFolder('cli');
+  const files = [
+    ['syntax', 'import {;\n', /syntax\.ts cannot be loaded:[\s\S]*SyntaxError/],
+    ['package', "import 'nosuchpkg';\n", /package\.ts cannot be loaded: it imports nosuchpkg, which is not there/],
+    ['empty', 'export default 3;\n', /empty\.ts exports no service; write: export default defineService/],
+  ] as const;
+  const config = writeSystem(dir);
+  const services = files.map(([name]) => `  ${name}: { uri: "https://mail.example.com/${name}", run: ./${name}.ts }\n`);
+  writeFileSync(config, readFileSync(config, 'utf8').replace('services:\n', `services:\n${services.join('')}`));
+  for (const [name, text] of files) writeFileSync(join(dir, `${name}.ts`), text);
+  for (const mail of [[], ['--to', 'c@d.example', 'mail.eml']]) {
+    const { code, stdout, stderr } = await opes(['check', '--config', 'opes.yaml', ...mail], dir);
+    assert.deepEqual([code, stdout], [BAD_CONFIGURATION, '']);
+    const problems = stderr.split(/^(?=opes\.yaml:\d+:\d+: )/m).filter((one) => !one.startsWith('note: '));
+    assert.deepEqual(
+      problems.map((one) => one.split(': ').slice(0, 2)),
+      files.map(([name], at) => [`opes.yaml:${8 + at}:${46 + 2 * name.length}`, `services.${name}.run`]),
+    );
+    for (const [at, [, , says]] of files.entries()) assert.match(problems[at] ?? '', says);
+  }
+});
+
+test('check: what is said of a mail is an error where there is none', async () => {
+  const dir = scratchFolder('cli');
+  writeSystem(dir);
+  const args = ['check', '--config', 'opes.yaml', '--helo', 'x.example', '--client', '192.0.2.7'];
+  const { code, stdout, stderr } = await opes(args, dir);
+  assert.deepEqual([code, stdout], [USAGE, '']);
+  assert.match(stderr, /^--client, --helo: of a mail, and there is none; name a recipient, .*--to bob@example\.com/);
+});
+
 test('check: where a service is dead, the way ends where its failure action has it, with or without a mail', async () => {
   const dir = scratchFolder('cli');
   writeFileSync(join(dir, 'mail.eml'), 'Subject: hello\r\n\r\nHi.\r\n');
@@ -260,4 +292,21 @@ test('serve: services of a module on a port; ended by SIGTERM', async () => {
   const none = await opes(['serve', 'services/word.ts', '--listen', '127.0.0.1:0'], dir);
   assert.equal(none.code, BAD_CONFIGURATION);
   assert.match(none.stderr, /services\/word\.ts exports no service; write: export default defineService/);
+});
+
+test('serve: what a service file imports and is not there is named, and who imports it', async () => {
+  const dir = scratchFolder('cli');
+  writeFileSync(join(dir, 'package.ts'), "import x from 'nosuchpkg';\nexport default x;\n");
+  writeFileSync(join(dir, 'module.ts'), "import x from './none.ts';\nexport default x;\n");
+  writeFileSync(join(dir, 'behind.ts'), "import x from './package.ts';\nexport default x;\n");
+  const cases = [
+    ['package.ts', 'package.ts cannot be loaded: it imports nosuchpkg, which is not there'],
+    ['module.ts', `module.ts cannot be loaded: it imports ${join(dir, 'none.ts')}, which is not there`],
+    ['behind.ts', `behind.ts cannot be loaded: ${join(dir, 'package.ts')} imports nosuchpkg, which is not there`],
+    ['none.ts', 'there is no file none.ts'],
+  ] as const;
+  for (const [file, says] of cases) {
+    const { code, stderr } = await opes(['serve', file, '--listen', '127.0.0.1:0'], dir);
+    assert.deepEqual([code, stderr.split('\n')[0]], [BAD_CONFIGURATION, says]);
+  }
 });

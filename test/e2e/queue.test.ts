@@ -238,6 +238,40 @@ test('a trace line of a delivered mail tells what was done to it', async () => {
   assert.match(unknown.stderr, /neither in the queue nor among the last 1 mails; look for it in the log/);
 });
 
+test('a trace of a stored mail says how it ended, by whatever is known of its id', async () => {
+  const hop = keep(await NextHop.listen());
+  await hop.close();
+  const more = { queue: { mode: 'spool', retry: ['1h'] }, console: { address: '127.0.0.1:0' } };
+  const gateway = keep(await Gateway.start(config(hop.url, {}, more)));
+  await send(gateway, ['b@dst.test', 'c@dst.test']);
+  const told = (): unknown =>
+    gateway.logs().find((line) => line['event'] === 'delivery' && line['later'] !== undefined);
+  await gateway.child.until(told, 'a first try in vain');
+  const [first, second] = await asked<Entry>(gateway, 'queue', 'list');
+  const id = first?.id ?? '';
+  const traced = async (): Promise<string> => {
+    const whole = await opes(gateway.folder, ['trace', id]);
+    assert.equal(whole.code, 0, whole.stderr);
+    const begun = await opes(gateway.folder, ['trace', id.slice(0, 6)]);
+    assert.match(begun.stdout.toString(), /^mail \S+\.1\n/);
+    return whole.stdout.toString();
+  };
+  const waiting = await traced();
+  assert.match(waiting, /^ {2}outcome {2}stored: this gateway answers for it\n/m);
+  assert.match(waiting, /^in the queue$/m);
+  assert.doesNotMatch(waiting, /no answer|^deliveries$|the log says/m);
+  await asked(gateway, 'queue', 'remove', second?.id ?? '');
+  assert.match(await traced(), /^deliveries\n {2}c@dst\.test {2}removed {2}\d+s ago {4}by an operator$/m);
+  await hop.open();
+  await asked(gateway, 'queue', 'retry', id);
+  await hop.waitForMails(1);
+  await reaches(gateway, count({ accepted: 2, delivered: 1, removed: 1 }));
+  const ended = await traced();
+  assert.match(ended, /^ {2}b@dst\.test {2}delivered {2}\d+s ago {2}127\.0\.0\.1:\d+ {2}250 /m);
+  assert.match(ended, /^ {2}outcome {2}stored: this gateway answers for it; some of it removed by an operator$/m);
+  assert.doesNotMatch(ended, /the log says/);
+});
+
 test('what the commands say where there is nothing to talk to, or nothing to say', async () => {
   const hop = keep(await NextHop.listen());
   const gateway = keep(await Gateway.start(config(hop.url)));

@@ -306,3 +306,48 @@ function isAlive(pid: number): boolean {
     return false;
   }
 }
+
+test('a URI that the server does not know: the warning says what to do, and /readyz which service it is', async () => {
+  const server = await serve(FILE);
+  const wrong = `${URI}/wrong`;
+  const gateway = await Gateway.start(
+    config(
+      hop.url,
+      {
+        filter: {
+          uri: wrong,
+          connect: server.endpoint,
+          onFailure: { overload: 'skip', crash: 'skip', '*': 'tempfail' },
+        },
+      },
+      { metrics: { address: '127.0.0.1:0' } },
+    ),
+  );
+  try {
+    const talk = await SmtpTalk.hello(gateway.port());
+    for (let i = 0; i < 2; i++) assert.equal((await send(talk, 'plain')).code, 451);
+    const failed = gateway.logs().filter(({ event }) => event === 'callout.failed');
+    assert.deepEqual(
+      failed.map(({ reason, detail }) => [reason, detail]),
+      Array(2).fill(['unreachable', 'TE 400 service not here']),
+    );
+    const warned = gateway.logs().filter(({ event }) => event === 'callout.service-unknown');
+    const fix = `the server at ${server.endpoint} knows no service ${wrong}: the uri of services.filter must be the one the service names`;
+    assert.deepEqual(
+      warned.map((line) => line['fix']),
+      [fix],
+    );
+    const ready = await fetch(`${gateway.ready.metrics}readyz`);
+    assert.deepEqual(
+      [ready.status, await ready.text()],
+      [503, `not ready\nservice filter is not served: ${server.endpoint}: ${fix}\n`],
+    );
+    await gateway.reload(readFileSync(gateway.file, 'utf8').replace(wrong, URI));
+    const again = await SmtpTalk.hello(gateway.port());
+    judge(await send(again, 'plain'));
+    assert.equal((await fetch(`${gateway.ready.metrics}readyz`)).status, 200);
+  } finally {
+    await gateway.stop();
+    await server.child.stop();
+  }
+});

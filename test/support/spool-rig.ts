@@ -4,6 +4,7 @@ import { Deadlines, type Log, noMetrics, silentLog } from '../../src/base/index.
 import { Content, FixedOctets } from '../../src/gateway/content/index.ts';
 import { Dispatcher } from '../../src/gateway/dispatch/dispatcher.ts';
 import { type QueueOptions, type RouteOptions, showNextHop } from '../../src/gateway/options.ts';
+import { RecentMailRing } from '../../src/gateway/record/recent-mails.ts';
 import type { OpenRelay } from '../../src/gateway/relay/open-relay.ts';
 import { Notices } from '../../src/gateway/spool/notices.ts';
 import type { Acceptance, ReportEvent, Reports, SpoolPort, SpoolVariant } from '../../src/gateway/spool/port.ts';
@@ -83,6 +84,8 @@ export class SpoolRig implements OpenRelay {
   /** Whether the hops offer DSN. */
   speaksDsn = false;
   speaksOpes = true;
+  /** The last mails, as far as a test keeps any. */
+  readonly recent = new RecentMailRing(10);
   /** Whether half of the memory for contents is used. */
   memory = { isHalfUsed: true };
   tries = 0;
@@ -135,6 +138,7 @@ export class SpoolRig implements OpenRelay {
           },
         },
         reviveServices: () => undefined,
+        book: this.recent,
         memory: this.memory,
         deadlines: this.deadlines,
         wallClock: () => this.nowMs,

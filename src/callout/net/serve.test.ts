@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'vitest';
+import { silentLog } from '../../base/index.ts';
 import { type Endpoint, ProcessorChannel } from '../../ocp/net/index.ts';
 import { dataBlock, makeOffer, makeService, readAnswer } from '../../profile/index.ts';
 import { defineService, edit, serve, withUri } from '../index.ts';
@@ -74,6 +75,17 @@ test('behind a port: several services by their names, and no other', async () =>
     await server.close(1000);
   }
   assert.equal(server.connections, 0);
+});
+
+test('a service it does not have: the log says what was asked for, and what is here', async () => {
+  const logged: { readonly event: string; readonly asked?: unknown; readonly here?: unknown }[] = [];
+  const log = { ...silentLog, warn: (event: string, fields = {}) => logged.push({ event, ...fields }) };
+  const server = await serve([service, withUri(service, 'urn:example:too')], { listen: 'ocp://127.0.0.1:0', log });
+  assert.equal(await ask(server.endpoint, 'urn:example:other'), 'service not here');
+  await server.close(1000);
+  assert.deepEqual(logged, [
+    { event: 'service-unknown', asked: 'urn:example:other', here: 'urn:example:count urn:example:too' },
+  ]);
 });
 
 test('behind a Unix socket', async () => {

@@ -1,10 +1,12 @@
 /** What the running gateway answers on its admin socket. */
 import type { Log } from '../../base/index.ts';
-import type { Finding, MailRecord, QueueAdmin, QueueEntry, RecentMails } from '../../gateway/index.ts';
+import type { Finding, MailRecord, QueueAdmin, QueueEntry, QueuePlace, RecentMails } from '../../gateway/index.ts';
 import { type Answers, type ErrorAnswer, type Request, type TraceReport, VERSION } from './protocol.ts';
 
 /** Deliveries of one mail and its reports that a trace shows. */
 const MAX_TRACED = 200;
+/** Mails that are named where an id fits several. */
+const MAX_NAMED = 5;
 
 export interface AdminWorld {
   readonly queue: QueueAdmin;
@@ -47,7 +49,7 @@ export class AdminHandler {
       case 'act':
         return findingLine<'act'>(await queue.act(request.order), 'id' in request.order ? request.order.id : '');
       case 'trace':
-        return okLine<'trace'>(await this.#trace(request.id));
+        return findingLine<'trace'>(await this.#trace(request.id), request.id);
     }
   }
 
@@ -69,20 +71,51 @@ export class AdminHandler {
     yield okLine<'message'>({ octets });
   }
 
-  async #trace(id: string): Promise<TraceReport> {
+  /** The whole id of a mail goes before the beginning of others: `x.1` is not `x.10`. Nothing known of it is no error here. */
+  async #trace(typed: string): Promise<Finding<TraceReport>> {
+    const whole = await this.#known(typed);
+    if (isKnown(whole)) return { found: whole };
+    const ids = await this.#begunBy(typed);
+    const [only] = ids;
+    if (ids.length > 1) return { missing: 'ambiguous', some: ids };
+    return { found: only === undefined ? whole : await this.#known(only) };
+  }
+
+  async #known(id: string): Promise<TraceReport> {
     const { queue, recent } = this.#world;
     const { entries: near } = await queue.list({ id }, MAX_TRACED);
     const isOf = ({ trace, id: own }: QueueEntry): boolean =>
       trace === id || own.startsWith(`${id}#`) || own.startsWith(`${id}.`);
     const entries = near.filter(isOf);
     // A variant's own id leads to the mail it belongs to.
-    const found = recent.find(id) ?? recent.find(entries[0]?.trace ?? id);
+    const mail = recent.find(id) === undefined ? (entries[0]?.trace ?? id.replace(/\.v\d+$/, '')) : id;
+    const found = recent.find(mail);
     return {
+      id: found === undefined ? id : mail,
       record: found === undefined ? undefined : withoutOctets(found),
       entries,
       remembered: recent.list().length,
     };
   }
+
+  /** Ids of mails that begin so, at most `MAX_NAMED`; reports belong to the mails they are of. */
+  async #begunBy(beginning: string): Promise<readonly string[]> {
+    const { queue, recent } = this.#world;
+    const remembered = recent.list().map(({ id }) => id);
+    const ids = new Set(remembered.filter((id) => id.startsWith(beginning)));
+    let after: QueuePlace | undefined;
+    do {
+      const page = await queue.list({ id: beginning }, MAX_TRACED, after);
+      for (const { trace } of page.entries) ids.add(trace);
+      after = page.after;
+    } while (after !== undefined && ids.size < MAX_NAMED);
+    const mails = [...ids].filter((id) => ![...ids].some((other) => id.startsWith(`${other}.`)));
+    return mails.slice(0, MAX_NAMED);
+  }
+}
+
+function isKnown({ record, entries }: TraceReport): boolean {
+  return record !== undefined || entries.length > 0;
 }
 
 function withoutOctets(mail: MailRecord): NonNullable<TraceReport['record']> {

@@ -49,6 +49,8 @@ export interface Answers {
 }
 
 export interface TraceReport {
+  /** The whole id of the mail, where the beginning of it was asked for. */
+  readonly id: string;
   /** Of the last mails; without its octets. */
   readonly record: Omit<MailRecord, 'before' | 'after'> | undefined;
   /** What of it is in the queue, its reports included. */

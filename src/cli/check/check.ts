@@ -1,5 +1,5 @@
 /**
- * `opes check`: says what is wrong with a configuration, or what it comes to; and with a mail, or an envelope, what
+ * `opes check`: says what is wrong with a configuration, its service files included, or what it comes to; and with a mail, or an envelope, what
  * would be done to it, through the real dispatcher and the real services. Nothing is sent on, nothing is listened to by
  * others, and the data directory is not touched: a check beside a running gateway disturbs nothing.
  */
@@ -11,31 +11,58 @@ import type { EffectiveConfig } from '../../config/index.ts';
 import { type CheckReport, type CheckRequest, Gateway } from '../../gateway/index.ts';
 import { UNIX_PEER } from '../../smtp/index.ts';
 import { EXIT, Failure } from '../exit.ts';
-import { loadConfig } from '../load.ts';
+import { brokenConfig, loadPlaced } from '../load.ts';
 import { readMail } from '../send/send.ts';
 import { gatewayOptions } from '../start/gateway-options.ts';
 import { ServiceProcesses } from '../start/service-processes.ts';
+import { loadServices } from './load-services.ts';
 import { showConfig } from './show-config.ts';
 import { showReport } from './show-report.ts';
 
 export interface CheckOptions {
   readonly config?: string;
-  readonly from: string;
+  readonly from?: string;
   readonly to?: readonly string[];
   readonly client?: string;
-  readonly helo: string;
+  readonly helo?: string;
   readonly user?: string;
   readonly listener?: string;
 }
 
 export async function check(mail: string | undefined, options: CheckOptions): Promise<number> {
-  const config = loadConfig(options.config, (notice) => process.stderr.write(`note: ${notice}\n`));
-  process.stdout.write(showConfig(config));
-  if (mail === undefined && options.to === undefined) return EXIT.ok;
-  const request = await makeRequest(config, mail, options);
-  const report = await runMail(config, request);
-  process.stdout.write(`\n${showReport(report)}`);
-  return EXIT.ok;
+  if (mail === undefined && options.to === undefined) refuseMailOptions(options);
+  const { config, place } = loadPlaced(options.config, note);
+  const processes = new ServiceProcesses(silentLog);
+  try {
+    const { problems, slow } = await loadServices(config, processes, place);
+    if (slow.length > 0) note(`slow to load: ${slow.join(', ')}`);
+    if (problems.length > 0) throw brokenConfig(problems);
+    process.stdout.write(showConfig(config));
+    if (mail === undefined && options.to === undefined) return EXIT.ok;
+    const request = await makeRequest(config, mail, options);
+    const report = await runMail(config, request, processes);
+    process.stdout.write(`\n${showReport(report)}`);
+    return EXIT.ok;
+  } finally {
+    await processes.stop();
+  }
+}
+
+/** What says something of a mail would be passed over without one. */
+function refuseMailOptions(options: CheckOptions): void {
+  const given = (['from', 'client', 'helo', 'user', 'listener'] as const).filter((name) => options[name] !== undefined);
+  if (given.length === 0) return;
+  const names = given.map((name) => `--${name}`).join(', ');
+  throw new Failure(
+    `${names}: of a mail, and there is none; name a recipient, and maybe a file: ${EXAMPLE}`,
+    EXIT.usage,
+  );
+}
+
+const EXAMPLE = '--to bob@example.com mail.eml';
+
+function note(text: string): void {
+  process.stderr.write(`note: ${text}\n`);
 }
 
 async function makeRequest(
@@ -53,8 +80,8 @@ async function makeRequest(
     listener,
     client: options.client ?? usualClient(config, listener),
     user: options.user,
-    helo: options.helo,
-    from: bare(options.from),
+    helo: options.helo ?? 'opes-check',
+    from: bare(options.from ?? ''),
     to: to.map(bare),
     content: mail === undefined ? undefined : await readMail(mail),
   };
@@ -78,8 +105,11 @@ function withMailbox(report: CheckReport): CheckReport {
   return { ...report, routes: report.routes.map((route) => ({ ...route, nextHop: name(route.nextHop) })) };
 }
 
-async function runMail(config: EffectiveConfig, request: CheckRequest): Promise<CheckReport> {
-  const processes = new ServiceProcesses(silentLog);
+async function runMail(
+  config: EffectiveConfig,
+  request: CheckRequest,
+  processes: ServiceProcesses,
+): Promise<CheckReport> {
   const spillDir = mkdtempSync(join(tmpdir(), 'opes-check-'));
   try {
     const { services } = await processes.start(config);
@@ -105,7 +135,6 @@ async function runMail(config: EffectiveConfig, request: CheckRequest): Promise<
       await gateway.close(0);
     }
   } finally {
-    await processes.stop();
     rmSync(spillDir, { recursive: true, force: true });
   }
 }

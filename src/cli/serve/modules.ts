@@ -41,14 +41,25 @@ async function importFile(file: string): Promise<unknown> {
     return await import(pathToFileURL(resolve(file)).href);
   } catch (error) {
     const { code, message, stack } = error as NodeJS.ErrnoException;
-    if (code === 'ERR_MODULE_NOT_FOUND' && message.includes(resolve(file))) {
-      throw new Failure(`there is no file ${file}`, EXIT.config);
-    }
+    if (code === 'ERR_MODULE_NOT_FOUND') throw new Failure(missing(file, message), EXIT.config);
     if (code === 'ERR_UNKNOWN_FILE_EXTENSION')
       throw new Failure(`${file} is no TypeScript or JavaScript module`, EXIT.config);
     throw new Failure(`${file} cannot be loaded: ${stack ?? String(error)}`, EXIT.config);
   }
 }
+
+/** The file itself, or what it or a file it imports has need of. Node's message has both names and no other field has. */
+function missing(file: string, message: string): string {
+  const [, kind, what, importer] = MISSING.exec(message) ?? [];
+  const path = resolve(file);
+  if (what === path) return `there is no file ${file}`;
+  if (what === undefined || importer === undefined) return `${file} cannot be loaded: ${message}`;
+  const by = importer === path ? 'it' : importer;
+  const fix = kind === 'package' ? `install it beside the file: npm install ${what}` : 'check the name after from';
+  return `${file} cannot be loaded: ${by} imports ${what}, which is not there\n    ${fix}`;
+}
+
+const MISSING = /^Cannot find (package|module) '(.+?)' imported from (.+)$/;
 
 function isService(value: unknown): value is Service {
   return typeof value === 'object' && value !== null && 'uri' in value && 'wants' in value && 'timeoutMs' in value;

@@ -54,7 +54,7 @@ export function placeFailure(error: unknown, place: string, config: EffectiveCon
   const advice = isDemo
     ? 'end it, or copy examples/demo.yaml, change the port there and run: bin/opes start --config FILE'
     : `end it, or change the address in ${config.source}`;
-  return new Failure(`${problem}\n    ${adviceFor(error) ?? advice}`);
+  return new Failure(`${problem}\n    ${adviceFor(error, config.source) ?? advice}`);
 }
 
 /** A listener's, where only the error says which. */
@@ -65,9 +65,20 @@ export function listenFailure(error: unknown, config: EffectiveConfig): unknown 
   return placeFailure(error, showHostPort({ host: address, port }), config);
 }
 
-function adviceFor(error: unknown): string | undefined {
-  if ((error as NodeJS.ErrnoException).code !== 'EACCES') return undefined;
-  return 'start it under systemd with a socket unit (docs/operate.md), or as root with user: in the file';
+/** Undefined where somebody else is in its place. */
+function adviceFor(error: unknown, source: string): string | undefined {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  switch (code) {
+    case 'EACCES':
+      return 'start it under systemd with a socket unit (docs/operate.md), or as root with user: in the file';
+    case 'EADDRNOTAVAIL':
+      return `write an address of this machine in ${source}`;
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return `write an IP address in ${source}, or have the name resolved (DNS, /etc/hosts)`;
+    default:
+      return undefined;
+  }
 }
 
 function pathFailure({ code, path }: SocketPathError, { source }: EffectiveConfig): Failure {

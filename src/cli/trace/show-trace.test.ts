@@ -47,14 +47,20 @@ const record: NonNullable<TraceReport['record']> = {
   ],
   edits: [{ service: 'av', part: 'HEADER', what: 'added header fields' }],
   trace: ['OPES-System: https://mail.example.com/opes?id=s.1'],
-  nextHop: { address: '192.0.2.25:25', reply: { code: 250, enhanced: '2.0.0', text: ['queued'] }, tookMs: 5 },
+  nextHop: {
+    address: '192.0.2.25:25',
+    reply: { code: 250, enhanced: '2.0.0', text: ['queued'] },
+    wasSent: true,
+    tookMs: 5,
+  },
   reply: { code: 250, enhanced: '2.0.0', text: ['queued'] },
   outcome: 'relayed',
+  deliveries: [],
 };
 
 test('what was done to a mail that has left', () => {
   assert.equal(
-    showTrace('s.1', { record, entries: [], remembered: 1 }, NOW),
+    showTrace({ id: 's.1', record, entries: [], remembered: 1 }, NOW),
     `mail s.1
   at       2026-11-22T11:59:00.000Z, took 22.6ms
   client   192.0.2.1 (client.example.org) with TLS, listener mx
@@ -85,7 +91,33 @@ answer to the client
   );
 });
 
-test('a mail that was stored and has ended says where to look', () => {
-  const text = showTrace('s.1', { record: { ...record, outcome: 'stored' }, entries: [], remembered: 1 }, NOW);
-  assert.match(text, /\nnothing of it is in the queue any more: the log says how it ended\n$/);
+const stored = { ...record, outcome: 'stored', nextHop: undefined } as const;
+const shown = (more: Partial<NonNullable<TraceReport['record']>>): string =>
+  showTrace({ id: 's.1', record: { ...stored, ...more }, entries: [], remembered: 1 }, NOW);
+
+test('a mail that was stored and has ended elsewhere says where to look', () => {
+  assert.match(shown({}), /\nnothing else of it is in the queue any more: the log says how it ended\n$/);
+});
+
+test('a mail that was stored says how each delivery ended', () => {
+  const common = { nextHop: '192.0.2.25:25', atMs: NOW - 5000, nextMs: undefined };
+  const text = shown({
+    deliveries: [
+      { ...common, id: 's.1#0', to: 'bob@example.com', state: 'delivered', said: '250 2.0.0 queued' },
+      { ...common, id: 's.1#1', to: 'eve@example.com', state: 'reported', said: '550 5.1.1 no' },
+    ],
+  });
+  assert.match(text, /^ {2}outcome {2}stored: this gateway answers for it; not delivered to all$/m);
+  assert.match(
+    text,
+    /\ndeliveries\n {2}bob@example.com {2}delivered {19}5s ago {2}192.0.2.25:25 {2}250 2.0.0 queued\n {2}eve@example.com {2}failed, its sender is told {2}5s ago {2}192.0.2.25:25 {2}550 5.1.1 no\n$/,
+  );
+});
+
+test('a hop that was only asked about recipients owed no answer', () => {
+  const nextHop = { address: '192.0.2.25:25', wasSent: false, reply: undefined, tookMs: 0 };
+  const text = shown({ nextHop });
+  assert.doesNotMatch(text, /no answer/);
+  assert.match(text, /\n {2}192.0.2.25:25 {2}asked about recipients, not sent the content\n/);
+  assert.match(shown({ outcome: 'aborted', nextHop: { ...nextHop, wasSent: true } }), / {2}no answer\n/);
 });

@@ -15,7 +15,7 @@ export async function trace(words: readonly string[], options: AdminOptions): Pr
     const isKnown = report.record !== undefined || report.entries.length > 0;
     if (!isKnown)
       throw new Failure(`nothing is known of ${id}: ${whereLooked(report.remembered)}; look for it in the log`);
-    await out(options.json === true ? `${JSON.stringify({ id, ...report })}\n` : showTrace(id, report, Date.now()));
+    await out(options.json === true ? `${JSON.stringify(report)}\n` : showTrace(report, Date.now()));
     return EXIT.ok;
   });
 }

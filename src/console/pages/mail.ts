@@ -1,6 +1,6 @@
 /** One mail: its way through the services, and before and after side by side. */
 import { html } from 'hono/html';
-import type { CallRecord, MailRecord } from '../../gateway/options.ts';
+import { type CallRecord, type DeliveryRecord, hopSilence, type MailRecord } from '../../gateway/options.ts';
 import { shownClock, shownReply, shownSize, shownTime, visible } from '../text.ts';
 import type { ConsoleOptions } from '../view.ts';
 import { comparison } from './comparison.ts';
@@ -12,10 +12,11 @@ export function mailPage(options: ConsoleOptions, mail: MailRecord): Html {
   const body = html`<div class="head">
 <p class="back"><a href="/">← Last mails</a></p>
 <h1>${title(mail)}</h1>
-<p class="sub">${outcomeBadge(mail.outcome)} ${route(mail)}</p>
+<p class="sub">${outcomeBadge(mail)} ${route(mail)}</p>
 <p class="sub dim">${shownClock(mail.atMs, options.now())} · ${shownTime(mail.tookMs)} · listener ${mail.listener} · <span class="id">${mail.id}</span></p>
 </div>
 ${journey(mail)}
+${deliveries(options, mail)}
 ${edits(mail)}
 ${contents(options, mail)}
 ${trace(mail)}
@@ -33,8 +34,8 @@ function journey(mail: MailRecord): Html {
 ${mail.calls.map((call) => callStep(call, longest))}
 <li class="step end"><h3>Next hop</h3>${
     nextHop === undefined
-      ? html`<p class="dim">not asked</p>`
-      : html`<p class="what">${nextHop.address}</p>${bar(nextHop.tookMs, longest)}<p class="dim">${nextHop.reply === undefined ? 'no answer' : shownReply(nextHop.reply).at(-1)}</p>`
+      ? html`<p class="dim">${mail.outcome === 'stored' ? 'stored first' : 'not asked'}</p>`
+      : html`<p class="what">${nextHop.address}</p>${bar(nextHop.tookMs, longest)}<p class="dim">${nextHop.reply === undefined ? hopSilence({ ...mail, nextHop }) : shownReply(nextHop.reply).at(-1)}</p>`
   }</li>
 <li class="step end"><h3>Answer to the client</h3>${replyLines(mail.reply)}<p class="dim">${shownTime(mail.tookMs)} from MAIL to here</p></li>
 </ol></section>`;
@@ -54,6 +55,26 @@ function bar(tookMs: number, longest: number): Html {
   return html`<p class="time"><meter min="0" max="${longest}" value="${tookMs}"></meter> ${shownTime(tookMs)}</p>`;
 }
 
+const STATES: Readonly<Record<DeliveryRecord['state'], string>> = {
+  delivered: 'delivered',
+  reported: 'failed, its sender is told',
+  excepted: 'ended, nobody is told',
+  removed: 'removed',
+  held: 'kept aside',
+  queued: 'to be tried again',
+};
+
+/** How the deliveries of a stored mail ended so far. */
+function deliveries(options: ConsoleOptions, mail: MailRecord): Html {
+  if (mail.deliveries.length === 0) return html``;
+  return html`<section><h2>What became of it</h2>
+<div class="scroll"><table class="plain"><thead><tr><th scope="col">Recipient</th><th scope="col">State</th><th scope="col">When</th><th scope="col">Next hop</th><th scope="col">Said</th></tr></thead>
+<tbody>${mail.deliveries.map(
+    (one) =>
+      html`<tr><td>${address(one.to)}</td><td>${STATES[one.state]}</td><td>${shownClock(one.atMs, options.now())}</td><td>${one.nextHop ?? ''}</td><td>${visible(one.said)}</td></tr>`,
+  )}</tbody></table></div></section>`;
+}
+
 function edits(mail: MailRecord): Html {
   if (mail.edits.length === 0) return html``;
   return html`<section><h2>What the services changed</h2><ul class="edits">${mail.edits.map(
@@ -65,7 +86,7 @@ function contents(options: ConsoleOptions, mail: MailRecord): Html {
   if (mail.before === undefined) {
     const why = options.showMail
       ? 'The mail ended before its content came.'
-      : 'Content is not kept: console.showMail is false.';
+      : 'Content is not shown: write showMail: true below console: in the configuration, and reload.';
     return html`<section><h2>Before and after</h2><p class="dim">${why}</p></section>`;
   }
   return html`<section><h2>Before and after</h2>${comparison(mail, mail.before)}</section>`;

@@ -21,7 +21,7 @@ export function mailsPage(options: ConsoleOptions): Html {
 
 function row(mail: MailRecord, options: ConsoleOptions): Html {
   return html`<li><a class="mail" href="/mail/${encodeURIComponent(mail.id)}">
-<span class="line">${outcomeBadge(mail.outcome)}<strong>${title(mail)}</strong><time>${shownClock(mail.atMs, options.now())}</time></span>
+<span class="line">${outcomeBadge(mail)}<strong>${title(mail)}</strong><time>${shownClock(mail.atMs, options.now())}</time></span>
 <span class="line second"><span>${route(mail)}</span><span class="figures">${shownSize(mail.sizeBefore)} · ${shownTime(mail.tookMs)}</span></span>
 <span class="line chips">${mail.calls.map(verdictChip)}</span>
 </a></li>`;

@@ -1,6 +1,6 @@
 /** Pieces that several pages show. */
 import { html } from 'hono/html';
-import type { CallRecord, CallVerdict, MailOutcome, MailRecord } from '../../gateway/options.ts';
+import { type CallRecord, type CallVerdict, fateOf, type MailOutcome, type MailRecord } from '../../gateway/options.ts';
 import { shownReply, shownTime, visible } from '../text.ts';
 import type { Html } from './layout.ts';
 
@@ -11,6 +11,15 @@ const OUTCOMES: Readonly<Record<MailOutcome, readonly [string, string]>> = {
   refused: ['refused', 'bad'],
   tempfailed: ['try later', 'warn'],
   aborted: ['aborted', 'quiet'],
+};
+
+/** Of a stored mail, as far as its deliveries have ended. */
+const FATES: Readonly<Record<ReturnType<typeof fateOf>, readonly [string, string]>> = {
+  stored: OUTCOMES.stored,
+  delivered: ['delivered', 'good'],
+  failed: ['not delivered', 'bad'],
+  held: ['kept aside', 'warn'],
+  removed: ['removed', 'quiet'],
 };
 
 const VERDICTS: Readonly<Record<CallVerdict, readonly [string, string]>> = {
@@ -25,8 +34,8 @@ const VERDICTS: Readonly<Record<CallVerdict, readonly [string, string]>> = {
   'not-called': ['not called', 'quiet'],
 };
 
-export function outcomeBadge(outcome: MailOutcome): Html {
-  const [word, look] = OUTCOMES[outcome];
+export function outcomeBadge(mail: MailRecord): Html {
+  const [word, look] = mail.outcome === 'stored' ? FATES[fateOf(mail)] : OUTCOMES[mail.outcome];
   return html`<span class="badge ${look}">${word}</span>`;
 }
 

@@ -38,6 +38,7 @@ class Rig {
         isUnderWay: ({ mail, n }) => this.underWay.has(`${mail}#${n}`),
         giveBack: (all) => void this.left.push(...all.map(({ mail, n }) => `${mail}#${n}`)),
       },
+      book: undefined,
       wallClock: () => this.nowMs,
       log,
       lifetimeMs: 5 * DAY,

@@ -5,7 +5,17 @@
  */
 import { createHash } from 'node:crypto';
 import { type Log, printable } from '../../base/index.ts';
-import type { Counters, DeliveryFilter, ListedDelivery, Store, StoredDelivery, StoredMail } from '../../store/index.ts';
+import type {
+  Change,
+  Counters,
+  DeliveryFilter,
+  ListedDelivery,
+  Store,
+  StoredDelivery,
+  StoredMail,
+} from '../../store/index.ts';
+import { type DeliveryBook, deliveryRecord } from '../record/deliveries.ts';
+import { mailNotes } from '../spool/rows.ts';
 import type { Spool } from '../spool/spool.ts';
 import { changeOf, refusalOf } from './acts.ts';
 import { deliveryId, queuedRecipient, queueEntry } from './entries.ts';
@@ -28,10 +38,13 @@ import {
 /** One read of the store. */
 const PORTION = 256 * 1024;
 const MAX_HEADER = 64 * 1024;
+const NO_MAILS: ReadonlyMap<string, StoredMail> = new Map();
 
 export interface QueueAdminWorld {
   readonly store: Store;
   readonly spool: Pick<Spool, 'wake' | 'isUnderWay' | 'giveBack'>;
+  /** The last mails, which are told what becomes of their deliveries. */
+  readonly book: DeliveryBook | undefined;
   readonly wallClock: () => number;
   readonly log: Log;
   readonly lifetimeMs: number;
@@ -137,27 +150,50 @@ export class StoreQueueAdmin implements QueueAdmin {
   /** All of `deliveries` that are free and fit, in one unit. */
   async #actOn(order: QueueOrder, only: 'held' | undefined, deliveries: readonly ListedDelivery[]): Promise<ActedOn[]> {
     const { act } = order;
-    const { store, spool, wallClock, lifetimeMs, keepMs } = this.#world;
+    const { store, spool, book, wallClock, lifetimeMs, keepMs } = this.#world;
     // A try may outlast its claim.
     const isFit = (one: StoredDelivery): boolean => refusalOf(act, only, one) === undefined && !spool.isUnderWay(one);
     const taken = await store.take(deliveries.filter(isFit), wallClock());
     // They may have changed since they were listed.
     const fit = taken.filter(isFit);
     const times = { nowMs: wallClock(), lifetimeMs, keepMs };
+    const changes = fit.map((one) => changeOf(act, one, times));
+    // What is only to be tried sooner is no news; a mail that is removed is not found any more.
+    let mails = NO_MAILS;
     try {
-      await store.commit({ changes: fit.map((one) => changeOf(act, one, times)) });
+      if (book !== undefined && act !== 'retry') mails = await this.#mailsOf(fit);
+      await store.commit({ changes });
     } catch (error) {
       await this.#release(taken);
       throw error;
     }
     await this.#release(taken.filter((one) => !fit.includes(one)));
     if ('id' in order) for (const one of fit) this.#tell(act, one);
+    if (mails.size > 0) this.#record(act, fit, changes, mails);
     const done = new Set(fit.map(deliveryId));
     return deliveries.map((one) => {
       const id = deliveryId(one);
       const refused = done.has(id) ? undefined : (refusalOf(act, only, one) ?? 'active');
       return { id, to: one.forwardPath, refused };
     });
+  }
+
+  #record(
+    act: QueueAct,
+    deliveries: readonly StoredDelivery[],
+    changes: readonly Change[],
+    mails: ReadonlyMap<string, StoredMail>,
+  ): void {
+    const { book, wallClock } = this.#world;
+    for (const [at, change] of changes.entries()) {
+      const mail = mails.get(change.mail);
+      const facts = {
+        to: deliveries[at]?.forwardPath ?? '',
+        nextHop: undefined,
+        said: act === 'release' ? 'released by an operator' : 'by an operator',
+      };
+      if (mail !== undefined) book?.tell(mailNotes(mail).mail, [deliveryRecord(change, facts, wallClock())]);
+    }
   }
 
   /** What cannot be given back now is the spool's to give back: else nobody would work on it until its claim ends. */

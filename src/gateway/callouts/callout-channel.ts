@@ -76,6 +76,8 @@ export class CalloutChannel implements ProcessorEvents {
   #heardNothing = 0;
   #readyAtMs = 0;
   #wasUsed = false;
+  /** The server's last word: it has no service of our URI. */
+  #lacksService = false;
   #trouble = 'not connected yet';
   #closed = false;
 
@@ -96,6 +98,11 @@ export class CalloutChannel implements ProcessorEvents {
     return this.#state.at === 'connecting';
   }
 
+  /** Ready, and the server has the service, as far as it has said. Mails still get one that is not where there is no other: so it heals. */
+  get isUsable(): boolean {
+    return this.isReady && !this.#lacksService;
+  }
+
   /** Transactions under way. */
   get load(): number {
     return this.#state.at === 'ready' ? this.#state.opened.agent.liveTransactions : 0;
@@ -110,9 +117,14 @@ export class CalloutChannel implements ProcessorEvents {
     return this.#plans;
   }
 
-  /** Why the last attempt failed, for the log and the console. */
+  /** Why it is not usable, or was not the last time: for the log and the console. */
   get trouble(): string {
-    return this.#trouble;
+    return this.#lacksService ? this.#lacks : this.#trouble;
+  }
+
+  get #lacks(): string {
+    const { name, uri } = this.#owner.options;
+    return `the server at ${this.name} knows no service ${uri}: the uri of services.${name} must be the one the service names`;
   }
 
   /** The agent of a ready channel. */
@@ -124,6 +136,16 @@ export class CalloutChannel implements ProcessorEvents {
   use(): this {
     this.#wasUsed = true;
     return this;
+  }
+
+  /** What a transaction has shown: the server has our service, or says that it has none of that URI. Logged when it changes. */
+  serves(hasService: boolean): void {
+    if (this.#lacksService !== hasService) return;
+    this.#lacksService = !hasService;
+    const { name, uri } = this.#owner.options;
+    const { log } = this.#world;
+    if (hasService) log.info('callout.service-known', { service: name, endpoint: this.name, uri });
+    else log.warn('callout.service-unknown', { service: name, endpoint: this.name, uri, fix: this.#lacks });
   }
 
   /** Connects if nothing is under way. Returns whether there is hope. */
@@ -186,6 +208,8 @@ export class CalloutChannel implements ProcessorEvents {
 
   onEnd(end: ConnectionEnd): void {
     const wasReady = this.#state.at === 'ready';
+    // Whoever listens there next may have it.
+    this.#lacksService = false;
     this.#trouble = end.result.reason || `ended by ${end.by}`;
     this.#owner.counts.connectionLost();
     if (this.#closed) {

@@ -46,8 +46,9 @@ export class CalloutService implements ChannelOwner {
     for (const channel of this.#channels) channel.revive();
   }
 
+  /** Whether a channel is up whose server, as far as is known, has the service. */
   get isReady(): boolean {
-    return this.#channels.some((channel) => channel.isReady);
+    return this.#channels.some((channel) => channel.isUsable);
   }
 
   /** Channels that are up. */
@@ -60,7 +61,7 @@ export class CalloutService implements ChannelOwner {
     return this.#channels.reduce((sum, channel) => sum + channel.load, 0);
   }
 
-  /** Why no channel is up, endpoint by endpoint. */
+  /** Why no channel is usable, endpoint by endpoint. */
   get trouble(): string {
     return this.#channels.map((channel) => `${channel.name}: ${channel.trouble}`).join('; ');
   }
@@ -102,7 +103,7 @@ export class CalloutService implements ChannelOwner {
     let best: CalloutChannel | undefined;
     for (const channel of this.#channels) {
       if (!channel.isReady || channel === avoid) continue;
-      if (best === undefined || channel.load < best.load) best = channel;
+      if (best === undefined || isBetter(channel, best)) best = channel;
     }
     return best ?? (avoid?.isReady ? avoid : undefined);
   }
@@ -122,4 +123,9 @@ export class CalloutService implements ChannelOwner {
     this.#waiters.clear();
     for (const waiter of waiters) this.take(waiter, undefined);
   }
+}
+
+/** A server that has the service goes before any that has not; then the less busy one. */
+function isBetter(one: CalloutChannel, other: CalloutChannel): boolean {
+  return one.isUsable === other.isUsable ? one.load < other.load : one.isUsable;
 }

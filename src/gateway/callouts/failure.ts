@@ -2,7 +2,8 @@
  * How a callout can fail, and what the operator said shall follow (design D6). A failure never lets a mail through
  * unscanned in silence: `skip` is marked in the trace, counted and logged.
  */
-import type { Advice } from '../../profile/index.ts';
+import type { Result } from '../../ocp/index.ts';
+import { type Advice, causeOf } from '../../profile/index.ts';
 import type { Reply } from '../../smtp/index.ts';
 import { reply } from '../../smtp/index.ts';
 import type { FailureAction, FailureReason } from '../options.ts';
@@ -11,6 +12,21 @@ export interface Failure {
   readonly reason: FailureReason;
   /** For the log and the console, never for the peer. */
   readonly detail: string;
+}
+
+/** What a server's failure of a transaction counts as: a `crash`, unless it gives a cause (decision 0062). */
+export function reasonOf(result: Result): FailureReason {
+  switch (causeOf(result)) {
+    case 'overload':
+      return 'overload';
+    case 'timeout':
+      return 'timeout';
+    case 'service-unknown':
+      // To no service of that name leads any connection: for the mail it is as if nobody listened.
+      return 'unreachable';
+    case undefined:
+      return 'crash';
+  }
 }
 
 /** Actions by which the gateway takes the mail although a service failed: it goes to the store, unscanned, and not on. */

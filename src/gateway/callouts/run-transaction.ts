@@ -4,11 +4,12 @@
  * lost is forgotten with its transaction; the next one begins anew.
  */
 import type { Named, ProcessorTransaction, Result, TransactionEnd } from '../../ocp/index.ts';
-import { type Answer, readAnswer } from '../../profile/index.ts';
+import { type Answer, causeOf, readAnswer } from '../../profile/index.ts';
 import type { CalloutChannel } from './callout-channel.ts';
 import { type CommandAnswer, type CommandPart, UNCHANGED } from './command-parts.ts';
 import { DataExchange, type DataOutcome, type DataStep } from './data-exchange.ts';
 import { ADVICE_ON_COMMAND, DumReader } from './dum-reader.ts';
+import { reasonOf } from './failure.ts';
 import { GuardedEvents } from './guarded-events.ts';
 import type { PartPlan, PartPlans } from './part-plan.ts';
 import type { ServiceRun } from './service-run.ts';
@@ -18,9 +19,9 @@ export class RunTransaction {
   readonly #channel: CalloutChannel;
   readonly #plans: PartPlans;
   #tx: ProcessorTransaction | undefined;
+  #xid: number | undefined;
   /** The run goes on without it: it says and hears nothing more, but for its end. */
   #isOver = false;
-  #hasBegun = false;
   #keptFrom = -1;
   /** Something is to be sent, and it is not our turn: the outbox is full, or the server wants no data now. */
   #wantsTurn = false;
@@ -33,6 +34,11 @@ export class RunTransaction {
     this.#run = run;
     this.#channel = channel;
     this.#plans = plans;
+  }
+
+  /** Its identifier on its connection; `undefined` before it was started. */
+  get xid(): number | undefined {
+    return this.#xid;
   }
 
   /** The mail data's part of it, once it came to that. */
@@ -168,6 +174,7 @@ export class RunTransaction {
       return undefined;
     }
     this.#tx = tx;
+    this.#xid = tx.xid;
     tx.startMessage();
     return tx;
   }
@@ -213,7 +220,7 @@ export class RunTransaction {
   // --- what the callout server sends ---------------------------------------------------------------------------------
 
   onAdaptedStart(): void {
-    this.#hasBegun = true;
+    this.#channel.serves(true);
   }
 
   onData(size: number, named: Named): void {
@@ -279,13 +286,16 @@ export class RunTransaction {
   }
 
   onAdaptedEnd(result: Result): void {
+    this.#channel.serves(causeOf(result) !== 'service-unknown');
     if (this.#isOver) return;
-    if (result.code !== 200) this.#run.fail('crash', `AME ${result.code} ${result.reason}`);
+    if (result.code !== 200) this.#run.fail(reasonOf(result), `AME ${result.code} ${result.reason}`);
     else this.#serverIsDone();
   }
 
   onEnd(end: TransactionEnd): void {
     this.#tx = undefined;
+    // Also of a transaction that the run has left: what the server has is not the mail's matter.
+    if (end.by === 'peer') this.#channel.serves(causeOf(end.result) !== 'service-unknown');
     if (this.#isOver) return;
     const hasNothingToAnswer = this.#run.commands.oldest === undefined && !this.#originalEnded;
     // The client idled for longer than a transaction may: nobody's fault, so it does not count as a loss.
@@ -293,8 +303,7 @@ export class RunTransaction {
     else if (end.by === 'us') this.#broken(end.rule ?? end.result.reason);
     else if (end.by === 'connection') this.#run.lost(end.result.reason);
     else if (end.result.code !== 200) {
-      const reason = this.#hasBegun ? 'crash' : 'overload';
-      this.#run.fail(reason, `TE ${end.result.code} ${end.result.reason}`);
+      this.#run.fail(reasonOf(end.result), `TE ${end.result.code} ${end.result.reason}`);
     } else if (this.#data?.adapted !== undefined) this.#broken('answer-incomplete');
     else this.#serverIsDone();
   }

@@ -69,6 +69,11 @@ export class ServiceRun implements ChannelWaiter, Deadline {
     return this.#channel?.name;
   }
 
+  /** The transaction's identifier on its connection, by which the callout server's log names it. */
+  get xid(): number | undefined {
+    return this.#transaction?.xid;
+  }
+
   get partsSent(): readonly Part[] {
     const plans = this.#channel?.plans;
     const commands = plans === undefined ? [] : this.commands.shown(plans);

@@ -255,7 +255,7 @@ test('what is left out is not missed where it is dead; what failed at its comman
   });
   assert.equal(await send(late.rig, { content: `OPES-Bypass: *\r\n${MAIL}` }), 250);
   assert.deepEqual(marks(text(late.rig)), [
-    's1 outcome=skipped;reason=overload;bypass=late',
+    's1 outcome=skipped;reason=crash;bypass=late',
     's2 outcome=bypassed;bypass=honoured',
   ]);
 });

@@ -11,7 +11,12 @@ import { answerBlock } from '../../profile/index.ts';
 
 const lies: readonly (readonly [string, Script, string])[] = [
   ['says nothing', says(() => 'nothing'), 'timeout'],
-  ['refuses the transaction', { ...says(() => undefined), refuse: { code: 400, reason: 'busy' } }, 'overload'],
+  ['refuses the transaction', { ...says(() => undefined), refuse: { code: 400, reason: 'busy' } }, 'crash'],
+  [
+    'refuses it for load',
+    { ...says(() => undefined), refuse: { code: 400, reason: 'busy', cause: 'overload' } },
+    'overload',
+  ],
   ['ends it with a failure', acting((tx) => tx.end({ code: 400, reason: 'broken' })), 'crash'],
   ['ends it well without an answer', acting((tx) => finish(tx)), 'invalid'],
   ['answers another part', acting((tx) => tx.sendData(answerBlock('MAIL', {}), [Buffer.from('<>')], 2)), 'invalid'],

@@ -256,7 +256,8 @@ export class Inquiry implements RunMail, CommandWaiter, Deadline {
   runFailed(run: ServiceRun, { reason, detail }: Failure): void {
     const action = run.entry.onFailure[reason];
     const service = run.service.name;
-    this.log.warn('callout.failed', { mail: this.id, service, reason, action, detail });
+    const { endpoint, xid } = run;
+    this.log.warn('callout.failed', { mail: this.id, service, reason, action, detail, endpoint, xid });
     this.#world.metrics.count('opes_callout_failures_total', { service, reason, action });
   }
 

@@ -8,6 +8,8 @@ import type { Mail } from './mail.ts';
 import type { Variant } from './variant.ts';
 import type { MailWorld } from './world.ts';
 
+const NONE: MailRecord['deliveries'] = [];
+
 /** What the client heard of a recipient last. */
 function lastWord({ final, reply }: MailRecipient): Reply | undefined {
   return final ?? reply;
@@ -92,9 +94,10 @@ export function makeRecord(mail: Mail, world: MailWorld, outcome: MailOutcome, r
     nextHop:
       nextHop === undefined
         ? undefined
-        : { address: nextHop, reply: nextHopReply(outcome, reply), tookMs: mail.relayMs },
+        : { address: nextHop, wasSent: mail.wasRelayed, reply: nextHopReply(outcome, reply), tookMs: mail.relayMs },
     reply,
     outcome,
+    deliveries: NONE,
   };
 }
 
@@ -104,7 +107,8 @@ function variantSummary({ chain, accepted }: Variant): string {
 
 /** Only what is still in memory: a record is worth a copy, not a read from the disk. */
 function copyStart(from: Source | Content | undefined, max: number): Uint8Array | undefined {
-  if (from === undefined) return undefined;
+  // None is kept where none is to be shown.
+  if (from === undefined || max === 0) return undefined;
   const views = from.view(0, Math.min(from.size, max));
   return views === undefined ? undefined : new Uint8Array(Buffer.concat(views));
 }

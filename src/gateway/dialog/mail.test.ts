@@ -5,6 +5,7 @@ import { type GotPart, MemoryCallouts, type Script, serviceOptions } from '../..
 import { ALL, body, finish, keepAll, keepData, MAIL, rigWith } from '../../../test/support/scripted-services.ts';
 import { answerBlock } from '../../profile/index.ts';
 import { reply } from '../../smtp/index.ts';
+import type { MailRecord } from '../options.ts';
 
 test('without services a mail passes with our trace on top and is otherwise untouched', async () => {
   const { rig } = rigWith([]);
@@ -242,7 +243,21 @@ test('a bare peer that echoes what it was sent changes nothing', async () => {
 });
 
 const failures: readonly [string, Partial<Script>, string][] = [
-  ['says TE 400 to the transaction', { refuse: { code: 400, reason: 'busy' } }, 'overload'],
+  ['says TE 400 to the transaction', { refuse: { code: 400, reason: 'busy' } }, 'crash'],
+  ['gives a cause nobody knows', { refuse: { code: 400, reason: 'busy', cause: 'moon' } }, 'crash'],
+  ['refuses for load', { refuse: { code: 400, reason: 'busy', cause: 'overload' } }, 'overload'],
+  ['has no room left', { onOriginalEnd: (tx) => tx.end({ code: 400, reason: 'full', cause: 'overload' }) }, 'overload'],
+  [
+    'was too slow for its server',
+    { onOriginalEnd: (tx) => tx.end({ code: 400, reason: '', cause: 'timeout' }) },
+    'timeout',
+  ],
+  [
+    'has no room left at its answer',
+    { onOriginalEnd: (tx) => tx.endMessage({ code: 400, reason: '', cause: 'overload' }) },
+    'overload',
+  ],
+  ['is not there', { refuse: { code: 400, reason: 'who?', cause: 'service-unknown' } }, 'unreachable'],
   ['dies in its handler', { onOriginalEnd: (tx) => tx.end({ code: 400, reason: 'bug' }) }, 'crash'],
   ['ends without an answer', { onOriginalEnd: finish }, 'invalid'],
   ['ends its answer with a failure', { onOriginalEnd: (tx) => tx.endMessage({ code: 400, reason: 'no' }) }, 'crash'],
@@ -498,4 +513,17 @@ test('what the hop says of us and not of the mail becomes 451: the client has no
   // Codes that strict clients do not know are as good as the plain ones of their kind.
   rig.hopFinals.set('hop', reply(571, '5.7.1', 'Delivery not authorized'));
   assert.deepEqual((await rig.send(MAIL)).final, reply(550, '5.7.1', 'Delivery not authorized'));
+});
+
+test('a record of a mail whose content is not to be shown has none of it, not an empty one', async () => {
+  for (const keepOctets of [0, 10]) {
+    const { rig } = rigWith([keepAll(['RAWDATA'])]);
+    const kept: MailRecord[] = [];
+    Object.assign(rig.world, { keepOctets, keep: (record: MailRecord) => kept.push(record) });
+    await rig.send(MAIL);
+    assert.deepEqual(
+      kept.map(({ before, after }) => [before?.length, after?.length]),
+      [keepOctets === 0 ? [undefined, undefined] : [10, 10]],
+    );
+  }
 });

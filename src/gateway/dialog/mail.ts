@@ -128,6 +128,11 @@ export class Mail implements VariedMail, MailStoresEvents, Deadline {
     return this.#released;
   }
 
+  /** A hop was sent the content. */
+  get wasRelayed(): boolean {
+    return this.#relayStartedMs !== 0;
+  }
+
   get relayMs(): number {
     return this.#relayStartedMs === 0 ? 0 : this.world.clock() - this.#relayStartedMs;
   }

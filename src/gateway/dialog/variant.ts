@@ -277,8 +277,10 @@ export class Variant implements ChainMail {
     const action = run.entry.onFailure[failure.reason];
     const service = run.service.name;
     const { log, metrics } = this.#mail.world;
-    log.warn('callout.failed', { mail: this.id, service, reason: failure.reason, action, detail: failure.detail });
-    metrics.count('opes_callout_failures_total', { service, reason: failure.reason, action });
+    const { reason, detail } = failure;
+    const { endpoint, xid } = run;
+    log.warn('callout.failed', { mail: this.id, service, reason, action, detail, endpoint, xid });
+    metrics.count('opes_callout_failures_total', { service, reason, action });
   }
 
   storeFailed(error: Error): void {

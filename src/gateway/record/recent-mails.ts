@@ -1,7 +1,8 @@
 /** The last mails, for the console: a ring in memory, gone with the process. */
 import type { MailRecord, RecentMails } from '../options.ts';
+import type { DeliveryBook, DeliveryRecord } from './deliveries.ts';
 
-export class RecentMailRing implements RecentMails {
+export class RecentMailRing implements RecentMails, DeliveryBook {
   #max: number;
   readonly #records = new Map<string, MailRecord>();
 
@@ -26,6 +27,19 @@ export class RecentMailRing implements RecentMails {
 
   find(id: string): MailRecord | undefined {
     return this.#records.get(id);
+  }
+
+  knows(id: string): boolean {
+    return this.#records.has(id);
+  }
+
+  /** The record keeps its place among the others. */
+  tell(id: string, told: readonly DeliveryRecord[]): void {
+    const record = this.#records.get(id);
+    if (record === undefined) return;
+    const again = new Set(told.map((one) => one.id));
+    const before = record.deliveries.filter((one) => !again.has(one.id));
+    this.#records.set(id, { ...record, deliveries: [...before, ...told] });
   }
 
   #trim(): void {

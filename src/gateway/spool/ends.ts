@@ -10,9 +10,10 @@ import { Commits } from './commits.ts';
 import { bareDelivery, bareMail } from './damage.ts';
 import { logDeliveries } from './log.ts';
 import type { PutOff } from './put-off.ts';
+import { Recorder } from './recorder.ts';
 import { spoolReplies } from './replies.ts';
 import type { QueuedDelivery } from './rows.ts';
-import { type Settlement, settle } from './settle.ts';
+import { replyText, type Settlement, settle } from './settle.ts';
 import type { Lease, Outcome } from './task.ts';
 import { ending, Telling } from './telling.ts';
 import type { SpoolWorld } from './world.ts';
@@ -50,6 +51,7 @@ export class Ends {
   readonly #counts: Readonly<Record<'delivered' | 'failed' | 'later', Counter>>;
   readonly #commits: Commits;
   readonly #telling: Telling;
+  readonly #recorder: Recorder;
   /** Reports and notices being made. */
   #jobs = 0;
   #isGivenUp = false;
@@ -60,12 +62,14 @@ export class Ends {
     this.#events = events;
     this.#commits = new Commits(world, {
       onStored: ({ changes = [], mails = [] }) => {
+        this.#recorder.stored(changes);
         events.onStored(changes);
         if (mails.length > 0 && !this.#isGivenUp) events.onNew(mails);
       },
       onIdle: () => this.#maybeIdle(),
     });
     this.#telling = new Telling(options, world);
+    this.#recorder = new Recorder(world.book, world.wallClock);
     const { metrics } = world;
     this.#counts = {
       delivered: metrics.counter('opes_deliveries_total', { outcome: 'delivered' }),
@@ -131,6 +135,7 @@ export class Ends {
     logDeliveries(log, about, settlement, wallClock());
     for (const outcome of ['delivered', 'failed', 'later'] as const)
       if (settlement[outcome].length > 0) this.#counts[outcome].add(settlement[outcome].length);
+    if (this.#recorder.isKept(about.mail)) this.#expect(about, settlement);
     const { retries } = settlement;
     const changes = [
       ...settlement.delivered.map(({ delivery }) => ending(delivery, 'delivered')),
@@ -148,8 +153,15 @@ export class Ends {
     });
   }
 
+  #expect(about: Case, { delivered, failed, later }: Settlement): void {
+    for (const ended of [delivered, failed, later])
+      for (const { delivery, reply } of ended) this.#recorder.expect(about, delivery, replyText(reply));
+  }
+
   /** All of it is kept aside, and its recipients are told; `lease` is this call's. */
-  hold({ mail, deliveries, content }: Case, service: string, reason: string, lease: Lease): void {
+  hold(about: Case, service: string, reason: string, lease: Lease): void {
+    const { mail, deliveries, content } = about;
+    if (this.#recorder.isKept(mail)) for (const one of deliveries) this.#recorder.expect(about, one, '');
     const changes = deliveries.map((one) => this.#telling.hold(one, service, reason));
     this.#jobs++;
     void this.#telling.notices(mail, deliveries, content).then((mails) => {
@@ -163,6 +175,8 @@ export class Ends {
     const { log } = this.#world;
     for (const { n, forwardPath, hold } of held)
       log.info('quarantine.expired', { mail: mail.id, n, to: printable(forwardPath), service: hold?.service });
+    if (this.#recorder.isKept(mail))
+      for (const one of held) this.#recorder.expect({ mail, nextHop: undefined }, one, 'nobody released it in time');
     const changes = held.map(({ n }): Change => ({ kind: 'end', mail: mail.id, n, as: 'excepted' }));
     this.#commits.commit({ changes }, () => undefined);
   }

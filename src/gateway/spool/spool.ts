@@ -12,6 +12,7 @@
 import { Armed, stackOf } from '../../base/index.ts';
 import { type NewMail, StoreError } from '../../store/index.ts';
 import type { QueueOptions } from '../options.ts';
+import { heldAtEntry } from '../record/deliveries.ts';
 import { Claims } from './claims.ts';
 import { Intake } from './intake.ts';
 import type { Acceptance, SpoolPort, SpoolVariant } from './port.ts';
@@ -174,11 +175,23 @@ export class Spool implements SpoolPort {
   /** It is stored, whatever happens here: what cannot be begun now is claimed when its lease ends, or at the next start. */
   #beginSafely(acceptance: Acceptance, { mails, notices }: Stored): void {
     try {
+      this.#recordHeld(acceptance, mails);
       this.#begin(acceptance, mails);
       this.#worker.takeNew(notices);
     } catch (error) {
       this.#world.log.error('spool.fault', { mail: acceptance.id, error: stackOf(error) });
     }
+  }
+
+  #recordHeld({ id }: Acceptance, mails: readonly NewMail[]): void {
+    const { book, wallClock } = this.#world;
+    if (book?.knows(id) !== true) return;
+    const held = mails.flatMap(storedDeliveries).filter(({ hold }) => hold !== undefined);
+    if (held.length > 0)
+      book.tell(
+        id,
+        held.map((one) => heldAtEntry(one, wallClock())),
+      );
   }
 
   async #noticesOf(acceptance: Acceptance, rows: readonly NewMail[]): Promise<readonly NewMail[]> {

@@ -5,6 +5,7 @@ import type { Reply } from '../../smtp/index.ts';
 import type { Store, StoredMail } from '../../store/index.ts';
 import type { Content, MemoryBudget } from '../content/index.ts';
 import type { Dispatcher, Judged } from '../dispatch/dispatcher.ts';
+import type { DeliveryBook } from '../record/deliveries.ts';
 import type { OpenRelay } from '../relay/open-relay.ts';
 import type { ViaEntry } from '../trace/index.ts';
 import type { Notices } from './notices.ts';
@@ -22,6 +23,8 @@ export interface SpoolWorld {
   readonly reviveServices: () => void;
   /** Absent where recipients are not told of what is held. */
   readonly notices: Notices | undefined;
+  /** The last mails, which are told how their deliveries end; undefined: nobody is. */
+  readonly book: DeliveryBook | undefined;
   /** That contents of mails share. */
   readonly memory: Pick<MemoryBudget, 'isHalfUsed'>;
   readonly deadlines: Deadlines;

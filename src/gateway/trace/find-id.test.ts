@@ -9,6 +9,7 @@ const found = { kind: 'id', id: ID };
 test('an id is itself', () => {
   assert.deepEqual(findMailId(ID, SYSTEM), found);
   assert.deepEqual(findMailId(` ${ID}\n`, SYSTEM), found);
+  assert.deepEqual(findMailId(`${ID}#0`, SYSTEM), found, 'as `opes queue list` prints it');
   assert.deepEqual(findMailId(`${ID}.v2`, SYSTEM), { kind: 'id', id: `${ID}.v2` });
 });
 
@@ -46,7 +47,7 @@ test('a trace of others is told as such', () => {
 });
 
 test('anything else is none', () => {
-  for (const text of ['', 'no such thing', 'OPES-System:', 'Subject: x', 'x'.repeat(5000)])
+  for (const text of ['', 'no such thing', 'OPES-System:', 'Subject: x', '#0', `${ID}#x`, 'x'.repeat(5000)])
     assert.deepEqual(findMailId(text, SYSTEM), { kind: 'none' }, text);
   assert.deepEqual(findMailId(`${SYSTEM}?id=%ff`, SYSTEM).kind, 'foreign');
   assert.deepEqual(findMailId(`${SYSTEM}?id=`, SYSTEM).kind, 'foreign');

@@ -1,5 +1,5 @@
 /**
- * A mail's id in whatever a person has of it: the id, the System's URI with the id, or a whole trace field as a mail or a
+ * A mail's id in whatever a person has of it: the id (with the recipient's number or without), the System's URI with the id, or a whole trace field as a mail or a
  * refusal shows it. Only a URI of our own System counts: another System's ids mean nothing here.
  */
 import { MAX_ID_OCTETS } from './limits.ts';
@@ -13,11 +13,14 @@ export type MailIdFinding =
   | { readonly kind: 'none' };
 
 const ID = /^[A-Za-z0-9._~-]+$/;
+/** Behind an id as the queue prints it: which recipient of the mail. */
+const RECIPIENT = /#\d{1,6}$/;
 const URI = /^<?([A-Za-z][A-Za-z0-9+.-]*:[\x21-\x3d\x3f-\x7e]+)>?$/;
 
 export function findMailId(text: string, systemUri: string): MailIdFinding {
   const trimmed = text.trim();
-  if (trimmed.length <= MAX_ID_OCTETS && ID.test(trimmed)) return { kind: 'id', id: trimmed };
+  const named = trimmed.replace(RECIPIENT, '');
+  if (named.length <= MAX_ID_OCTETS && ID.test(named)) return { kind: 'id', id: named };
   const uris = urisIn(trimmed);
   const ours = mailUri(systemUri, '');
   for (const uri of uris) {

@@ -71,7 +71,7 @@ test('refusals: by the handler, by the limit, while draining', () => {
   bench.pump();
   assert.equal(
     bench.sent,
-    'TE 1 {400 "9:not today"};\r\nTE 3 {400 too-many-transactions};\r\nAMS 2;\r\nAME 2;\r\nTE 2 {200};\r\nCE;\r\n',
+    'TE 1 {400 "9:not today"};\r\nTE 3 {400 too-many-transactions\r\nCause: overload\r\n};\r\nAMS 2;\r\nAME 2;\r\nTE 2 {200};\r\nCE;\r\n',
   );
 });
 

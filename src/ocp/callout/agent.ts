@@ -108,7 +108,7 @@ export class CalloutAgent {
     const live = connection.transactions.find(xid);
     const rule = live === undefined ? this.#ruleForStart(xid, sgId) : 'xid-not-greater';
     if (live !== undefined) connection.transactions.fail(live, 'xid-not-greater');
-    else if (rule !== undefined) writeTe(connection.flowOut, xid, failure(rule));
+    else if (rule !== undefined) writeTe(connection.flowOut, xid, failure(rule, causeOf(rule)));
     else this.#startTransaction(xid, sgId);
   }
 
@@ -129,4 +129,9 @@ export class CalloutAgent {
     if (negotiator.theirs.find(sgId) === undefined) return 'unknown-group';
     return isDraining || transactions.live >= limits.maxTransactions ? 'too-many-transactions' : undefined;
   }
+}
+
+/** A server that is full says so to programs, too (decision 0061). */
+function causeOf(rule: FlowRule): string | undefined {
+  return rule === 'too-many-transactions' ? 'overload' : undefined;
 }

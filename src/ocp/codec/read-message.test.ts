@@ -92,6 +92,17 @@ test('parameters of a profile stay where its readers find them', () => {
   assert.deepEqual(unknown, { kind: 'unknown', name: 'X-New', named: new Map([['A', 'b']]) });
 });
 
+test('the cause of a failure is an atom of any words; what else stands there is a member nobody knows', () => {
+  const result = (members: string) => {
+    const end = read(`TE 1 {${members}};\r\n`);
+    return end.kind === 'TE' ? end.result : undefined;
+  };
+  assert.deepEqual(result('400 no\r\nCause: overload\r\n'), { code: 400, reason: 'no', cause: 'overload' });
+  assert.deepEqual(result('400\r\nCause: "3:a b"\r\nMore: x\r\n'), { code: 400, reason: '', cause: 'a b' });
+  for (const none of ['400 no', '400 no\r\ncause: overload\r\n', '400 no\r\nCause: (overload)\r\n'])
+    assert.deepEqual(result(none), { code: 400, reason: 'no' });
+});
+
 test('an As-is of whatever wrong type counts as absent, and the message stays valid', () => {
   for (const asIs of ['a', '-1', '()', '(5)', '{}', '{5}', '2147483648', '00']) {
     const dum = read(`DUM 1 0\r\nAs-is: ${asIs}\r\n\r\n1:x\r\n;\r\n`);

@@ -9,6 +9,8 @@ export interface Result {
   readonly code: number;
   /** For humans only, octets as ISO 8859-1 characters; '' where there is none. */
   readonly reason: string;
+  /** Member `Cause`, for programs: an extension of ours (decision 0061), so mostly absent. */
+  readonly cause?: string;
 }
 
 /** What an absent result means (section 10.10). */
@@ -56,9 +58,12 @@ export const RESULT: ParameterType<Result> = {
     if (!isStructure(value)) return undefined;
     const [code, reason] = value.anonymous;
     if (typeof code !== 'number') return undefined;
-    if (reason === undefined) return code === 200 ? OK : { code, reason: '' };
-    const text = atomText(reason);
-    return text === undefined ? undefined : { code, reason: text };
+    if (reason === undefined && code === 200) return OK;
+    const text = reason === undefined ? '' : atomText(reason);
+    if (text === undefined) return undefined;
+    // A cause that is no atom is a member we do not know, which is passed over (section 11).
+    const cause = atomText(value.named.get('Cause'));
+    return cause === undefined ? { code, reason: text } : { code, reason: text, cause };
   },
 };
 

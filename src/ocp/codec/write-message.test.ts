@@ -26,6 +26,11 @@ test('each message of OCP Core is written in its one form', () => {
     [(o) => ocp.writeTs(o, 10, 5), 'TS 10 5;\r\n'],
     [(o) => ocp.writeTe(o, 10), 'TE 10;\r\n'],
     [(o) => ocp.writeTe(o, 10, { code: 400, reason: 'no' }), 'TE 10 {400 no};\r\n'],
+    [
+      (o) => ocp.writeTe(o, 10, { code: 400, reason: 'no', cause: 'overload' }),
+      'TE 10 {400 no\r\nCause: overload\r\n};\r\n',
+    ],
+    [(o) => ocp.writeTe(o, 10, { code: 400, reason: '', cause: 'x' }), 'TE 10 {400\r\nCause: x\r\n};\r\n'],
     [(o) => ocp.writeAms(o, 10), 'AMS 10;\r\n'],
     [(o) => ocp.writeAms(o, 10, [x]), 'AMS 10\r\nServices: ({x})\r\n;\r\n'],
     [(o) => ocp.writeAme(o, 10), 'AME 10;\r\n'],

@@ -163,7 +163,9 @@ function negotiationBlock({ sg, offerPending, rejects = [], unknowns = [] }: Res
 
 function resultOf(result: Result | undefined): string {
   if (result === undefined) return '';
-  return result.reason === '' ? ` {${result.code}}` : ` {${result.code} ${writeValue(result.reason)}}`;
+  const { code, reason, cause } = result;
+  const block = cause === undefined ? '' : `\r\n${writeNamed('Cause', cause)}`;
+  return reason === '' ? ` {${code}${block}}` : ` {${code} ${writeValue(reason)}${block}}`;
 }
 
 /** The semicolon follows the last anonymous value, but stands on its own line behind a named block. */

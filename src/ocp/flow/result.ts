@@ -21,8 +21,9 @@ export interface TransactionEnd {
 /** A flow cut short with its owner's consent; means something in AME only (RFC 4037, section 10.10). */
 export const PARTIAL: Result = { code: 206, reason: 'partial' };
 
-export function failure(reason: string): Result {
-  return { code: 400, reason };
+/** `cause`: what a processor may act on, as the profile names it; the reason is for people. */
+export function failure(reason: string, cause?: string): Result {
+  return cause === undefined ? { code: 400, reason } : { code: 400, reason, cause };
 }
 
 /**

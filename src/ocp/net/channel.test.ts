@@ -531,7 +531,7 @@ test('closing the listener: transactions may finish, and do not for ever', async
   await reader.until('AMS 1;');
   const closed = listener.close(60_000);
   socket.write('TS 2 1;\r\n');
-  await reader.until('TE 2 {400 too-many-transactions};');
+  await reader.until('TE 2 {400 too-many-transactions\r\nCause: overload\r\n};');
   socket.write('AME 1;\r\n');
   assert.match(await reader.until('CE'), /TE 1;\r\nCE;\r\n$/);
   socket.end();
