@@ -277,6 +277,29 @@ test('whatever keeps us away when the answer to a commit is lost, what failed is
   await other.end();
 });
 
+test('what was done unheard and cannot be taken back yet is not found by whoever tries it again', async () => {
+  const other = new Client({ connectionString: await server.database('undo') });
+  await other.connect();
+  const proxy = await LosingProxy.start(server.socketFolder);
+  const store = await gateway(`postgres://opes@/undo?host=${encodeURIComponent(proxy.folder)}`, 'a');
+  await store.commit({ mails: [makeMail('s.1')] });
+  const report: Unit = { mails: [makeMail('s.1.r1')] };
+  const lost = proxy.loseNextCommit().then(() => proxy.cut());
+  await assert.rejects(store.commit(report), isCode('unreachable'));
+  await lost;
+  await other.query(`create function refuse() returns trigger language plpgsql as
+    $$ begin raise exception 'canceling statement due to statement timeout' using errcode = '57014'; end $$`);
+  await other.query('create trigger refuse before delete on delivery execute function refuse()');
+  proxy.mend();
+  // Any other word would have the report looked for (decision 0037), and found, before it is taken back.
+  for (let i = 0; i < 2; i++) await assert.rejects(store.commit(report), isCode('unreachable'));
+  await other.query('drop trigger refuse on delivery');
+  await store.commit(report);
+  assert.deepEqual(names(await store.list({}, 9)), ['s.1 0', 's.1.r1 0']);
+  assert.equal((await store.counters()).accepted, 2);
+  await Promise.all([store.close(), other.end()]);
+});
+
 test('what tells of an end stands or falls with it, though nobody heard that it was done', async () => {
   const direct = await server.database('told');
   const proxy = await LosingProxy.start(server.socketFolder);

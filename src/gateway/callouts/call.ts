@@ -213,6 +213,7 @@ const SAID: Readonly<Record<Exclude<BypassFate, 'never'>, string>> = {
   late: 'too late',
 };
 
+/** As `toFixed(1)` has it, by whole numbers: a digit after the point of a fraction is searched for at length. */
 function inTenths(ms: number): string {
   const tenths = Math.round(ms * 10);
   return `${Math.floor(tenths / 10)}.${tenths % 10}`;

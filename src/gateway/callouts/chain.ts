@@ -491,8 +491,6 @@ function actionOf(advice: Advice): AsideAction {
   return advice.kind === 'delay' ? 'spool' : 'quarantine';
 }
 
-/** As `toFixed(1)` has it, by whole numbers: a digit after the point of a fraction is searched for at length. */
-
 /** Fields added by a service stand right below our trace block, in the order given (profile notes, question 14). */
 function withAddedFields(fields: readonly string[], base: Content): Content {
   if (fields.length === 0) return base;

@@ -114,3 +114,38 @@ test('a mail that asks for nothing has nothing ahead of it', async () => {
   const mail = await relay([['OPES'], []], new Map());
   assert.equal(mail?.content.toString('latin1'), `${HEAD}one\r\ntwo\r\n`);
 });
+
+for (const [by, tail] of [
+  ['DATA', 'one\r\n'],
+  ['BDAT', 'no line end'],
+] as const) {
+  test(`a fault while the field is made is the mail's own, and the hop goes without it (${by})`, async () => {
+    const faulted = Promise.withResolvers<unknown>();
+    const answer: SinkOptions['answer'] = ({ verb }) =>
+      verb === 'EHLO' ? asLines(['sink.test', ...SINK_OFFERS]) : undefined;
+    await withHop({ answer }, {}, async (hop, sink) => {
+      const octets = new FixedOctets(Buffer.from(HEAD + tail));
+      const content = new Content();
+      content.append(octets, 0, octets.size);
+      const unexpected = (why: unknown): void => faulted.reject(new Error(`not a fault: ${String(why)}`));
+      const sent = new MailRelay(
+        { open: (_route, envelope, events) => hop.open(envelope, events) },
+        plainRoute('*', '127.0.0.1', sink.port),
+        { mail: '<a@example.org>', params: ASKING, client: undefined, domain: 'example.com' },
+        {
+          onRcptReply: () => {},
+          onRelayed: unexpected,
+          onLost: unexpected,
+          onStoreFailed: unexpected,
+          onFault: faulted.resolve,
+        },
+      );
+      sent.rcpt('<b@example.com>');
+      sent.send(content, () => {
+        throw new Error('no field');
+      });
+      assert.match(String(await faulted.promise), /no field/);
+      assert.deepEqual(sink.mails, []);
+    });
+  });
+}

@@ -65,7 +65,7 @@ export class MailRelay implements OutboundEvents {
   send(content: Content, request?: () => string | undefined): void {
     if (this.#isOver) return;
     this.#content = content;
-    const withoutOpes = request && ((): Uint8Array | undefined => asOctets(request()));
+    const withoutOpes = request && ((): Uint8Array | undefined => this.#made(request));
     endsWithCrlf(content, (error, ends) => {
       try {
         this.#ask(error, ends, withoutOpes);
@@ -79,6 +79,16 @@ export class MailRelay implements OutboundEvents {
     if (this.#isOver) return;
     if (error !== undefined) this.#events.onStoreFailed(error);
     else this.#outbound.data({ exact: !endsWithCrlf, withoutOpes });
+  }
+
+  /** Asked for in the middle of what a connection does, which other mails share. */
+  #made(request: () => string | undefined): Uint8Array | undefined {
+    try {
+      return asOctets(request());
+    } catch (error) {
+      this.#fault(error);
+      return undefined;
+    }
   }
 
   /** Given up; no event follows. */

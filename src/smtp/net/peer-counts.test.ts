@@ -27,6 +27,7 @@ for (const [given, plain, peer] of addresses) {
   test(`${given} is ${plain}, counted as ${peer}`, () => {
     assert.equal(plainAddress(given), plain);
     assert.equal(peerOf(plain), peer);
+    assert.equal(peerOf(given), peer);
   });
 }
 

@@ -41,10 +41,11 @@ export function plainAddress(address: string): string {
   return mapped?.[1] ?? address.replace(/%.*$/, '');
 }
 
-/** What a plain address is counted under. */
+/** What an address is counted under. Proxies, too, may know an IPv4 client by a dual-stack socket of theirs. */
 export function peerOf(address: string): string {
-  if (!address.includes(':')) return address;
-  const [head = '', tail] = address.toLowerCase().split('::');
+  const plain = plainAddress(address);
+  if (!plain.includes(':')) return plain;
+  const [head = '', tail] = plain.toLowerCase().split('::');
   const left = head === '' ? [] : head.split(':');
   const right = tail === undefined || tail === '' ? [] : tail.split(':');
   const zeros = tail === undefined ? 0 : 8 - left.length - right.length;

@@ -102,11 +102,10 @@ export class PostgresEngine implements Engine {
         if (!isAway(failure)) await this.#rollBack(this.#writer);
         if (tries < TRIES && (isLost(error) ? error instanceof StoreError === false : isToBeTriedAgain(error)))
           continue;
-        if (!isInDoubt) return failure;
-        this.#refused = { id, mails: newMailsOf(units) };
-        return failure.code === 'unreachable'
-          ? failure
-          : new StoreError('unreachable', failure.message, { cause: failure });
+        if (isInDoubt) this.#refused = { id, mails: newMailsOf(units) };
+        // Also behind an earlier one that is not taken back yet: whoever looks for a mail of that one would find it.
+        if (this.#refused === undefined || failure.code === 'unreachable') return failure;
+        return new StoreError('unreachable', failure.message, { cause: failure });
       }
     }
   }
