@@ -502,7 +502,7 @@ export class Mail implements VariedMail, MailStoresEvents, Deadline {
     if (this.#client.isAsking) fault.attempt(() => this.#client.refuse(reply));
     for (const recipient of this.envelope.unanswered)
       fault.attempt(() => this.onRcptAnswer(recipient, gatewayReplies.fault));
-    if (isAtEnd) fault.attempt(() => this.#client.answerEnd(this.variants.all, reply));
+    if (this.#client.isAtEnd) fault.attempt(() => this.#client.answerEnd(this.variants.all, reply));
   }
 
   #finish(answer: Reply): void {
