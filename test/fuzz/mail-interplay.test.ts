@@ -329,9 +329,11 @@ async function round(at: number): Promise<void> {
           for (const name of services[n]?.buildsOn ?? [])
             assert.ok(isOut || !isLeftOut(octets, Number(name.slice(1)) - 1), label);
         }
+        const wasWithoutBase = isCalled ? missesBase(who, n) : 'no';
         if (n < upTo && fate === 'out') assert.ok(!has, label);
-        else if (n < upTo && fate === 'either') continue;
+        else if (n < upTo && (fate === 'either' || wasWithoutBase === 'maybe')) continue;
         else if (n >= upTo) assert.ok(!has, label);
+        else if (wasWithoutBase === 'yes') assert.ok(!has && action === 'skip', label);
         else if (isCalled && kind === 'dies at RCPT') assert.ok(has || action === 'skip', label);
         else if (isCalled && ADDS.has(kind)) assert.ok(has, label);
         else if (isCalled)
@@ -360,7 +362,9 @@ async function round(at: number): Promise<void> {
   function fateOf(who: string, n: number): 'stays' | 'out' | 'either' {
     if (services[n]?.bypassable !== 'allowed' || !isAuthorised) return 'stays';
     if (isAskedAway(n, atMail)) return 'out';
-    const hadMail = services.some(({ hearsMail }, i) => hearsMail && i >= n);
+    // The first that hears MAIL has all behind it told of it, too; who hears RCPT then counts as asked.
+    const isTold = services.some(({ hearsMail }) => hearsMail) && services[n]?.hearsRcpt === true;
+    const hadMail = isTold || services.some(({ hearsMail }, i) => hearsMail && i >= n);
     if (isAskedAway(n, atRcpt.get(who) ?? '')) return hadMail ? 'either' : 'out';
     if (!isAskedAway(n, inHeader)) return 'stays';
     if (hadMail) return 'either';
@@ -373,18 +377,38 @@ async function round(at: number): Promise<void> {
     return isNamed(by, n, services.length) || builtOn.some((name) => isAskedAway(Number(name.slice(1)) - 1, by));
   }
 
+  /** Whether it builds on one that failed and was skipped, and so has failed without being asked (decision 0058). */
+  function missesBase(who: string, n: number): 'yes' | 'no' | 'maybe' {
+    const bases = (services[n]?.buildsOn ?? []).map((name) => hasFailed(who, Number(name.slice(1)) - 1));
+    return bases.includes('yes') ? 'yes' : bases.includes('maybe') ? 'maybe' : 'no';
+  }
+
+  function hasFailed(who: string, n: number): 'yes' | 'no' | 'maybe' {
+    const service = services[n];
+    const fate = fateOf(who, n);
+    // Without a rule that calls it, or left out on request, it has not failed.
+    if (service === undefined || !service.rule[1](who) || fate === 'out') return 'no';
+    const { kind } = service;
+    const has = kind === 'dies' || kind === 'is silent' ? 'yes' : missesBase(who, n);
+    return fate === 'either' && has === 'yes' ? 'maybe' : kind === 'dies at RCPT' && has === 'no' ? 'maybe' : has;
+  }
+
   /** Undefined where it depends on the others in the same variant. */
   function endOf(who: string): End | undefined {
     for (const [at, { kind, action, rule }] of services.entries()) {
-      if (!rule[1](who) || ADDS.has(kind)) continue;
+      if (!rule[1](who)) continue;
+      const wasWithoutBase = missesBase(who, at);
+      if (wasWithoutBase === 'no' && ADDS.has(kind)) continue;
       const fate = fateOf(who, at);
-      if (fate === 'either') return undefined;
+      if (fate === 'either' || (fate === 'stays' && wasWithoutBase === 'maybe')) return undefined;
       if (fate === 'out') continue;
-      if (kind === 'dies at RCPT') return undefined;
-      if (kind === 'refuses' || kind === 'refuses early') return { kind: 'refused', code: 550, at };
-      if (kind === 'defers') return { kind: 'refused', code: 450, at };
-      if (kind === 'quarantines') return { kind: 'held', at };
-      if (kind === 'delays') return { kind: 'waits', at };
+      if (wasWithoutBase === 'no') {
+        if (kind === 'dies at RCPT') return undefined;
+        if (kind === 'refuses' || kind === 'refuses early') return { kind: 'refused', code: 550, at };
+        if (kind === 'defers') return { kind: 'refused', code: 450, at };
+        if (kind === 'quarantines') return { kind: 'held', at };
+        if (kind === 'delays') return { kind: 'waits', at };
+      }
       if (action === 'skip') continue;
       if (action === 'quarantine') return { kind: 'held', at };
       if (action === 'spool') return { kind: 'waits', at };
