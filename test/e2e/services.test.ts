@@ -166,6 +166,24 @@ test('an embedded service in a loop without end is ended and started again', asy
   await gateway.stop();
 });
 
+test('an end waits for a service that a reload is still ending', async () => {
+  const file = fileURLToPath(new URL('services/loops.ts', import.meta.url));
+  const service = { uri: 'https://gw.test/opes/loops', run: file, may: ['add-header'], consent: 'operator' };
+  const gateway = await Gateway.start({
+    ...config(hop.url),
+    services: { loops: service },
+    pipeline: [{ service: 'loops', onFailure: 'tempfail', timeout: '1s' }],
+  });
+  await served(gateway.port());
+  const [looping] = childrenOf(gateway.child.pid);
+  const talk = await SmtpTalk.hello(gateway.port());
+  assert.equal((await send(talk, 'loop')).code, 451);
+  await talk.quit();
+  await gateway.reload(config(hop.url));
+  await gateway.stop();
+  assert.ok(looping !== undefined && !isAlive(looping), 'it went before us');
+});
+
 test('one rule, one service: bound to a process of the gateway or to a server it comes out equal (REQ-144)', async () => {
   const server = await serve(FILE);
   const outcomes: unknown[] = [];
