@@ -362,9 +362,7 @@ async function round(at: number): Promise<void> {
   function fateOf(who: string, n: number): 'stays' | 'out' | 'either' {
     if (services[n]?.bypassable !== 'allowed' || !isAuthorised) return 'stays';
     if (isAskedAway(n, atMail)) return 'out';
-    // The first that hears MAIL has all behind it told of it, too; who hears RCPT then counts as asked.
-    const isTold = services.some(({ hearsMail }) => hearsMail) && services[n]?.hearsRcpt === true;
-    const hadMail = isTold || services.some(({ hearsMail }, i) => hearsMail && i >= n);
+    const hadMail = services.some(({ hearsMail }, i) => hearsMail && i >= n);
     if (isAskedAway(n, atRcpt.get(who) ?? '')) return hadMail ? 'either' : 'out';
     if (!isAskedAway(n, inHeader)) return 'stays';
     if (hadMail) return 'either';

@@ -58,6 +58,11 @@ export class CommandParts {
     return this.#parts.length === 0;
   }
 
+  /** Whether one of them is for a server to answer that is sent what `plans` say. */
+  hasAnyFor(plans: PartPlans): boolean {
+    return this.#parts.some(({ part }) => plans[part].isAdaptive);
+  }
+
   /** The next one to be sent. */
   get next(): CommandPart | undefined {
     return this.#sent < this.#parts.length ? this.#parts[this.#sent] : undefined;

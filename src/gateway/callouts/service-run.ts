@@ -102,7 +102,7 @@ export class ServiceRun implements ChannelWaiter, Deadline {
   get hadSay(): boolean {
     if (this.#failure !== undefined) return true;
     const plans = this.#channel?.plans;
-    return this.hasMail && plans !== undefined && (plans.MAIL.isAdaptive || plans.RCPT.isAdaptive);
+    return plans !== undefined && this.commands.hasAnyFor(plans);
   }
 
   /** The MAIL command, with what is known of the client in front of it. */

@@ -281,6 +281,13 @@ test('what a service said of MAIL stands, for whoever asks it away at RCPT', asy
   assert.deepEqual(marks(text(rig)), ['s1 outcome=bypassed;bypass=honoured']);
 });
 
+test('who was told of MAIL and asked nothing yet has had no say, and is left out at RCPT', async () => {
+  const { rig } = submission([asksOf('MAIL', 'X-1: 1'), onRcpt], { each: [allowed, allowed] });
+  assert.equal(await send(rig), 250);
+  assert.equal(await send(rig, { rcpt: 'OPESBYPASS=*' }), 250);
+  assert.deepEqual(marks(text(rig)), ['s1 outcome=header-added;bypass=late', 's2 outcome=bypassed;bypass=honoured']);
+});
+
 test('a mail that is stored to be adapted later keeps who asked for what', async () => {
   const spool = new RecordingSpool();
   const { rig } = submission([dies, adds('X-2: 1')], { each: [{ onFailure: 'spool' }, allowed], spool });
