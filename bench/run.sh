@@ -4,6 +4,7 @@
 # run.sh target NAME CELLS                                   one target by hand; CELLS: SIZE:SESSIONS:keep|new,...
 #
 #   ROUNDS  interleaved rounds (default 5); QUIET  cores neighbours may use during a run (0.15)
+#   ROUNDS_SPOOL (3), ROUNDS_LATENCY (9), ROUNDS_POSTFIX (6): those of `spool`, `latency`, `postfix`; MAILS  a round of `spool` (6000)
 #   TMP     scratch folder: queues, logs, compiled tools, Haraka (bench/tmp)
 #
 # Targets: sink (smtp-source to smtp-sink: what the tools cost) · h-min (do-nothing Node proxy) · haraka (with the one-header
@@ -119,5 +120,5 @@ latency) prepare; latency ;;
 memory) prepare; memory ;;
 octets) prepare; octets ;;
 all) prepare; cpu; postfix_side; spool; latency; memory; octets; exec node results.mjs "$OUT" RESULTS.md ;;
-*) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2 ;;
+*) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
