@@ -60,6 +60,16 @@ export class OctetReader {
     }
   }
 
+  /** Throws away what still comes, until the peer hangs up or `withinMs` are over. */
+  async discard(withinMs: number): Promise<void> {
+    const untilMs = performance.now() + withinMs;
+    try {
+      while ((await this.#next(untilMs)) !== undefined);
+    } catch {
+      // Too slow, or gone: either way nothing more is wanted of it.
+    }
+  }
+
   async #next(untilMs: number): Promise<Buffer | undefined> {
     if (this.#rest.length > 0) {
       const rest = this.#rest;

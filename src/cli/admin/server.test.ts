@@ -138,6 +138,25 @@ test('nonsense is answered, and the connection ended', async () => {
   }
 });
 
+test('who says too much is heard to his end, within bounds, and finds the answer', async () => {
+  const { server } = await open();
+  const { socket, heard } = talk(server.path);
+  await new Promise<void>((resolve, reject) => {
+    socket.write(Buffer.alloc(10_000_000, 'x'), (error) => (error ? reject(error) : resolve()));
+  });
+  assert.match(await heard, /"code":"too-long"/);
+});
+
+test('who never ends is cut off', async () => {
+  const { server } = await open({ patienceMs: 50 });
+  const { socket, heard } = talk(server.path);
+  const more = (): void => {
+    socket.write(Buffer.alloc(100_000, 'x'), (error) => error ?? more());
+  };
+  more();
+  assert.match(await heard, /"code":"too-long"/);
+});
+
 test('half a request, and none, are not waited for', async () => {
   const { server } = await open({ patienceMs: 50 });
   const half = talk(server.path);

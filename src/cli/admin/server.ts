@@ -16,6 +16,8 @@ import { type ErrorAnswer, MAX_REQUEST_OCTETS, VERSION } from './protocol.ts';
 const MAX_CLIENTS = 32;
 /** A command writes its request at once, and reads its answer as fast as its own output is read. */
 const PATIENCE_MS = 30_000;
+/** What is still read, and thrown away, behind an answer that ends the connection. */
+const LINGER_MS = 2_000;
 
 export interface AdminServerOptions {
   readonly dataDir: string;
@@ -32,6 +34,7 @@ export class AdminServer {
   readonly #options: AdminServerOptions;
   readonly #patienceMs: number;
   readonly #clients = new Map<Socket, Promise<void>>();
+  #served = 0;
 
   private constructor(place: SocketPlace, options: AdminServerOptions) {
     this.path = place.path;
@@ -72,7 +75,7 @@ export class AdminServer {
   #accept(socket: Socket): void {
     // What goes wrong with a client is found where it is read or written.
     socket.on('error', () => undefined);
-    const isOneTooMany = this.#clients.size >= (this.#options.maxClients ?? MAX_CLIENTS);
+    const isOneTooMany = this.#served >= (this.#options.maxClients ?? MAX_CLIENTS);
     const served = (isOneTooMany ? this.#sendAway(socket) : this.#serve(socket))
       .catch((error: Error) => this.#options.log.debug('admin.client-lost', { error: error.message }))
       .finally(() => {
@@ -83,21 +86,27 @@ export class AdminServer {
   }
 
   async #sendAway(socket: Socket): Promise<void> {
-    await this.#finish(socket, { code: 'busy', message: 'too many commands talk to this gateway; try again' });
+    const message = 'too many commands talk to this gateway; try again';
+    await this.#finish(new OctetReader(socket, this.#patienceMs), socket, { code: 'busy', message });
   }
 
   async #serve(socket: Socket): Promise<void> {
     const reader = new OctetReader(socket, this.#patienceMs);
-    for (;;) {
-      const line = await this.#request(reader, socket);
-      if (line === undefined) return;
-      const parsed = parseRequest(line);
-      if ('error' in parsed) {
-        await this.#finish(socket, parsed.error);
-        return;
+    this.#served++;
+    try {
+      for (;;) {
+        const line = await this.#request(reader, socket);
+        if (line === undefined) return;
+        const parsed = parseRequest(line);
+        if ('error' in parsed) {
+          await this.#finish(reader, socket, parsed.error);
+          return;
+        }
+        for await (const octets of this.#options.handler.answer(parsed.request))
+          await writeAll(socket, octets, this.#patienceMs);
       }
-      for await (const octets of this.#options.handler.answer(parsed.request))
-        await writeAll(socket, octets, this.#patienceMs);
+    } finally {
+      this.#served--;
     }
   }
 
@@ -107,14 +116,19 @@ export class AdminServer {
     } catch (error) {
       if (!(error instanceof ReadProblem) || error.code !== 'too-long') throw error;
       const message = `a request has at most ${MAX_REQUEST_OCTETS} octets`;
-      await this.#finish(socket, { code: 'too-long', message });
+      await this.#finish(reader, socket, { code: 'too-long', message });
       return undefined;
     }
   }
 
-  /** After a request that cannot be read, what follows cannot be trusted to be one. */
-  async #finish(socket: Socket, error: ErrorAnswer): Promise<void> {
+  /**
+   * After a request that cannot be read, what follows cannot be trusted to be one. It is read all the same for a while: who is cut off
+   * while writing finds his write broken, and may never look at the answer.
+   */
+  async #finish(reader: OctetReader, socket: Socket, error: ErrorAnswer): Promise<void> {
     await writeAll(socket, `${JSON.stringify({ v: VERSION, error })}\n`, this.#patienceMs);
+    socket.end();
+    await reader.discard(Math.min(LINGER_MS, this.#patienceMs));
   }
 }
 
