@@ -183,6 +183,8 @@ export class SinkConnection {
   #reading: Reading = 'commands';
   #mail: string | undefined;
   #rcpts: string[] = [];
+  /** The last RCPT had more behind it in one go: who sent that had no reply yet (RFC 2920). */
+  #isPipelined = false;
   #content: Buffer[] = [];
   #contentOctets = 0;
   /** The end of the content so far, in which the dot line may have begun; a line starts before the first octet. */
@@ -455,12 +457,13 @@ export class SinkConnection {
   }
 
   async #onRcpt(argument: string): Promise<void> {
+    this.#isPipelined = this.#buffer.length > 0;
     const usual = this.#mail === undefined ? '503 5.5.1 MAIL first\r\n' : '250 2.1.5 Ok\r\n';
     if (isYes(await this.#answer('RCPT', argument, usual))) this.#rcpts.push(argument.replace(/^TO:/i, ''));
   }
 
   async #onData354(argument: string): Promise<void> {
-    if (this.#rcpts.length === 0) this.#complain('DATA without a recipient');
+    if (this.#rcpts.length === 0 && !this.#isPipelined) this.#complain('DATA without a recipient');
     const usual = this.#rcpts.length === 0 ? '554 5.5.1 No valid recipients\r\n' : '354 Go ahead\r\n';
     const answer = await this.#answer('DATA', argument, usual);
     if (!answer.startsWith('354')) return;
@@ -535,8 +538,12 @@ export class SinkConnection {
     const rcpts = this.#rcpts;
     const mail = this.#mail ?? '?';
     const envelope = { mail, rcpts, content, by, isSecure, connection: this.#index, user: this.#user, ...whose };
-    if (rcpts.length === 0) this.#complain('content without a recipient');
     this.#forget();
+    if (rcpts.length === 0) {
+      if (content.length > 0) this.#complain('content without a recipient');
+      await this.#answer('CONTENT', '', '554 5.5.1 No valid recipients\r\n');
+      return;
+    }
     const usual = `250 2.0.0 Ok: queued as ${this.#sink.mails.length}\r\n`;
     if (this.#sink.options.lmtp === true) {
       for (const rcpt of rcpts) {

@@ -2,13 +2,14 @@
  * One mail transaction on a connection (RFC 5321 section 3.3): which replies are owed, and what each of them means.
  *
  *     envelope --data--> data --354--> content --last--> final --reply--> over
- *         |               |               |                |
+ *         |               | |             |                |
+ *         |               | `-354, for nobody-> empty -----+
  *         `-- MAIL refused / DATA refused / refused early -'
  *
- * With PIPELINING (RFC 2920) every MAIL and RCPT leaves at once; without, each waits for the reply before. Content goes by
- * DATA with dots stuffed, or by BDAT (RFC 3030), one chunk a call. Replies are counted, never matched by their text: a hop
- * that answers once too often is found out at the latest at DATA, which nothing but 354 lets pass. In LMTP the end of
- * content has as many replies as recipients were accepted; otherwise it is the same.
+ * With PIPELINING (RFC 2920) every MAIL and RCPT leaves at once, and DATA behind them where it is asked for in time; without, each
+ * waits for the reply before. Content goes by DATA with dots stuffed, or by BDAT (RFC 3030), one chunk a call. Replies are
+ * counted, never matched by their text: a hop that answers once too often is found out at the latest at DATA, which nothing but
+ * 354 lets pass. In LMTP the end of content has as many replies as recipients were accepted; otherwise it is the same.
  */
 import { isPositive, type Reply } from '../reply.ts';
 import type { Hop } from './hop.ts';
@@ -46,13 +47,15 @@ export interface MailHost {
   broken(reason: FailureReason, reply?: Reply): void;
 }
 
-type Phase = 'envelope' | 'data' | 'content' | 'final' | 'over';
+/** `empty`: the hop wants content though it accepted no recipient, and got none. */
+type Phase = 'envelope' | 'data' | 'content' | 'final' | 'empty' | 'over';
 
 const STAGE: Readonly<Record<Phase, Stage>> = {
   envelope: 'envelope',
   data: 'data',
   content: 'data',
   final: 'final',
+  empty: 'final',
   over: 'final',
 };
 
@@ -69,8 +72,10 @@ export class MailTransaction {
   /** Absent where content goes by BDAT. */
   #stuffer: DotStuffer | undefined;
   #hasContent = false;
-  /** LMTP: recipients accepted, each of which has its own final reply. Else 1. */
-  #finals: number;
+  /** Recipients; in LMTP each of them has its own final reply. */
+  #accepted = 0;
+  /** DATA was written before the envelope had its replies. */
+  #isDataAhead = false;
   readonly #isLmtp: boolean;
   /** The first final reply that is to stand for all: the first, or the first that is no yes. */
   #common: Reply | undefined;
@@ -90,7 +95,6 @@ export class MailTransaction {
     this.#host = host;
     this.#events = events;
     this.#isLmtp = isLmtp;
-    this.#finals = isLmtp ? 0 : 1;
     this.#before = xforward.length;
     if (xforward.length > 0) for (const command of xforward) this.#send(`${command}\r\n`);
     this.#send(`MAIL FROM:${argument}\r\n`);
@@ -111,9 +115,13 @@ export class MailTransaction {
 
   /** RSET can still take it back: no content was announced that the hop now waits for. */
   get canReset(): boolean {
-    return (
-      this.#phase === 'envelope' || (this.#phase === 'content' && this.#stuffer === undefined && !this.#hasContent)
-    );
+    if (this.#phase === 'envelope') return !this.#isDataAhead;
+    return this.#phase === 'content' && this.#stuffer === undefined && !this.#hasContent;
+  }
+
+  /** Its recipients are refused, and what is still owed ends it: nobody gets a mail. */
+  get isForNobody(): boolean {
+    return this.#isDataAhead && this.#accepted === 0 && (this.#phase === 'data' || this.#phase === 'empty');
   }
 
   rcpt(argument: string): void {
@@ -121,18 +129,18 @@ export class MailTransaction {
   }
 
   /**
-   * Asks for content to be allowed; only when no reply is owed and a recipient was accepted. 'go': there is nothing to
-   * wait for, as BDAT takes content unasked.
+   * Asks for content to be allowed; with PIPELINING and DATA at any time, else only when no reply is owed and a recipient was
+   * accepted. 'go': there is nothing to wait for, as BDAT takes content unasked.
    */
   data(exact: boolean): 'asked' | 'go' {
     if (exact && this.#hop.chunking) {
       this.#phase = 'content';
       return 'go';
     }
-    this.#phase = 'data';
     this.#stuffer = new DotStuffer();
     this.#host.write('DATA\r\n');
-    this.#host.awaits('data');
+    this.#isDataAhead = this.#owed > 0;
+    if (!this.#isDataAhead) this.#awaitGo();
     return 'asked';
   }
 
@@ -157,7 +165,7 @@ export class MailTransaction {
     if (last) {
       this.#phase = 'final';
       // BDAT LAST is counted above, as one.
-      if (this.#isLmtp) this.#owed += this.#stuffer === undefined ? this.#finals - 1 : this.#finals;
+      if (this.#isLmtp) this.#owed += this.#stuffer === undefined ? this.#accepted - 1 : this.#accepted;
     }
     this.#host.content(parts, octets);
     if (last || this.#owed > 0) this.#host.awaits('final');
@@ -180,6 +188,10 @@ export class MailTransaction {
       case 'content':
       case 'final':
         this.#onContentReply(reply, kind);
+        return;
+      case 'empty':
+        if (kind >= 4) this.#leave('free');
+        else this.#host.broken('out-of-place', reply);
         return;
       case 'over':
         this.#host.broken('unsolicited', reply);
@@ -220,7 +232,7 @@ export class MailTransaction {
     else if (this.#mail === 'refused' && kind === 2) {
       this.#host.broken('out-of-place', reply);
       return;
-    } else if (this.#isLmtp && kind === 2) this.#finals++;
+    } else if (kind === 2) this.#accepted++;
     this.#sendNext();
     if (isMail) this.#events.onMailReply(reply);
     else if (this.#mail !== 'refused') this.#events.onRcptReply(reply);
@@ -231,9 +243,12 @@ export class MailTransaction {
       this.#host.awaits('envelope');
       return;
     }
+    if (this.#isDataAhead) {
+      this.#awaitGo();
+      return;
+    }
     if (this.#mail === 'refused') {
-      this.#phase = 'over';
-      this.#host.free();
+      this.#leave('free');
       return;
     }
     this.#host.awaits('nothing');
@@ -241,18 +256,39 @@ export class MailTransaction {
     if (next !== undefined) this.#send(next);
   }
 
+  #awaitGo(): void {
+    this.#phase = 'data';
+    this.#host.awaits('data');
+  }
+
   #onDataReply(reply: Reply, kind: number): void {
+    if (this.isForNobody) {
+      this.#onDataReplyForNobody(reply, kind);
+      return;
+    }
     if (reply.code === 354) {
       this.#phase = 'content';
       this.#host.awaits('nothing');
     } else if (kind === 4 || kind === 5) {
-      this.#phase = 'over';
-      this.#host.reset();
+      this.#leave('reset');
     } else {
       this.#host.broken('out-of-place', reply);
       return;
     }
     this.#events.onDataReply(reply);
+  }
+
+  /** RFC 2920 section 3.1: a hop that takes content for nobody gets a single dot. In LMTP no reply to that would follow. */
+  #onDataReplyForNobody(reply: Reply, kind: number): void {
+    if (kind === 4 || kind === 5) {
+      this.#leave(this.#mail === 'refused' ? 'free' : 'reset');
+    } else if (reply.code === 354 && !this.#isLmtp) {
+      this.#phase = 'empty';
+      this.#host.write('.\r\n');
+      this.#host.awaits('final');
+    } else {
+      this.#host.broken('out-of-place', reply);
+    }
   }
 
   #onContentReply(reply: Reply, kind: number): void {
@@ -266,7 +302,7 @@ export class MailTransaction {
       this.#host.broken('out-of-place', reply);
       return;
     }
-    if (this.#isLmtp && this.#phase === 'final' && this.#owed <= this.#finals) {
+    if (this.#isLmtp && this.#phase === 'final' && this.#owed <= this.#accepted) {
       this.#onEachReply(reply, kind);
       return;
     }
@@ -292,10 +328,14 @@ export class MailTransaction {
 
   /** The connection is given back before the reply is told, so that the next mail, begun from within, finds it. */
   #end(reply: Reply, then: 'free' | 'reset' | 'broken'): void {
-    this.#phase = 'over';
-    if (then === 'free') this.#host.free();
-    if (then === 'reset') this.#host.reset();
+    if (then === 'broken') this.#phase = 'over';
+    else this.#leave(then);
     this.#events.onFinalReply(reply);
     if (then === 'broken') this.#host.broken('out-of-place', reply);
+  }
+  #leave(by: 'free' | 'reset'): void {
+    this.#phase = 'over';
+    if (by === 'free') this.#host.free();
+    else this.#host.reset();
   }
 }

@@ -97,7 +97,11 @@ export interface Outbound {
    * the hop does not offer is left out. The first recipient leaves together with MAIL.
    */
   rcpt(argument: string, params?: ReadonlyMap<string, string | true>): void;
-  /** No more recipients: DATA leaves when every recipient asked for has its answer and one of them was accepted. */
+  /**
+   * No more recipients. DATA leaves when every recipient has its answer and one of them was accepted; where the hop takes pipelined
+   * commands, and this is called before, together with the recipients (RFC 2920 section 3.1). `onDataReply` comes behind their answers
+   * either way.
+   */
   data(options?: DataOptions): void;
   /**
    * Content as it is, without dots stuffed; after `onDataReply` said 354. The chunks are kept by reference until they are

@@ -15,6 +15,7 @@ class Talk implements ClientOut, MailEvents {
   readonly #rcpts: readonly string[];
   readonly #content: readonly string[];
   readonly #exact: boolean;
+  readonly #ahead: boolean;
   #mails: number;
   #owed = 0;
   #accepted = 0;
@@ -27,11 +28,14 @@ class Talk implements ClientOut, MailEvents {
       content?: readonly string[];
       exact?: boolean;
       mails?: number;
+      /** DATA leaves with the recipients. */
+      ahead?: boolean;
     } = {},
   ) {
     this.#rcpts = options.rcpts ?? ['<b@c>'];
     this.#content = options.content ?? ['Hi\r\n'];
     this.#exact = options.exact ?? false;
+    this.#ahead = options.ahead ?? false;
     this.#mails = options.mails ?? 1;
     const { tls = 'none', protocol = 'smtp' } = options;
     this.session = new ClientSession({ helo: 'us.example', protocol, tls, reply: replyLimits }, this);
@@ -71,6 +75,7 @@ class Talk implements ClientOut, MailEvents {
     this.#accepted = 0;
     this.session.mail('<a@b>', this);
     for (const rcpt of this.#rcpts) this.session.rcpt(rcpt);
+    if (this.#ahead) this.session.data(this.#exact);
   }
   onOver({ stage, reason, sent, reply, detail }: OutboundFailure): void {
     const more = [reply?.code, detail, sent ? 'sent' : undefined].filter((word) => word !== undefined);
@@ -84,7 +89,7 @@ class Talk implements ClientOut, MailEvents {
     if (reply.code < 300) this.#accepted++;
     if (--this.#owed > 0) return;
     if (this.#accepted === 0) this.session.abort();
-    else if (this.session.data(this.#exact) === 'go') this.#pour();
+    else if (!this.#ahead && this.session.data(this.#exact) === 'go') this.#pour();
   }
   onDataReply(reply: Reply): void {
     this.said.push(`(data ${reply.code})`);
@@ -137,6 +142,102 @@ const dialogs: readonly Dialog[] = [
       '"Hi\\r\\n.\\r\\n"',
       '(ready)',
       '(final 250)',
+    ],
+  },
+  {
+    name: 'DATA ahead: the envelope and DATA in one go',
+    options: { ahead: true, rcpts: ['<b@c>', '<d@e>'] },
+    hop: [...UP, '250 ok\r\n550 no\r\n250 ok\r\n354 go\r\n', '250 done\r\n'],
+    said: [
+      ...UP_SAID,
+      'RCPT TO:<d@e>',
+      'DATA',
+      '(mail 250)',
+      '(rcpt 550)',
+      '(rcpt 250)',
+      '(data 354)',
+      '"Hi\\r\\n.\\r\\n"',
+      '(ready)',
+      '(final 250)',
+    ],
+    awaited: 'nothing',
+  },
+  {
+    name: 'DATA ahead, refused: RSET, then ready',
+    options: { ahead: true },
+    hop: [...UP, '250 ok\r\n250 ok\r\n451 no\r\n', '250 reset\r\n'],
+    said: [...UP_SAID, 'DATA', '(mail 250)', '(rcpt 250)', 'RSET', '(data 451)', '(ready)'],
+  },
+  {
+    name: 'DATA ahead for nobody, refused: RSET, then ready',
+    options: { ahead: true },
+    hop: [...UP, '250 ok\r\n550 no\r\n554 nobody\r\n', '250 reset\r\n'],
+    said: [...UP_SAID, 'DATA', '(mail 250)', '(rcpt 550)', 'RSET', '(ready)'],
+  },
+  {
+    name: 'DATA ahead for nobody, taken: a single dot (RFC 2920), then ready',
+    options: { ahead: true },
+    hop: [...UP, '250 ok\r\n550 no\r\n354 go\r\n', '554 nobody\r\n'],
+    said: [...UP_SAID, 'DATA', '(mail 250)', '(rcpt 550)', '.', '(ready)'],
+    awaited: 'nothing',
+  },
+  {
+    name: 'DATA ahead for nobody, taken, and the single dot too: such a hop is not used again',
+    options: { ahead: true },
+    hop: [...UP, '250 ok\r\n550 no\r\n354 go\r\n', '250 done\r\n'],
+    said: [...UP_SAID, 'DATA', '(mail 250)', '(rcpt 550)', '.', '(over final out-of-place 250)'],
+  },
+  {
+    name: 'DATA ahead for nobody, taken in LMTP: no reply to a dot would follow',
+    options: { ahead: true, protocol: 'lmtp' },
+    hop: [...UP, '250 ok\r\n550 no\r\n354 go\r\n'],
+    said: ['LHLO us.example', ...UP_SAID.slice(1), 'DATA', '(mail 250)', '(rcpt 550)', '(over data out-of-place 354)'],
+  },
+  {
+    name: 'DATA ahead, MAIL refused: what is owed is read, then ready',
+    options: { ahead: true },
+    hop: [...UP, '552 too big\r\n503 what\r\n503 what\r\n'],
+    said: [...UP_SAID, 'DATA', '(mail 552)', '(ready)'],
+    awaited: 'nothing',
+  },
+  {
+    name: 'DATA ahead, MAIL refused, DATA taken: a single dot',
+    options: { ahead: true },
+    hop: [...UP, '552 too big\r\n503 what\r\n354 go\r\n', '554 nobody\r\n'],
+    said: [...UP_SAID, 'DATA', '(mail 552)', '.', '(ready)'],
+  },
+  {
+    name: 'DATA ahead, and one answer too many: no content goes',
+    options: { ahead: true },
+    hop: [...UP, '250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n'],
+    said: [...UP_SAID, 'DATA', '(mail 250)', '(rcpt 250)', '(over data out-of-place 250)'],
+  },
+  {
+    name: 'DATA ahead, then 421',
+    options: { ahead: true },
+    hop: [...UP, '250 ok\r\n421 bye\r\n'],
+    said: [...UP_SAID, 'DATA', '(mail 250)', '(over envelope closing 421)'],
+  },
+  {
+    name: 'DATA ahead in LMTP: a final reply for each recipient that was accepted',
+    options: { ahead: true, protocol: 'lmtp', rcpts: ['<b@c>', '<d@e>', '<f@g>'] },
+    hop: [...UP, '250 ok\r\n250 ok\r\n550 no\r\n250 ok\r\n354 go\r\n', '250 done\r\n452 full\r\n'],
+    said: [
+      'LHLO us.example',
+      ...UP_SAID.slice(1),
+      'RCPT TO:<d@e>',
+      'RCPT TO:<f@g>',
+      'DATA',
+      '(mail 250)',
+      '(rcpt 250)',
+      '(rcpt 550)',
+      '(rcpt 250)',
+      '(data 354)',
+      '"Hi\\r\\n.\\r\\n"',
+      '(each 250)',
+      '(each 452)',
+      '(ready)',
+      '(final 452)',
     ],
   },
   {
@@ -484,6 +585,12 @@ test('a mail is taken back by RSET before DATA, by the end of the connection aft
   const asked = talk({}, ...UP, '250 ok\r\n250 ok\r\n');
   asked.session.abort();
   assert.deepEqual(last(asked), ['(over data shutdown)'], '354 may be on its way, and then no command would be one');
+  for (const replies of [[], ['250 ok\r\n'], ['250 ok\r\n250 ok\r\n']]) {
+    const ahead = talk({ ahead: true }, ...UP, ...replies);
+    ahead.session.abort();
+    const stage = replies[0]?.length === 16 ? 'data' : 'envelope';
+    assert.deepEqual(last(ahead), [`(over ${stage} shutdown)`], 'RSET behind DATA could become content');
+  }
   const poured = talk({}, ...UP, '250 ok\r\n250 ok\r\n', '354 go\r\n');
   poured.session.abort();
   assert.deepEqual(last(poured), ['(over final shutdown sent)']);
@@ -506,6 +613,17 @@ test('the end of the transport is told with the stage and whether the hop may ha
     assert.deepEqual(last(made), [said]);
     assert.equal(made.said.filter((line) => line.startsWith('(over')).length, 1);
   }
+});
+
+test('DATA ahead has the deadlines of its replies', () => {
+  const made = talk({ ahead: true }, ...UP);
+  assert.equal(made.awaited, 'envelope');
+  made.session.recv(Buffer.from('250 ok\r\n'));
+  assert.equal(made.awaited, 'envelope');
+  made.session.recv(Buffer.from('550 no\r\n'));
+  assert.equal(made.awaited, 'data');
+  made.session.recv(Buffer.from('354 go\r\n'));
+  assert.equal(made.awaited, 'final');
 });
 
 test('each reply has its deadline, and none runs while we owe the next word', () => {

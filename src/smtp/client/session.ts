@@ -178,7 +178,7 @@ export class ClientSession {
     const mail = this.#mail;
     if (mail === undefined) return;
     if (mail.canReset) this.#reset(mail.owed);
-    else this.#break('shutdown');
+    else if (!mail.isForNobody) this.#break('shutdown');
   }
 
   quit(): void {

@@ -174,6 +174,7 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
     connection.session.mail(argument, this, this.#owner.identity === 'xforward' ? this.#xforward(hop) : undefined);
     this.#asked = [];
     for (let i = 0; i < this.#rcpts.length; i++) if (this.#verdicts[i] !== 'no') this.#ask(i);
+    if (this.#data !== 'no') this.#sendData();
     return true;
   }
 
@@ -332,20 +333,28 @@ export class NextHopOutbound implements Outbound, MailEvents, Deadline {
     return this.#verdicts.map((verdict) => (verdict === 'yes' ? (each[next++] ?? rest) : undefined));
   }
 
-  /** Once every recipient has its answer. */
+  /** Once every recipient has its answer; before that where DATA may follow them in one pipeline (RFC 2920 section 3.1). */
   #sendData(): void {
     const connection = this.#connection;
-    if (connection === undefined || this.#isDataAsked || this.#asked.length > 0) return;
-    this.#isDataAsked = true;
-    if (this.#accepted === 0) {
+    if (connection === undefined) return;
+    const isAnswered = this.#asked.length === 0;
+    if (isAnswered && this.#accepted === 0) {
       process.nextTick(tellNoRecipients, this);
-    } else if (connection.session.data(this.#data === 'exact') === 'go') {
+      return;
+    }
+    if (this.#isDataAsked || !(isAnswered || this.#mayGoAhead(connection.session.hop))) return;
+    this.#isDataAsked = true;
+    if (connection.session.data(this.#data === 'exact') === 'go') {
       if (this.#isGo) this.#openContent();
       else {
         this.#setContentOpen();
         process.nextTick(tellGo, this);
       }
     }
+  }
+
+  #mayGoAhead({ pipelining, chunking }: Hop): boolean {
+    return pipelining && !(this.#data === 'exact' && chunking);
   }
 
   /** The hop takes content: for the first time, or again. */

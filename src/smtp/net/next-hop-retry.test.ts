@@ -28,6 +28,19 @@ for (const [name, death] of DEATHS) {
         assert.equal(sink.mails.length, 2);
       });
     });
+
+    test(`a pooled connection found ${name} at ${verb}, DATA ahead: the mail goes over a new one`, async () => {
+      await withHop({ answer: dying(verb, death) }, {}, async (hop, sink) => {
+        await sendMail(hop);
+        const sent = new SentMail(hop, { content: [Buffer.from('two\r\n')], onEnvelope: () => {} });
+        sent.out.data();
+        await sent.done;
+        assert.deepEqual(sent.events, ['rcpt 0 250', 'data 354', 'final 250']);
+        assert.equal(sink.mails[1]?.content.toString(), 'two\r\n');
+        assert.equal(hop.stats.retried, 1);
+        assert.equal(sink.mails.length, 2);
+      });
+    });
   }
 }
 
@@ -127,6 +140,23 @@ for (const said of ['', '421 4.4.2 Timeout\r\n']) {
     assert.equal(mails, 1);
   });
 }
+
+test('made again with DATA ahead, to a hop that refuses now: no content goes', async () => {
+  const script: SinkOptions = {
+    answer: (c) => {
+      if (c.connection === 0 && c.nth === 1) return c.verb === 'DATA' ? { next: 'close' } : undefined;
+      return c.connection === 1 && c.verb === 'RCPT' ? '450 greylisted\r\n' : undefined;
+    },
+  };
+  await withHop(script, {}, async (hop, sink) => {
+    await sendMail(hop);
+    const sent = new SentMail(hop, { onEnvelope: () => {} });
+    sent.out.data();
+    await sent.done;
+    assert.deepEqual(sent.events, ['rcpt 0 250', 'failed envelope changed']);
+    assert.equal(sink.mails.length, 1);
+  });
+});
 
 test('made again, refused recipients stay out', async () => {
   const rcpts: string[] = [];

@@ -68,6 +68,45 @@ test('three writes a mail: the envelope, DATA, and the content with its end', as
   });
 });
 
+test('two writes a mail where data() comes with the recipients: DATA leaves with them', async () => {
+  await withHop({}, {}, async (hop, sink) => {
+    await sendMail(hop);
+    const connection = sink.connections[0];
+    const before = connection?.reads ?? 0;
+    for (const exact of [false, true]) {
+      const sent = new SentMail(hop, { rcpts: ['<1@c>', '<2@c>', '<3@c>'], onEnvelope: () => {} });
+      sent.out.data({ exact });
+      await sent.done;
+      assert.deepEqual(sent.events, ['rcpt 0 250', 'rcpt 1 250', 'rcpt 2 250', 'data 354', 'final 250']);
+    }
+    assert.equal((connection?.reads ?? 0) - before, 4, 'BDAT waits for the recipients: two writes, too');
+    assert.equal(connection?.commands.at(-1), 'BDAT 21 LAST');
+  });
+});
+
+test('DATA left with recipients that are all refused: a dot where the hop wants content, and the connection lives', async () => {
+  for (const answer of ['354 Go ahead\r\n', '554 5.5.1 Nobody\r\n']) {
+    const script: SinkOptions = {
+      answer: (c) => {
+        if (c.verb === 'RCPT' && c.argument.includes('no@')) return '550 no\r\n';
+        return c.verb === 'DATA' && c.nth === 0 ? answer : undefined;
+      },
+    };
+    await withHop(script, { limits: { connections: 1 } }, async (hop, sink) => {
+      const sent = new SentMail(hop, { rcpts: ['<no@c>', '<no@d>'], onEnvelope: () => {} });
+      sent.out.data();
+      await sent.done;
+      assert.deepEqual(sent.events, ['rcpt 0 550', 'rcpt 1 550', 'data 554']);
+      const next = new SentMail(hop, { onEnvelope: () => {} });
+      next.out.data();
+      await next.done;
+      assert.equal(next.result, 250);
+      assert.equal(sink.mails.length, 1);
+      assert.equal(sink.connections.length, 1);
+    });
+  }
+});
+
 test('content given in one turn leaves in one write, its end with it', async () => {
   await withHop({}, {}, async (hop, sink) => {
     await sendMail(hop, { content: [Buffer.from('a\r\n'), Buffer.from('.b\r\n'), Buffer.alloc(0)] });
@@ -111,7 +150,7 @@ test('recipients have their own answers; DATA refused; all refused', async () =>
   });
 });
 
-test('data() with no recipient accepted is refused here, and the hop never sees DATA', async () => {
+test('data() behind the refusal of every recipient is refused here, and the hop never sees DATA', async () => {
   await withHop({ answer: (c) => (c.verb === 'RCPT' ? '550 no\r\n' : undefined) }, {}, async (hop, sink) => {
     const sent = await sendMail(hop, { onEnvelope: ({ out }) => out.data() });
     assert.deepEqual(sent.events, ['rcpt 0 550', 'data 554']);
