@@ -82,8 +82,8 @@ export function endsAny(unit: readonly Op[]): boolean {
 
 export interface Batch {
   readonly units: readonly (readonly Op[])[];
-  /** Given away: not to be used by the caller any more. */
-  readonly octets: Buffer<ArrayBuffer>;
+  /** From `Engine.room`, and given away: not to be used by the caller any more. */
+  readonly octets: Buffer;
 }
 
 export interface Done {
@@ -95,6 +95,8 @@ export interface Done {
 
 export interface Engine {
   readonly dialect: Dialect;
+  /** Where the octets of the next batch are to be written; it may be the place of the one before. */
+  room(octets: number): Buffer;
   /** Durable when it resolves. One at a time. */
   commit(batch: Batch): Promise<Done>;
   /** All of it in one transaction, or nothing; the rows of each. */

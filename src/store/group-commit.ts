@@ -72,7 +72,7 @@ export class GroupCommit {
     this.#isBusy = true;
     const batch = this.#take();
     this.#engine
-      .commit(gather(batch))
+      .commit(gather(batch, this.#engine))
       .then(
         ({ errors, stored }) => {
           this.#stored = stored;
@@ -120,10 +120,9 @@ export class GroupCommit {
 }
 
 /** One buffer for all octets of the batch; the ranges of the operations are moved behind those of the units before. */
-function gather(batch: readonly Waiting[]): Batch {
+function gather(batch: readonly Waiting[], engine: Engine): Batch {
   const total = batch.reduce((sum, { unit }) => sum + unit.length, 0);
-  // Not from Node's pool: the buffer is given away with what lies under it.
-  const octets = Buffer.allocUnsafeSlow(total);
+  const octets = engine.room(total);
   let at = 0;
   const units = batch.map(({ unit }) => {
     const base = at;

@@ -46,6 +46,10 @@ export class PostgresEngine implements Engine {
     }
   }
 
+  room(octets: number): Buffer {
+    return Buffer.allocUnsafeSlow(octets);
+  }
+
   async commit({ units, octets }: Batch): Promise<Done> {
     const failure = areEntangled(units) ? 'one by one' : await this.#unit(units, octets);
     if (failure === undefined) return { errors: new Map(), stored: this.#stored };

@@ -8,6 +8,9 @@ import { type Answer, type Job, type Opening, toError } from './messages.ts';
 /** As TypeScript in a clone, as JavaScript in an installed package. */
 const WORKER = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
 
+/** Most batches have less: fifty mails of common size. */
+const ROOM_OCTETS = 1024 * 1024;
+
 interface Waiting {
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: Error) => void;
@@ -16,21 +19,23 @@ interface Waiting {
 export class SqliteEngine implements Engine {
   readonly dialect = sqliteDialect;
   readonly #worker: Worker;
+  /** Shared with the thread: fresh memory for each batch costs more than the copy into it. */
+  readonly #room = new SharedArrayBuffer(ROOM_OCTETS);
   readonly #waiting: Waiting[] = [];
   readonly #onLost: (error: StoreError) => void;
   #failure: StoreError | undefined;
   #isOpen = false;
 
-  private constructor(opening: Opening, onLost: (error: StoreError) => void) {
+  private constructor(opening: Omit<Opening, 'room'>, onLost: (error: StoreError) => void) {
     this.#onLost = onLost;
-    this.#worker = new Worker(WORKER, { workerData: opening });
+    this.#worker = new Worker(WORKER, { workerData: { ...opening, room: this.#room } satisfies Opening });
     this.#worker.on('message', (answer: Answer) => this.#waiting.shift()?.resolve(answer));
     this.#worker.on('error', (error) => this.#ended(`: ${String(error)}`));
     this.#worker.on('exit', () => this.#ended(''));
   }
 
   /** `onLost`: called where the thread ends without having been told to. */
-  static async open(opening: Opening, onLost: (error: StoreError) => void): Promise<SqliteEngine> {
+  static async open(opening: Omit<Opening, 'room'>, onLost: (error: StoreError) => void): Promise<SqliteEngine> {
     const engine = new SqliteEngine(opening, onLost);
     try {
       await engine.#ask({ kind: 'open' });
@@ -42,8 +47,15 @@ export class SqliteEngine implements Engine {
     }
   }
 
+  room(octets: number): Buffer {
+    // What is not in the room is not from Node's pool either: it is given away with what lies under it.
+    return octets <= ROOM_OCTETS ? Buffer.from(this.#room, 0, octets) : Buffer.allocUnsafeSlow(octets);
+  }
+
   async commit({ units, octets }: Batch): Promise<Done> {
-    const answer = await this.#ask({ kind: 'commit', units, octets: octets.buffer }, [octets.buffer]);
+    const { buffer, length } = octets;
+    const own = buffer instanceof ArrayBuffer ? buffer : undefined;
+    const answer = await this.#ask({ kind: 'commit', units, octets: own, length }, own && [own]);
     if (answer.kind !== 'applied') throw new StoreError('failed', 'the store answered out of order');
     return { errors: new Map(answer.errors.map(([i, error]) => [i, toError(error)])), stored: answer.stored };
   }

@@ -13,11 +13,19 @@ export interface Opening {
   readonly owner: string;
   /** New octets leave so much of the disk free. */
   readonly reserveOctets: number;
+  /** The octets of a batch; of a larger one they come with it. Batches are one at a time, so both sides may use it in turn. */
+  readonly room: SharedArrayBuffer;
 }
 
 export type Job =
   | { readonly kind: 'open' }
-  | { readonly kind: 'commit'; readonly units: readonly (readonly Op[])[]; readonly octets: ArrayBuffer }
+  /** `octets` undefined: in the room. */
+  | {
+      readonly kind: 'commit';
+      readonly units: readonly (readonly Op[])[];
+      readonly octets: ArrayBuffer | undefined;
+      readonly length: number;
+    }
   | { readonly kind: 'run'; readonly statements: readonly Statement[] }
   | { readonly kind: 'close' };
 

@@ -10,7 +10,7 @@ import { said } from './errors.ts';
 import type { Answer, Job, Opening } from './messages.ts';
 import { openDatabase } from './open-database.ts';
 
-const { file, owner, reserveOctets } = workerData as Opening;
+const { file, owner, reserveOctets, room } = workerData as Opening;
 let db: Database.Database | undefined;
 let applier: Applier | undefined;
 
@@ -27,7 +27,7 @@ function answer(job: Job): Answer {
     }
     if (job.kind === 'run') return { kind: 'rows', rows: run(db, job.statements) };
     applier ??= new Applier(db, owner, reserveOctets);
-    return { kind: 'applied', ...applier.apply(job.units, Buffer.from(job.octets)) };
+    return { kind: 'applied', ...applier.apply(job.units, Buffer.from(job.octets ?? room, 0, job.length)) };
   } catch (error) {
     return { kind: 'failed', error: said(error, file) };
   }
