@@ -207,6 +207,16 @@ export class Call {
   }
 }
 
+/** What the trace says of each service that was, or should have been, called. */
+export function viaOf(calls: readonly Call[]): ViaEntry[] {
+  const via: ViaEntry[] = [];
+  for (const call of calls) {
+    const entry = call.viaEntry();
+    if (entry !== undefined) via.push(entry);
+  }
+  return via;
+}
+
 const SAID: Readonly<Record<Exclude<BypassFate, 'never'>, string>> = {
   honoured: 'honoured',
   authority: 'refused (no authority)',

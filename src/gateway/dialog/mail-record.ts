@@ -46,7 +46,7 @@ export function summarise(
     to: envelope.recipients.map(toText),
     moreRecipients: envelope.unlisted === 0 ? undefined : envelope.unlisted,
     size: mail.original?.size ?? 0,
-    relayedSize: mail.released?.size ?? 0,
+    relayedSize: mail.handOver.released?.size ?? 0,
     bypass: bypassText === undefined ? undefined : printable(bypassText, 400),
     services: services === undefined || services.length === 0 ? undefined : services,
     nextHop: nextHopOf(mail, outcome),
@@ -59,14 +59,15 @@ export function summarise(
 
 function countMail(mail: Mail, world: MailWorld, outcome: MailOutcome, ms: number): void {
   const { counts } = world;
-  counts.ended(mail.id, outcome, ms, mail.original?.size ?? 0, mail.released?.size ?? 0);
+  counts.ended(mail.id, outcome, ms, mail.original?.size ?? 0, mail.handOver.released?.size ?? 0);
   for (const one of mail.envelope.recipients) counts.recipient(lastWord(one)?.code ?? 0);
   for (const { chain } of mail.variants.everMade) chain.count();
 }
 
 export function makeRecord(mail: Mail, world: MailWorld, outcome: MailOutcome, reply: Reply | undefined): MailRecord {
   const tookMs = world.clock() - mail.startedMs;
-  const { variants, envelope, session } = mail;
+  const { variants, envelope, session, handOver } = mail;
+  const { released } = handOver;
   const allVariants = variants.everMade;
   const nextHop = nextHopOf(mail, outcome);
   const first = variants.all[0];
@@ -85,16 +86,21 @@ export function makeRecord(mail: Mail, world: MailWorld, outcome: MailOutcome, r
       reply: lastWord(one),
     })),
     sizeBefore: mail.original?.size ?? 0,
-    sizeAfter: mail.released?.size ?? 0,
+    sizeAfter: released?.size ?? 0,
     before: copyStart(mail.original, world.keepOctets),
-    after: copyStart(mail.released, world.keepOctets),
+    after: copyStart(released, world.keepOctets),
     calls: allVariants.flatMap(({ chain }) => chain.callRecords()),
     edits: allVariants.flatMap(({ chain }) => chain.editRecords()),
-    trace: mail.released === undefined || first === undefined ? [] : traceLines(first.traceBlock(first.chain.via())),
+    trace: released === undefined || first === undefined ? [] : traceLines(first.traceBlock(first.chain.via())),
     nextHop:
       nextHop === undefined
         ? undefined
-        : { address: nextHop, wasSent: mail.wasRelayed, reply: nextHopReply(outcome, reply), tookMs: mail.relayMs },
+        : {
+            address: nextHop,
+            wasSent: handOver.wasRelayed,
+            reply: nextHopReply(outcome, reply),
+            tookMs: handOver.relayMs,
+          },
     reply,
     outcome,
     deliveries: NONE,

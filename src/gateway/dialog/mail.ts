@@ -7,20 +7,13 @@
  *
  * Its recipients are divided into variants by the services they meet (`variant.ts`), and those into legs by their next hop
  * (`leg.ts`). One variant with one leg is relayed inline; anything else is stored before the client has its 250. A client
- * that hears each recipient (`each-reply.ts`) has every leg relayed inline, and hears who was refused.
+ * that hears each recipient (`each-reply.ts`) has every leg relayed inline, and hears who was refused. Which of these it is, and
+ * what is done for it, is `mail-hand-over.ts`'s.
  *
  * Every way to `over` releases the services, gives the hops up or back, frees what was stored and writes one log line.
  */
 import { Armed, type Deadline } from '../../base/index.ts';
-import {
-  isPositive,
-  type MailCommand,
-  overallReply,
-  type RcptCommand,
-  type Reply,
-  replies,
-  reply,
-} from '../../smtp/index.ts';
+import { isPositive, type MailCommand, overallReply, type RcptCommand, type Reply, replies } from '../../smtp/index.ts';
 import {
   type CommandRequest,
   type HeaderRequest,
@@ -30,26 +23,26 @@ import {
   requesterOf,
 } from '../bypass/index.ts';
 import type { DataVerdict } from '../callouts/chain.ts';
-import type { Content, OctetStore } from '../content/index.ts';
+import type { OctetStore } from '../content/index.ts';
 import type { MailFacts } from '../dispatch/facts.ts';
 import { type MailOutcome, showNextHop } from '../options.ts';
 import type { MessageFacts } from '../rules/index.ts';
-import type { SpoolVariant } from '../spool/port.ts';
 import { addTraceToReply, traceReplyLine, type ViaEntry } from '../trace/index.ts';
-import { closeEach, settleAll, settleLeg } from './each-reply.ts';
+import { closeEach } from './each-reply.ts';
 import { Envelope, type MailRecipient, wantsSuccess } from './envelope.ts';
-import { commonRefusal, decideHandOver, isHeld, lostHops, refusalOf, standingOf } from './hand-over.ts';
+import { commonRefusal } from './hand-over.ts';
 import type { Leg } from './leg.ts';
 import { MailClient } from './mail-client.ts';
 import { addressFacts, mailFacts, messageFacts } from './mail-facts.ts';
 import { MailFault } from './mail-fault.ts';
+import { type HandedMail, MailHandOver } from './mail-hand-over.ts';
 import { MailHeader } from './mail-header.ts';
 import { makeRecord, outcomeOf, summarise } from './mail-record.ts';
 import { MailStores, type MailStoresEvents } from './mail-stores.ts';
 import { MailVariants, type VariedMail } from './mail-variants.ts';
 import { gatewayReplies } from './replies.ts';
 import { Sender } from './sender.ts';
-import { type SessionView, spooledSession } from './session-view.ts';
+import type { SessionView } from './session-view.ts';
 import type { Variant } from './variant.ts';
 import type { MailPeer, MailWorld } from './world.ts';
 
@@ -58,7 +51,7 @@ type State = 'envelope' | 'content' | 'adapting' | 'relaying' | 'storing' | 'ove
 /** Octets that may wait for a service before the client is held back. */
 const MAX_BACKLOG = 1024 * 1024;
 
-export class Mail implements VariedMail, MailStoresEvents, Deadline {
+export class Mail implements VariedMail, HandedMail, MailStoresEvents, Deadline {
   readonly id: string;
   readonly world: MailWorld;
   readonly session: SessionView;
@@ -67,6 +60,7 @@ export class Mail implements VariedMail, MailStoresEvents, Deadline {
   readonly header: MailHeader;
   readonly startedMs: number;
   readonly variants: MailVariants;
+  readonly handOver: MailHandOver;
   readonly earlierVia: readonly ViaEntry[] = NOTHING;
   readonly judged = undefined;
   readonly #client: MailClient;
@@ -76,17 +70,7 @@ export class Mail implements VariedMail, MailStoresEvents, Deadline {
   // Content.
   readonly #stores: MailStores;
   #refusal: Reply | undefined;
-  /** A hop's answer to the content, or what follows from its being stored: from then on the client hears nothing else. */
-  #word: Reply | undefined;
-  #released: Content | undefined;
   #timesLost = 0;
-  /** A report on success is asked for: the spool sees to it, whatever the hop can (RFC 3461 section 5.2). */
-  #wantsSuccess = false;
-  /** Recipients were taken apart whom one transaction with their hop has together: it must not have the content of either. */
-  #isSplit = false;
-  #relayStartedMs = 0;
-  /** Legs whose hop has the content, and is to answer. */
-  #underWay = 0;
   /** What is asked of OPES processors, where something is. */
   readonly #request: CommandRequest | undefined;
   #bypass: MailBypass | undefined;
@@ -113,6 +97,7 @@ export class Mail implements VariedMail, MailStoresEvents, Deadline {
     this.#onOver = onOver;
     this.#timer = new Armed(this);
     this.#stores = new MailStores(world, this);
+    this.handOver = new MailHandOver(this, this.#client, this.#stores);
     if (this.#request !== undefined) this.#bypass = this.#bypassing();
   }
 
@@ -121,20 +106,6 @@ export class Mail implements VariedMail, MailStoresEvents, Deadline {
   /** What the client sent of the content. */
   get original(): OctetStore | undefined {
     return this.#stores.original;
-  }
-
-  /** What left, of the first variant that did. */
-  get released(): Content | undefined {
-    return this.#released;
-  }
-
-  /** A hop was sent the content. */
-  get wasRelayed(): boolean {
-    return this.#relayStartedMs !== 0;
-  }
-
-  get relayMs(): number {
-    return this.#relayStartedMs === 0 ? 0 : this.world.clock() - this.#relayStartedMs;
   }
 
   /** Who asked for services to be left out; undefined where nobody did. */
@@ -169,9 +140,9 @@ export class Mail implements VariedMail, MailStoresEvents, Deadline {
     const variant = this.variants.add(steps.map((step) => ({ step, isOpen: false })));
     variant.askMail((verdict) => {
       if (this.#state === 'over') return;
-      if (verdict.kind === 'refused') this.#refuseAsked(this.#traced(verdict.reply));
+      if (verdict.kind === 'refused') this.#refuseAsked(this.traced(verdict.reply));
       else if (variant.sender.rewrite(verdict.argument)) this.#client.accept(replies.mailOk);
-      else this.#refuseAsked(this.#traced(gatewayReplies.badRewrite));
+      else this.#refuseAsked(this.traced(gatewayReplies.badRewrite));
     });
   }
 
@@ -183,7 +154,8 @@ export class Mail implements VariedMail, MailStoresEvents, Deadline {
       this.onRcptAnswer(recipient, this.#refusal);
       return;
     }
-    if (wantsSuccess(command)) this.#wantsSuccess = true;
+    // The spool sees to a report on success, whatever the hop can (RFC 3461 section 5.2).
+    if (wantsSuccess(command)) this.handOver.storeFirst();
     const found = this.world.dispatcher.atRecipient(this.facts, addressFacts(command.forwardPath));
     if (request?.asked !== undefined) this.#bypass ??= this.#bypassing();
     const plan = found && this.#bypass !== undefined ? this.#bypass.plan(found, request?.asked) : found;
@@ -216,9 +188,8 @@ export class Mail implements VariedMail, MailStoresEvents, Deadline {
     this.#client.asked(ticket);
     this.variants.prune();
     const { all } = this.variants;
-    const lost = this.#isInline ? lostHops(all) : undefined;
     const fatal = commonRefusal(all.map(({ chain }) => chain.fatal));
-    const refusal = this.#refusal ?? lost ?? (fatal && this.#traced(fatal));
+    const refusal = this.#refusal ?? this.handOver.lostHops ?? (fatal && this.traced(fatal));
     if (refusal !== undefined) {
       this.#refuseAsked(refusal);
       return;
@@ -233,7 +204,7 @@ export class Mail implements VariedMail, MailStoresEvents, Deadline {
   }
 
   onRcptRefused(recipient: MailRecipient, answer: Reply): void {
-    this.onRcptAnswer(recipient, this.#traced(answer));
+    this.onRcptAnswer(recipient, this.traced(answer));
   }
 
   /** Instead of MAIL's 250, or DATA's 354. */
@@ -260,7 +231,7 @@ export class Mail implements VariedMail, MailStoresEvents, Deadline {
     this.#state = 'adapting';
     if (this.#refusal === undefined && this.header.end()) this.#headerKnown();
     if (this.#refusal !== undefined) {
-      this.#finish(this.#refusal);
+      this.finish(this.#refusal);
       return;
     }
     this.world.deadlines.arm(this.#timer, this.world.deadlineMs);
@@ -277,8 +248,8 @@ export class Mail implements VariedMail, MailStoresEvents, Deadline {
   }
 
   #headerKnown(): void {
-    if (this.header.isTooLarge) this.#refuse(gatewayReplies.headerTooLarge);
-    else if (this.header.hops > this.world.limits.maxHops) this.#refuse(gatewayReplies.loop);
+    if (this.header.isTooLarge) this.refuse(gatewayReplies.headerTooLarge);
+    else if (this.header.hops > this.world.limits.maxHops) this.refuse(gatewayReplies.loop);
     else {
       const isUtf8 = this.envelope.command.params.has('SMTPUTF8');
       // Only the one recipient may be named: of several each would learn of the others.
@@ -303,11 +274,11 @@ export class Mail implements VariedMail, MailStoresEvents, Deadline {
   }
 
   /** Given at the end of the content; what still comes of it is dropped. */
-  #refuse(answer: Reply): void {
+  refuse(answer: Reply): void {
     this.#refusal ??= answer;
     this.variants.releaseServices({ code: 400, reason: 'refused' });
     this.#client.resume();
-    if (this.#client.isAtEnd) this.#finish(this.#refusal);
+    if (this.#client.isAtEnd) this.finish(this.#refusal);
   }
 
   // --- for the variants ---------------------------------------------------------------------------------------------
@@ -321,7 +292,8 @@ export class Mail implements VariedMail, MailStoresEvents, Deadline {
   }
 
   onSplit(variant: Variant): void {
-    this.#isSplit = true;
+    // One transaction with their hop has together who was taken apart: it must not have the content of either.
+    this.handOver.storeFirst();
     this.variants.all.push(variant);
     variant.chain.goOn();
   }
@@ -350,129 +322,33 @@ export class Mail implements VariedMail, MailStoresEvents, Deadline {
 
   storeFailed(error: Error): void {
     this.world.log.error('store.failed', { mail: this.id, error: error.message });
-    this.#refuse(gatewayReplies.storageFull);
+    this.refuse(gatewayReplies.storageFull);
   }
 
   onVerdict(variant: Variant, verdict: DataVerdict): void {
-    if (this.#refusal !== undefined || this.#state === 'over') return;
-    const { all } = this.variants;
-    if (this.#client.hearsEach && verdict.kind === 'refused') settleAll(variant.accepted, this.#traced(verdict.reply));
-    const standing = standingOf(all);
-    const refusal = standing === 'refused' ? commonRefusal(all.map(refusalOf)) : undefined;
-    if (refusal !== undefined) this.#refuse(this.#traced(refusal));
-    // The client may be held for this variant, which takes no more.
-    else if (standing === 'open' || !this.#client.isAtEnd) this.onProgress();
-    else if (standing === 'passed' && this.#isInline) this.#relay();
-    else this.#handOver();
+    if (this.#refusal === undefined && this.#state !== 'over') this.handOver.onVerdict(variant, verdict);
   }
 
-  /**
-   * Whether transactions with next hops can serve it, as far as is known: one, which has one answer, or one for each leg
-   * where every recipient has its own.
-   */
-  get #isInline(): boolean {
-    const { spool } = this.world;
-    const { hearsEach } = this.#client;
-    const leg = this.variants.onlyLeg;
-    if (spool === undefined) return leg !== undefined || hearsEach;
-    if (spool.mode === 'spool' || this.#wantsSuccess || this.#isSplit) return false;
-    return hearsEach || leg?.hasOneAnswer === true;
-  }
-
-  // --- the next hop -------------------------------------------------------------------------------------------------
-
-  #relay(): void {
-    this.#state = 'relaying';
-    this.#relayStartedMs = this.world.clock();
-    for (const variant of this.variants.all) {
-      if (variant.verdict?.kind !== 'release') continue;
-      const content = variant.release(variant.verdict.base);
-      this.#released ??= content;
-      for (const leg of variant.legs) {
-        if (leg.lost !== undefined) settleAll(leg.accepted, leg.lost);
-        else {
-          this.#underWay++;
-          leg.send(content);
-        }
-      }
-    }
-    // Then everybody was refused, or has a hop that is lost.
-    if (this.#underWay === 0) this.#finish(gatewayReplies.tooSlow);
-  }
+  // --- for the legs -------------------------------------------------------------------------------------------------
 
   onLegLost(leg: Leg, answer: Reply, why: string): void {
     this.world.log.warn('relay.lost', { mail: this.id, nextHop: showNextHop(leg.route.nextHop), why });
     if (this.#state !== 'content' && this.#state !== 'adapting') return;
-    if (this.#isInline && lostHops(this.variants.all) !== undefined) this.#refuse(answer);
+    if (this.handOver.lostHops !== undefined) this.refuse(answer);
   }
 
   onRelayed(leg: Leg, answer: Reply, each?: readonly (Reply | undefined)[]): void {
-    if (this.#client.hearsEach) settleLeg(leg, answer, each);
-    else this.#word = answer;
-    this.#underWay--;
-    if (this.#underWay === 0) this.#finish(answer);
+    this.handOver.onRelayed(leg, answer, each);
   }
 
   onStoreFailed(error: Error): void {
     this.storeFailed(error);
   }
 
-  // --- the spool ----------------------------------------------------------------------------------------------------
-
-  /** Durable first, then 250 (design, section 2, step 7). */
-  #handOver(): void {
-    const { spool } = this.world;
-    const isSenderKnown = this.session.facts.session.authenticated;
-    // Who was refused hears it; nobody else need be told.
-    const { all } = this.variants;
-    const taken = this.#client.hearsEach ? all.filter((one) => refusalOf(one) === undefined) : all;
-    const decision = decideHandOver(taken, this.#stores.base, isSenderKnown);
-    if (decision.kind === 'refuse' || spool === undefined) {
-      this.#refuse(decision.kind === 'refuse' ? this.#traced(decision.reply) : gatewayReplies.storageFull);
-      return;
-    }
-    this.#state = 'storing';
-    this.#released = decision.variants.find(({ lane }) => lane === 'relay')?.content;
-    const stores = this.#stores;
-    stores.keep();
-    spool.accept(
-      {
-        id: this.id,
-        acceptedMs: this.world.wallClock(),
-        session: spooledSession(this.session),
-        variants: decision.variants,
-        dispose: () => stores.dispose(),
-      },
-      (error) => {
-        const isUnheard = error === undefined && this.isOver;
-        // Whoever was told otherwise, or is gone, sends it again; it is delivered all the same (decision 0038).
-        if (isUnheard) this.world.log.info('mail.stored-unheard', { mail: this.id });
-        try {
-          if (error === undefined) this.#onStored(decision.variants);
-          else this.storeFailed(error);
-        } catch (fault) {
-          this.onFault(fault);
-        }
-        if (error !== undefined) stores.dispose();
-      },
-    );
-  }
-
-  /** Where nobody is told of what is held, whoever sent it is: for all recipients, or where each has a reply, for those held. */
-  #onStored(variants: readonly SpoolVariant[]): void {
-    const accepted = reply(250, '2.0.0', `OK, message accepted as ${this.id}`);
-    const kept = this.world.spool?.hasNotice === false ? this.#traced(gatewayReplies.keptAside) : accepted;
-    const isAllHeld = variants.every(({ recipients }) => recipients.every(({ fate }) => fate.kind === 'hold'));
-    this.#word = isAllHeld ? kept : accepted;
-    if (this.#client.hearsEach)
-      for (const one of this.variants.all) settleAll(one.accepted, isHeld(one) ? kept : accepted);
-    this.#finish(this.#word);
-  }
-
   // --- the end ------------------------------------------------------------------------------------------------------
 
   onDeadline(): void {
-    this.#refuse(this.#traced(gatewayReplies.tooSlow));
+    this.refuse(this.traced(gatewayReplies.tooSlow));
   }
 
   /**
@@ -484,13 +360,13 @@ export class Mail implements VariedMail, MailStoresEvents, Deadline {
    */
   onFault(error: unknown): void {
     const fault = new MailFault(this.world.log, this.id, error);
-    const reply = this.#word ?? gatewayReplies.fault;
+    const reply = this.handOver.word ?? gatewayReplies.fault;
     if (this.#state !== 'over') this.#refusal = reply;
     fault.attempt(() => this.variants.releaseServices({ code: 400, reason: 'internal fault' }));
     for (const { legs } of this.variants.all) for (const leg of legs) fault.attempt(() => leg.abort());
     // Otherwise the client is still at it, and hears of it at its next command or at the end of its content.
     const { isAtEnd, isWaiting } = this.#client;
-    if (isAtEnd) fault.attempt(() => this.#finish(reply));
+    if (isAtEnd) fault.attempt(() => this.finish(reply));
     if (isWaiting) fault.attempt(() => this.#over('tempfailed', reply));
     fault.attempt(() => this.#client.resume());
     if (this.#state === 'over') {
@@ -505,7 +381,11 @@ export class Mail implements VariedMail, MailStoresEvents, Deadline {
     if (this.#client.isAtEnd) fault.attempt(() => this.#client.answerEnd(this.variants.all, reply));
   }
 
-  #finish(answer: Reply): void {
+  enter(state: 'relaying' | 'storing'): void {
+    this.#state = state;
+  }
+
+  finish(answer: Reply): void {
     if (this.#state === 'over') return;
     const { all } = this.variants;
     const common = this.#client.hearsEach ? overallReply(closeEach(all, answer)) : answer;
@@ -528,7 +408,7 @@ export class Mail implements VariedMail, MailStoresEvents, Deadline {
     this.#onOver();
   }
 
-  #traced(answer: Reply): Reply {
+  traced(answer: Reply): Reply {
     return addTraceToReply(answer, traceReplyLine(this.world.system.uri, this.id));
   }
 }

@@ -3,21 +3,13 @@
  * same variant and chain as in a dialog (profile notes, question 25: a simulated dialog), with nobody waiting at the other
  * end. It goes on with the service that failed; what the services before it did is in the content and in the trace.
  */
-import {
-  type Address,
-  isPositive,
-  type Parameters,
-  parseMailArgument,
-  parseRcptArgument,
-  type Reply,
-  writePath,
-} from '../../smtp/index.ts';
+import { type Address, isPositive, type Reply } from '../../smtp/index.ts';
 import type { StoredMail } from '../../store/index.ts';
-import { type AgentUris, type CommandRequest, joinAsked, MailBypass, partMail, partRcpt } from '../bypass/index.ts';
+import { type AgentUris, type CommandRequest, joinAsked, MailBypass } from '../bypass/index.ts';
 import type { DataVerdict } from '../callouts/chain.ts';
 import { loadHeader } from '../content/compare.ts';
 import { type Content, OctetStore } from '../content/index.ts';
-import { Envelope, type MailRecipient, relayedParameters } from '../dialog/envelope.ts';
+import { Envelope, type MailRecipient } from '../dialog/envelope.ts';
 import { addressFacts, mailFacts, messageFacts } from '../dialog/mail-facts.ts';
 import { MailFault } from '../dialog/mail-fault.ts';
 import { MailHeader } from '../dialog/mail-header.ts';
@@ -25,7 +17,7 @@ import { Sender } from '../dialog/sender.ts';
 import { makeSessionView, type SessionView } from '../dialog/session-view.ts';
 import { maxAdaptedHeader, Variant, type VariantMail } from '../dialog/variant.ts';
 import type { MailWorld } from '../dialog/world.ts';
-import type { Judged, Plan, PlannedCall } from '../dispatch/dispatcher.ts';
+import type { Judged, Plan } from '../dispatch/dispatcher.ts';
 import type { MailFacts } from '../dispatch/facts.ts';
 import type { ListenerOptions } from '../options.ts';
 import type { MessageFacts } from '../rules/index.ts';
@@ -38,12 +30,10 @@ import {
   mailAsSent,
   mailNotes,
   notesOf,
-  parametersOf,
   type QueuedDelivery,
-  type Rewritten,
-  recipientArgument,
-  withoutBrackets,
 } from './rows.ts';
+import { stillToRun } from './still-to-run.ts';
+import { namedRecipient, namedSender, rewrittenBy, storedRecipient, storedSender } from './stored-envelope.ts';
 import { type Blocker, groupBy } from './task.ts';
 import type { AdaptJob, AdaptLane, AdaptResult, Progress, Refusal } from './world.ts';
 
@@ -107,14 +97,8 @@ class AdaptRun implements VariantMail {
   constructor(world: MailWorld, session: SessionView, job: AdaptJob, done: (result: AdaptResult) => void) {
     const { mail, deliveries } = job;
     const [first] = deliveries;
-    // Services see what those of earlier runs made of the envelope; deliveries of one run have it in common.
-    const { reversePath, params } = first === undefined ? mail : mailAsSent(mail, first);
-    const parsed = parseMailArgument(`<${reversePath}>`);
-    if (parsed.kind !== 'got') throw new Error('a stored reverse-path that is none');
-    const stored = { argument: `<${reversePath}>`, reversePath: parsed.value.path, params: parametersOf(params) };
-    const parted = partMail(stored);
-    const command = parted === undefined ? stored : { ...stored, params: parted.command.params };
-    this.#request = parted?.request;
+    const { command, request } = storedSender(mail, first);
+    this.#request = request;
     this.id = mailNotes(mail).mail;
     this.world = world;
     this.session = session;
@@ -127,8 +111,8 @@ class AdaptRun implements VariantMail {
     this.earlierVia = this.#notes.via ?? [];
     this.judged = this.#notes.judged;
     this.#done = done;
-    const sender = new Sender(command, this.#request?.params);
-    if (this.#request?.isVouchedFor === true) sender.vouch();
+    const sender = new Sender(command, request?.params);
+    if (request?.isVouchedFor === true) sender.vouch();
     this.#variant = new Variant(this, sender, [], undefined);
   }
 
@@ -178,17 +162,12 @@ class AdaptRun implements VariantMail {
     const { deliveries } = this.#job;
     this.#unanswered = deliveries.length;
     for (const delivery of deliveries.map(deliveryAsSent)) {
-      const argument = recipientArgument(delivery);
-      const { params, path } = parsedRecipient(argument);
-      const parted = partRcpt({ argument, forwardPath: path, params });
-      const shown = parted?.command ?? { argument, params };
-      // Services see what those before them made of the recipient; rules are judged by what the client named.
-      const command = { ...shown, forwardPath: namedRecipient(delivery) };
+      const { command, request } = storedRecipient(delivery);
       // The ticket is the delivery's number: answers find their way back by it.
-      const recipient = this.envelope.add(command, delivery.n, parted?.request);
-      const plan = this.#plan(command.forwardPath, parted?.request.asked);
+      const recipient = this.envelope.add(command, delivery.n, request);
+      const plan = this.#plan(command.forwardPath, request?.asked);
       if (plan === undefined) this.onRcptAnswer(recipient, spoolReplies.noRoute);
-      else this.#variant.rcpt(recipient, this.#rest(plan));
+      else this.#variant.rcpt(recipient, stillToRun(plan, this.#notes));
     }
   }
 
@@ -202,20 +181,6 @@ class AdaptRun implements VariantMail {
     const requester = { isAuthorised: this.#request?.isVouchedFor === true, who };
     this.#bypass ??= new MailBypass(system.uri, dispatcher, requester, this.#asked);
     return this.#bypass.plan(found, asked);
-  }
-
-  /**
-   * The services still to run. One that is gone from the pipeline means all of them, and one that stands before it now but
-   * did nothing then is new there, or was behind it: none is left out by a guess. One that failed then and was skipped has
-   * another chance where one of those still to run counts on it (decision 0058).
-   */
-  #rest(plan: Plan): Plan {
-    const { service, late, isReleased, releasedFrom } = this.#notes;
-    const at = plan.calls.findIndex(({ step }) => step.service.name === service);
-    const left = at <= 0 ? plan.calls : stillToRun(plan.calls, at, this.earlierVia);
-    const calls =
-      late === undefined ? left : left.map((call) => (late.includes(call.step.service.name) ? kept(call) : call));
-    return { ...plan, calls: isReleased === true ? calls.map((call) => onRelease(call, releasedFrom)) : calls };
   }
 
   get isOver(): boolean {
@@ -264,7 +229,7 @@ class AdaptRun implements VariantMail {
           kind: 'release',
           content,
           refused: this.#refused,
-          rewritten: this.#rewritten(),
+          rewritten: rewrittenBy(this.#variant),
           dispose: () => inserted?.dispose(),
         });
         return;
@@ -303,7 +268,7 @@ class AdaptRun implements VariantMail {
       content: isChanged ? base : undefined,
       via: [...this.earlierVia, ...via],
       judged: isChanged && this.judged === undefined ? this.#judgeAll() : new Map(),
-      rewritten: this.#rewritten(),
+      rewritten: rewrittenBy(this.#variant),
       dispose: () => inserted?.dispose(),
     };
     this.#end({ kind: 'delay', atMs, refused: this.#refused, progress });
@@ -315,27 +280,6 @@ class AdaptRun implements VariantMail {
     for (const recipient of this.#variant.accepted) {
       const judged = this.#variant.judge(recipient);
       if (judged !== undefined) all.set(recipient.ticket, judged);
-    }
-    return all;
-  }
-
-  /** What the services of this run made of the envelope. */
-  #rewritten(): ReadonlyMap<number, Rewritten> {
-    const { sender, accepted } = this.#variant;
-    const from =
-      sender.rewritten === undefined
-        ? undefined
-        : { path: withoutBrackets(sender.path), params: Object.fromEntries(sender.hopParameters) };
-    const all = new Map<number, Rewritten>();
-    for (const recipient of accepted) {
-      const { ticket, relayed } = recipient;
-      if (from === undefined && relayed === undefined) continue;
-      const to = relayed && {
-        path: withoutBrackets(writePath(relayed.path)),
-        params: Object.fromEntries(relayedParameters(recipient) ?? []),
-        destination: relayed.path.domain,
-      };
-      all.set(ticket, { ...(from && { from }), ...(to && { to }) });
     }
     return all;
   }
@@ -385,57 +329,4 @@ class AdaptRun implements VariantMail {
   onLegLost(): void {}
   onRelayed(): void {}
   onStoreFailed(): void {}
-}
-
-/** As the client named it. */
-function namedSender(mail: StoredMail): Address | null {
-  const parsed = parseMailArgument(`<${mailNotes(mail).sender ?? mail.reversePath}>`);
-  if (parsed.kind !== 'got') throw new Error('a stored reverse-path that is none');
-  return parsed.value.path;
-}
-
-function namedRecipient(delivery: QueuedDelivery): Address {
-  const { named } = notesOf(delivery);
-  return parsedRecipient(named === undefined ? recipientArgument(delivery) : `<${named}>`).path;
-}
-
-function parsedRecipient(argument: string): { readonly path: Address; readonly params: Parameters } {
-  const parsed = parseRcptArgument(argument);
-  if (parsed.kind !== 'got') throw new Error('a stored recipient that is none');
-  return parsed.value;
-}
-
-/** From the last one: whatever an entry counts on stands before it. */
-function stillToRun(calls: readonly PlannedCall[], at: number, via: readonly ViaEntry[]): readonly PlannedCall[] {
-  // Of several entries the last one counts.
-  const outcomes = new Map(via.map(({ uri, outcome }) => [uri, outcome]));
-  const needed = new Set<string>();
-  const left: PlannedCall[] = [];
-  for (const [i, call] of [...calls.entries()].toReversed()) {
-    const { entry, service } = call.step;
-    const outcome = outcomes.get(service.options.uri);
-    const isAgain = outcome === 'skipped' && needed.has(service.name);
-    if (i < at && outcome !== undefined && !isAgain) continue;
-    for (const name of entry.buildsOn) needed.add(name);
-    left.unshift(call);
-  }
-  return left;
-}
-
-/** The request came too late for it when the mail was taken; what it said of the envelope then stands. */
-function kept(call: PlannedCall): PlannedCall {
-  if (call.bypassedBy === undefined) return call;
-  const { bypassedBy: _by, ...rest } = call;
-  return { ...rest, bypass: 'late' };
-}
-
-/** An operator lets the mail out: what may be bypassed is; what may not has its say, but does not hold it a second time. */
-function onRelease(call: PlannedCall, releasedFrom: readonly string[] | undefined): PlannedCall {
-  const { service } = call.step;
-  if (call.bypassedBy !== undefined) return call;
-  if (service.options.bypassable !== 'never') {
-    const { step, isOpen } = call;
-    return { step, isOpen, bypassedBy: 'released from quarantine by an operator' };
-  }
-  return releasedFrom?.includes(service.name) === true ? { ...call, mayNotHold: true } : call;
 }
