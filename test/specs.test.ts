@@ -210,6 +210,7 @@ class TwoAgents extends MemoryCallouts {
         onReady: () => events.onReady(),
         onOutput: () => carry('P', agent, server),
         onEnd: (end) => events.onEnd(end),
+        onAbility: (supported, named) => events.onAbility?.(supported, named),
       });
       const set = new ServiceSet([this.service], { deadlines: this.deadlines });
       const server: CalloutAgent = new CalloutAgent(

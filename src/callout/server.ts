@@ -2,6 +2,7 @@
 import { type Deadlines, type Log, silentLog } from '../base/index.ts';
 import { type CalloutEvents, type Result, type Structure, uriOf } from '../ocp/index.ts';
 import {
+  abilityOf,
   type Part,
   type PartWishes,
   RECEIVER_URI,
@@ -60,12 +61,25 @@ export class ServiceSet {
   /** The handler of one connection. */
   connect({ onOutput, onEnd }: Pick<CalloutEvents, 'onOutput' | 'onEnd'>): CalloutEvents {
     let known: Arrangement | undefined;
+    let told: string | undefined;
+    /** Said once for a connection, however often it is asked: before the first mail, and for each group of a mail. */
+    const lacks = (asked: string): void => {
+      if (told === asked) return;
+      told = asked;
+      this.#tools.log.warn('service-unknown', { asked, here: [...this.#byUri.keys()].join(' ') });
+    };
     return {
       onOffer: (features) => selectParts(features, this.#wishes),
+      onAbilityQuery: (feature, named) =>
+        abilityOf(feature, named, (uri) => {
+          const isHere = this.#byUri.has(uri);
+          if (!isHere) lacks(uri);
+          return isHere;
+        }),
       onTransaction: (transaction, group) => {
         const { features } = transaction;
         if (known?.features !== features || known.group !== group) {
-          known = { features, group, outcome: this.#arrange(features, group) };
+          known = { features, group, outcome: this.#arrange(features, group, lacks) };
         }
         const { outcome } = known;
         if ('code' in outcome) return outcome;
@@ -76,14 +90,18 @@ export class ServiceSet {
     };
   }
 
-  #arrange(features: readonly Structure[], group: readonly Structure[]): Arrangement['outcome'] {
+  #arrange(
+    features: readonly Structure[],
+    group: readonly Structure[],
+    lacks: (uri: string) => void,
+  ): Arrangement['outcome'] {
     const feature = features.findLast((one) => uriOf(one) === RECEIVER_URI || uriOf(one) === SENDER_URI);
     if (feature === undefined) return failed('no-profile');
     const services: Service[] = [];
     for (const uri of serviceUris(group)) {
       const service = this.#byUri.get(uri);
       if (service === undefined) {
-        this.#tools.log.warn('service-unknown', { asked: uri, here: [...this.#byUri.keys()].join(' ') });
+        lacks(uri);
         return failed('service not here');
       }
       services.push(service);

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'vitest';
-import { Deadlines } from '../base/index.ts';
+import { Deadlines, type Log, silentLog } from '../base/index.ts';
 import { CalloutAgent } from '../ocp/index.ts';
 import { defineService, edit, keep, type MessageVerdict, refuse, type Service } from './index.ts';
 import { ServiceSet } from './server.ts';
@@ -15,8 +15,8 @@ const URI = 'http://callout.example.net/opes/spam';
 const RECEIVER = '"38:http://iana.org/opes/ocp/SMTP/receiver"';
 
 /** What the server says to `input`, which comes in pieces of `size` octets. */
-function talk(services: readonly Service[], input: string, size = input.length): string {
-  const set = new ServiceSet(services, { deadlines: new Deadlines() });
+function talk(services: readonly Service[], input: string, size = input.length, log: Log = silentLog): string {
+  const set = new ServiceSet(services, { deadlines: new Deadlines(), log });
   const agent = new CalloutAgent({ kept: 'pair' }, set.connect({ onOutput() {}, onEnd() {} }));
   const octets = Buffer.from(input, 'latin1');
   let said = '';
@@ -199,6 +199,50 @@ for (const [why, input, reason] of hostile) {
     }
   });
 }
+
+test('asked by AQ for a service: the truth, without a word to a service', () => {
+  const told: unknown[] = [];
+  const log = { ...silentLog, warn: (event: string, fields = {}) => told.push([event, fields]) };
+  const asked = { service: 0 };
+  const service = defineService({
+    uri: URI,
+    recipient: () => {
+      asked.service++;
+      return keep();
+    },
+  });
+  const opened = `${lines('CS;', `NO ({${RECEIVER}`, 'Adaptive-Parts: (RCPT)', '});')}`;
+  const query = (services: string): string => lines(`AQ {${RECEIVER}}`, `Services: ${services}`, ';');
+  const no = lines('AA false', 'Cause: service-unknown', ';');
+  const x = '{"5:urn:x"}';
+  for (const [input, answer] of [
+    [query(`({"36:${URI}"})`), 'AA true;\r\n'],
+    [query(`(${x})`), no],
+    [query(`({"36:${URI}"},${x})`), no],
+    [query('()'), 'AA true;\r\n'],
+    // Of another form: about the profile alone.
+    [query('"5:urn:x"'), 'AA true;\r\n'],
+    [query('("5:urn:x")'), 'AA true;\r\n'],
+    [lines(`AQ {${RECEIVER}};`), 'AA true;\r\n'],
+    [lines(`AQ {"5:urn:y"}`, `Services: (${x})`, ';'), 'AA false;\r\n'],
+  ] as const) {
+    const said = talk([service], opened + input);
+    assert.equal(said.slice(said.indexOf('AA ')), answer, input);
+  }
+  assert.equal(asked.service, 0);
+
+  // In the negotiation phase too; and the log has it once for a connection, with the mail that comes nevertheless.
+  const early =
+    lines('CS;', `NO ({${RECEIVER}`, 'Adaptive-Parts: (RCPT)', '})', 'Offer-Pending: true', ';') + query(`(${x})`);
+  const said = talk(
+    [service],
+    `${early}${lines('NO ();', `SGC 1 (${x});`)}${query(`(${x})`)}TS 1 1;\r\n`,
+    undefined,
+    log,
+  );
+  assert.match(said, /^CS;.*AA false.*NR;.*AA false.*TE 1 \{400 /s);
+  assert.deepEqual(told, [['service-unknown', { asked: 'urn:x', here: URI }]]);
+});
 
 test('unknown parts are passed over', () => {
   const input = start + dum(0, 'VIPNAME', 'x') + dum(1, 'RCPT', '<a@b.c>') + dum(8, 'VIPNAME', 'y') + lines('AME 1;');

@@ -12,6 +12,7 @@ export type { ConnectionRule, FlowRule, Rule } from './flow/rules.ts';
 export { MAX_DUM_OCTETS } from './flow/transaction.ts';
 export type { TimerKind } from './negotiation/connection.ts';
 export { type AgentLimits, DEFAULT_AGENT_LIMITS } from './negotiation/limits.ts';
+export { type Ability, UNSUPPORTED } from './negotiation/negotiator.ts';
 export {
   type CalloutChannel,
   type CalloutListener,

@@ -1,3 +1,4 @@
+export { abilityOf, causeOfInability, serviceQuery } from './ability.ts';
 export {
   checkAddedField,
   isFieldName,

@@ -6,8 +6,9 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, test } from 'vitest';
+import { run } from '../support/child.ts';
 import { Draft00 } from '../support/draft00.ts';
-import { config, Gateway, serve, withoutTrace } from '../support/gateway.ts';
+import { config, Gateway, OPES, serve, withoutTrace } from '../support/gateway.ts';
 import { NextHop } from '../support/next-hop.ts';
 import { SmtpTalk, verdict } from '../support/smtp-talk.ts';
 
@@ -326,7 +327,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-test('a URI that the server does not know: the warning says what to do, and /readyz which service it is', async () => {
+test('a URI that the server does not know: log and /readyz say so before any mail, at the start and at a reload', async () => {
   const server = await serve(FILE);
   const wrong = `${URI}/wrong`;
   const gateway = await Gateway.start(
@@ -343,6 +344,32 @@ test('a URI that the server does not know: the warning says what to do, and /rea
     ),
   );
   try {
+    const fixOf = (uri: string) =>
+      `the server at ${server.endpoint} knows no service ${uri}: the uri of services.filter must be the one the service names`;
+    const warned = () => gateway.logs().filter(({ event }) => event === 'callout.service-unknown');
+    const ready = async () => {
+      const answer = await fetch(`${gateway.ready.metrics}readyz`);
+      return [answer.status, await answer.text()];
+    };
+    const notReady = (uri: string) => [
+      503,
+      `not ready\nservice filter is not served: ${server.endpoint}: ${fixOf(uri)}\n`,
+    ];
+    await gateway.child.until(() => warned()[0], 'the warning');
+    assert.deepEqual(await ready(), notReady(wrong));
+    const events = gateway.logs().map(({ event }) => event);
+    assert.deepEqual([events.includes('mail'), events.includes('callout.failed')], [false, false]);
+    // The log of the server has it, too.
+    const said = () => server.child.stderr.filter((line) => line.includes('"service-unknown"'));
+    await server.child.until(() => said()[0], 'its own warning');
+
+    const envelope = ['--from', 'a@src.test', '--to', 'b@dst.test'];
+    const checked = await run(OPES, ['check', '--config', gateway.file, ...envelope]);
+    assert.match(checked.stdout, /filter +failed .* unreachable: TE 400 service not here/);
+    assert.ok(checked.stderr.split('\n').includes(`note: ${fixOf(wrong)}`), checked.stderr);
+    await server.child.until(() => said()[1], 'a warning of the connection of the check');
+
+    // Mails fail, and nothing is said twice.
     const talk = await SmtpTalk.hello(gateway.port());
     for (let i = 0; i < 2; i++) assert.equal((await send(talk, 'plain')).code, 451);
     const failed = gateway.logs().filter(({ event }) => event === 'callout.failed');
@@ -350,23 +377,49 @@ test('a URI that the server does not know: the warning says what to do, and /rea
       failed.map(({ reason, detail }) => [reason, detail]),
       Array(2).fill(['unreachable', 'TE 400 service not here']),
     );
-    const warned = gateway.logs().filter(({ event }) => event === 'callout.service-unknown');
-    const fix = `the server at ${server.endpoint} knows no service ${wrong}: the uri of services.filter must be the one the service names`;
     assert.deepEqual(
-      warned.map((line) => line['fix']),
-      [fix],
+      warned().map((line) => line['fix']),
+      [fixOf(wrong)],
     );
-    const ready = await fetch(`${gateway.ready.metrics}readyz`);
-    assert.deepEqual(
-      [ready.status, await ready.text()],
-      [503, `not ready\nservice filter is not served: ${server.endpoint}: ${fix}\n`],
-    );
-    await gateway.reload(readFileSync(gateway.file, 'utf8').replace(wrong, URI));
+    assert.equal(said().length, 2, 'once for the gateway, once for the check');
+    assert.deepEqual(await ready(), notReady(wrong));
+
+    // The right one: ready behind an answer, which a mail on the same connection shows to have come.
+    const good = readFileSync(gateway.file, 'utf8').replace(wrong, URI);
+    await gateway.reload(good);
     const again = await SmtpTalk.hello(gateway.port());
     judge(await send(again, 'plain'));
-    assert.equal((await fetch(`${gateway.ready.metrics}readyz`)).status, 200);
+    assert.deepEqual([await ready(), warned().length], [[200, 'ready\n'], 1]);
+
+    // Misspelt by a reload, otherwise: sessions of the first configuration may still be there, and their channel with them.
+    const other = `${URI}/other`;
+    await gateway.reload(good.replace(URI, other));
+    await gateway.child.until(() => warned()[1], 'another warning');
+    assert.deepEqual(await ready(), notReady(other));
   } finally {
     await gateway.stop();
     await server.child.stop();
+  }
+});
+
+test('URIs that the servers know, and a server that knows nothing of the question: ready, and no warning', async () => {
+  const server = await serve(FILE);
+  const foreign = await Draft00.start({ adaptive: ['RAWDATA'], yours: true });
+  const services = { filter: { uri: URI, connect: server.endpoint }, foreign: { connect: foreign.endpoint } };
+  const gateway = await Gateway.start(config(hop.url, services, { metrics: { address: '127.0.0.1:0' } }));
+  try {
+    // A mail's answers on the same connections show that those to the question have come.
+    const talk = await SmtpTalk.hello(gateway.port());
+    judge(await send(talk, 'plain'));
+    assert.equal((await fetch(`${gateway.ready.metrics}readyz`)).status, 200);
+    assert.deepEqual(
+      gateway.logs().filter(({ event }) => event === 'callout.service-unknown' || event === 'callout.down'),
+      [],
+    );
+    assert.equal(foreign.transactions().length, 1, 'the question was none of its transactions');
+  } finally {
+    await gateway.stop();
+    await server.child.stop();
+    await foreign.stop();
   }
 });

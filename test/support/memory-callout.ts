@@ -228,5 +228,6 @@ function delegated(
     onReady: () => events.onReady(),
     onOutput: () => events.onOutput(),
     onEnd: (end: ConnectionEnd) => events.onEnd(end),
+    onAbility: (supported, named) => events.onAbility?.(supported, named),
   };
 }

@@ -115,6 +115,7 @@ export class ProcessorBench extends Bench {
         onOutput: () => undefined,
         onEnd: (end) => this.note(undefined, `end by ${endText(end)}`),
         onOffer: () => this.answers.shift(),
+        onAbility: (supported, named) => this.note(undefined, `ability ${supported} ${[...named.keys()].join()}`),
       },
     );
   }

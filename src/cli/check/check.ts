@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { noMetrics, silentLog } from '../../base/index.ts';
+import { type Log, noMetrics, silentLog } from '../../base/index.ts';
 import type { EffectiveConfig } from '../../config/index.ts';
 import { type CheckReport, type CheckRequest, Gateway } from '../../gateway/index.ts';
 import { UNIX_PEER } from '../../smtp/index.ts';
@@ -65,6 +65,14 @@ function note(text: string): void {
   process.stderr.write(`note: ${text}\n`);
 }
 
+/** Of what a gateway logs, the one thing that a report does not tell: which URI is wrong. */
+const log: Log = {
+  ...silentLog,
+  warn(event, fields) {
+    if (event === 'callout.service-unknown') note(String(fields?.['fix']));
+  },
+};
+
 async function makeRequest(
   config: EffectiveConfig,
   mail: string | undefined,
@@ -121,7 +129,7 @@ async function runMail(
         services,
         store: undefined,
         mailbox: NOWHERE,
-        log: silentLog,
+        log,
         metrics: noMetrics,
         onSilent: () => undefined,
       },

@@ -5,8 +5,22 @@
  *                            `--failed--> resting --its time, revive--> down
  */
 import { Armed, type Deadlines, type Log, type Metrics } from '../../base/index.ts';
-import type { ConnectionEnd, ProcessorAgent, ProcessorEvents, ProcessorOptions, Structure } from '../../ocp/index.ts';
-import { makeOffer, readSelection, type Selection } from '../../profile/index.ts';
+import type {
+  ConnectionEnd,
+  Named,
+  ProcessorAgent,
+  ProcessorEvents,
+  ProcessorOptions,
+  Structure,
+} from '../../ocp/index.ts';
+import {
+  causeOfInability,
+  makeOffer,
+  makeService,
+  readSelection,
+  type Selection,
+  serviceQuery,
+} from '../../profile/index.ts';
 import type { ServiceCounts } from '../metrics/index.ts';
 import type { CalloutEndpoint, ServiceOptions } from '../options.ts';
 import type { OfferedParts } from './offered-parts.ts';
@@ -78,6 +92,10 @@ export class CalloutChannel implements ProcessorEvents {
   #wasUsed = false;
   /** The server's last word: it has no service of our URI. */
   #lacksService = false;
+  /** It was asked whether it has our service, and owes the answer. */
+  #owesAbility = false;
+  /** Who ended while it owed that answer may have ended for the question: the next connection goes without. */
+  #mayAsk = true;
   #trouble = 'not connected yet';
   #closed = false;
 
@@ -138,7 +156,7 @@ export class CalloutChannel implements ProcessorEvents {
     return this;
   }
 
-  /** What a transaction has shown: the server has our service, or says that it has none of that URI. Logged when it changes. */
+  /** What it has said, or a transaction has shown: the server has our service, or none of that URI. Logged when it changes. */
   serves(hasService: boolean): void {
     if (this.#lacksService !== hasService) return;
     this.#lacksService = !hasService;
@@ -153,10 +171,9 @@ export class CalloutChannel implements ProcessorEvents {
     if (this.#closed || this.#state.at === 'resting') return false;
     if (this.#state.at !== 'down') return true;
     const { uri, kept, insecure } = this.#owner.options;
-    const service: Structure = { anonymous: [uri], named: new Map() };
     const opened = this.#world.openChannel(
       this.#endpoint,
-      { offer: [makeOffer(this.#offered)], services: [service], kept, insecure },
+      { offer: [makeOffer(this.#offered)], services: [makeService(uri)], kept, insecure },
       this,
     );
     this.#state = { at: 'connecting', opened };
@@ -200,7 +217,21 @@ export class CalloutChannel implements ProcessorEvents {
       adaptive: [...this.#selection.adaptive].join(' '),
       informative: [...this.#selection.informative].join(' '),
     });
+    this.#askForService(this.#state.opened.agent);
     this.#owner.onReady(this);
+  }
+
+  /** Once for a connection, ahead of its mails, none of which waits for the answer (decision 0064). */
+  #askForService(agent: ProcessorAgent): void {
+    if (!this.#mayAsk) return;
+    this.#owesAbility = true;
+    const { feature, block } = serviceQuery(this.#owner.options.uri);
+    agent.queryAbility(feature, block);
+  }
+
+  onAbility(supported: boolean, named: Named): void {
+    this.#owesAbility = false;
+    if (causeOfInability(supported, named) === 'service-unknown') this.serves(false);
   }
 
   /** The shell flushes; nothing to do here. */
@@ -210,6 +241,8 @@ export class CalloutChannel implements ProcessorEvents {
     const wasReady = this.#state.at === 'ready';
     // Whoever listens there next may have it.
     this.#lacksService = false;
+    if (wasReady) this.#mayAsk = !this.#owesAbility;
+    this.#owesAbility = false;
     this.#trouble = end.result.reason || `ended by ${end.by}`;
     this.#owner.counts.connectionLost();
     if (this.#closed) {

@@ -2,6 +2,7 @@ import { type Outbox, type Result, type Structure, type TypedOf, writeTe } from 
 import { failure } from '../flow/result.ts';
 import type { FlowRule } from '../flow/rules.ts';
 import { Connection, type Role, type TimerKind } from '../negotiation/connection.ts';
+import { UNSUPPORTED } from '../negotiation/negotiator.ts';
 import { CalloutTx } from './transaction.ts';
 import type { CalloutEvents, CalloutOptions } from './types.ts';
 
@@ -21,7 +22,8 @@ export class CalloutAgent {
       firstXid: 0, // the processor creates them
       policy: {
         conflict: options.conflict ?? (() => false),
-        supports: options.supports ?? (() => false),
+        supports: (feature, named) => events.onAbilityQuery?.(feature, named) ?? UNSUPPORTED,
+        ability: () => undefined, // it asks for none
         select: (features) => events.onOffer(features),
         selected: (feature) => events.onSelected?.(feature),
       },

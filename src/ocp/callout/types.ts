@@ -1,6 +1,7 @@
 import type { CodecLimits, Named, Result, Structure } from '../codec/index.ts';
 import type { ConnectionEnd, TransactionEnd } from '../flow/result.ts';
 import type { AgentLimits } from '../negotiation/limits.ts';
+import type { Ability } from '../negotiation/negotiator.ts';
 
 export interface CalloutOptions {
   /** Which form of `Kept` is read: the grammar's structure, or also the bare pair of RFC 4236's samples (A-01). */
@@ -8,8 +9,6 @@ export interface CalloutOptions {
   readonly limits?: Partial<AgentLimits> & { readonly codec?: Partial<CodecLimits> };
   /** Whether two features exclude each other on one connection (section 6). Core knows of none that do. */
   readonly conflict?: (enabled: Structure, offered: Structure) => boolean;
-  /** What `AQ` is answered with: whether we support the feature now. Absent: nothing is supported. */
-  readonly supports?: (feature: Structure) => boolean;
 }
 
 /** What the owner of a connection is told; handlers may call anything of the agent but `recv`. */
@@ -22,6 +21,8 @@ export interface CalloutEvents {
   onOutput(): void;
   /** Once. Every live transaction was told its own end before. Output may be left (a CE): flush it, then close. */
   onEnd(end: ConnectionEnd): void;
+  /** AQ: whether we support the feature now, and nothing changes by it (section 11.20). Absent: nothing is supported. */
+  onAbilityQuery?(feature: Structure, named: Named): Ability;
   /** The processor's answer to an offer of ours. A returned text ends the connection (CE 400). */
   onSelected?(feature: Structure | undefined): string | undefined;
 }

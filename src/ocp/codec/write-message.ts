@@ -127,12 +127,14 @@ export function writeNr(out: Outbox, feature: Structure | undefined, options: Re
   out.head(closed(feature === undefined ? 'NR' : `NR ${writeValue(feature)}`, negotiationBlock(options)));
 }
 
-export function writeAq(out: Outbox, feature: Structure): void {
-  out.head(`AQ ${writeValue(feature)}${END}`);
+/** `block`: what the feature's own specification adds (section 11.20), as lines that each end with CRLF, or ''. */
+export function writeAq(out: Outbox, feature: Structure, block = ''): void {
+  out.head(closed(`AQ ${writeValue(feature)}`, block));
 }
 
-export function writeAa(out: Outbox, supported: boolean): void {
-  out.head(`AA ${supported}${END}`);
+/** `block`: as in `writeAq` (section 11.21). */
+export function writeAa(out: Outbox, supported: boolean, block = ''): void {
+  out.head(closed(`AA ${supported}`, block));
 }
 
 export function writePq(out: Outbox, xid?: number): void {

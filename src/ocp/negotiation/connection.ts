@@ -265,13 +265,15 @@ export class Connection implements MessageSink, TransactionLine {
         this.#failIf(this.negotiator.theirs.destroy(message.sgId));
         break;
       case 'AQ':
-        this.negotiator.recvAbilityQuery(message.feature);
+        this.negotiator.recvAbilityQuery(message);
+        break;
+      case 'AA':
+        this.negotiator.recvAbilityAnswer(message);
         break;
       case 'CE':
         this.#end({ by: 'peer', result: message.result });
         break;
       case 'CS':
-      case 'AA':
       case 'unknown':
         break;
     }

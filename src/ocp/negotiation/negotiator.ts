@@ -1,9 +1,11 @@
 import {
+  type Named,
   type Outbox,
   type Structure,
   type TypedOf,
   uriOf,
   writeAa,
+  writeAq,
   writeNo,
   writeNr,
   writeSgc,
@@ -19,10 +21,21 @@ export interface AnswerDetails {
   readonly unknowns: readonly Structure[];
 }
 
-/** What the agent decides about features. */
+/** What AA says of a feature (section 11.21); `block` is what the feature's own specification adds, as in `writeAa`. */
+export interface Ability {
+  readonly supported: boolean;
+  readonly block: string;
+}
+
+/** What a feature nobody knows is: it is not supported (section 11.21). */
+export const UNSUPPORTED: Ability = { supported: false, block: '' };
+
+/** What the agent decides about features, and what it is told of the peer's. */
 export interface FeaturePolicy {
   readonly conflict: (enabled: Structure, offered: Structure) => boolean;
-  readonly supports: (feature: Structure) => boolean;
+  readonly supports: (feature: Structure, named: Named) => Ability;
+  /** The peer's answer to a query of ours. */
+  readonly ability: (supported: boolean, named: Named) => void;
   readonly select: (features: readonly Structure[]) => Structure | undefined;
   readonly selected: (feature: Structure | undefined, details: AnswerDetails) => string | undefined;
 }
@@ -41,6 +54,8 @@ export class Negotiator {
   /** In force on the whole connection. Replaced, never changed. */
   #enabled: readonly Structure[] = [];
   #hasPromised = false;
+  /** Queries of ours without an answer so far. */
+  #openQueries = 0;
 
   constructor(side: Side, maxGroups: number, policy: FeaturePolicy, out: () => Outbox) {
     this.phase = new Phase(side);
@@ -88,8 +103,22 @@ export class Negotiator {
     return this.#policy.selected(feature, { rejects, unknowns });
   }
 
-  recvAbilityQuery(feature: Structure): void {
-    writeAa(this.#out(), this.#policy.supports(feature));
+  /** AQ; answers come in the order of the queries. */
+  queryAbility(feature: Structure, block: string): void {
+    this.#openQueries++;
+    writeAq(this.#out(), feature, block);
+  }
+
+  recvAbilityQuery({ feature, named }: TypedOf<'AQ'>): void {
+    const { supported, block } = this.#policy.supports(feature, named);
+    writeAa(this.#out(), supported, block);
+  }
+
+  /** One that nothing was asked for is ignored (A-09). */
+  recvAbilityAnswer({ supported, named }: TypedOf<'AA'>): void {
+    if (this.#openQueries === 0) return;
+    this.#openQueries--;
+    this.#policy.ability(supported, named);
   }
 
   createGroup(id: number, services: readonly Structure[], out: Outbox): void {

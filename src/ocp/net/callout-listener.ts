@@ -5,6 +5,7 @@ import { readShared } from '../../base/net/index.ts';
 import { CalloutAgent } from '../callout/agent.ts';
 import type { CalloutEvents } from '../callout/types.ts';
 import { failure } from '../flow/result.ts';
+import { UNSUPPORTED } from '../negotiation/negotiator.ts';
 import { isProtected, writeEndpoint } from './endpoint.ts';
 import { readBuffer } from './read-buffer.ts';
 import { SocketShell } from './socket-shell.ts';
@@ -79,6 +80,7 @@ class Acceptor {
         events?.onEnd(end);
       },
       onSelected: (feature) => events?.onSelected?.(feature),
+      onAbilityQuery: (feature, named) => events?.onAbilityQuery?.(feature, named) ?? UNSUPPORTED,
     });
     const shell: SocketShell = new SocketShell(accepted, agent, {
       flush: 'read',

@@ -33,6 +33,7 @@ export class ProcessorChannel {
         events.onEnd(end);
       },
       onOffer: (features) => events.onOffer?.(features),
+      onAbility: (supported, named) => events.onAbility?.(supported, named),
     });
     const socket = openSocket(endpoint, (chunk) => this.#shell.recv(chunk));
     this.#shell = new SocketShell(socket, this.agent, {

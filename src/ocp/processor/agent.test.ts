@@ -363,6 +363,27 @@ test('abilities are told truthfully', () => {
   assert.equal(bench.sent, 'AA true;\r\nAA false;\r\n');
 });
 
+test('abilities of the peer: asked when ready, told in order, and nothing that was not asked for', () => {
+  const x = structure(['http://f.example/x']);
+  const bench = new ProcessorBench();
+  bench.agent.start();
+  bench.agent.queryAbility(x);
+  bench.feed(READY);
+  assert.doesNotMatch(bench.sent, /AQ/);
+  bench.sent = '';
+  bench.feed('AA true;\r\n');
+  bench.agent.queryAbility(x, 'Y: 1\r\n');
+  bench.agent.queryAbility(x);
+  bench.feed('AA false\r\nZ: 2\r\n;\r\nAA true;\r\nAA true;\r\n');
+  assert.equal(bench.sent, 'AQ {"18:http://f.example/x"}\r\nY: 1\r\n;\r\nAQ {"18:http://f.example/x"};\r\n');
+  assert.deepEqual(bench.log.slice(-2), ['ability false Z', 'ability true ']);
+  bench.feed('CE;\r\n');
+  bench.sent = '';
+  bench.agent.queryAbility(x);
+  bench.pump();
+  assert.equal(bench.sent, '');
+});
+
 test('when the identifiers are used up the connection ends behind the last transaction', () => {
   const bench = ready({ firstXid: MAX_NUMBER });
   const tx = started(bench, MAX_NUMBER);

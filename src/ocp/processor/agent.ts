@@ -28,7 +28,8 @@ export class ProcessorAgent {
       firstXid: options.firstXid ?? 1,
       policy: {
         conflict: options.conflict ?? (() => false),
-        supports: options.supports ?? (() => false),
+        supports: (feature) => ({ supported: options.supports?.(feature) ?? false, block: '' }),
+        ability: (supported, named) => events.onAbility?.(supported, named),
         select: (features) => events.onOffer?.(features),
         selected: (feature, details) => events.onSelected(feature, details),
       },
@@ -97,6 +98,15 @@ export class ProcessorAgent {
   ): boolean {
     if (!this.isReady || (sg !== undefined && this.liveTransactions > 0)) return false;
     return this.#connection.negotiator.offer(features, sg, mayOfferMore);
+  }
+
+  /**
+   * AQ: whether the peer supports `feature` now; `events.onAbility` is told what it says. `block`: named lines that the feature's
+   * own specification adds, each ending CRLF, or ''. Changes nothing on either side (section 11.20); nothing is sent
+   * where the agent is not ready.
+   */
+  queryAbility(feature: Structure, block = ''): void {
+    if (this.isReady) this.#connection.negotiator.queryAbility(feature, block);
   }
 
   /** PQ: any answer of the peer's shows that it lives; `onTimer('silence')` judges. */

@@ -40,6 +40,8 @@ export interface ProcessorEvents {
   onOutput(): void;
   /** Once. Every live transaction was told its own end before. Output may be left (a CE): flush it, then close. */
   onEnd(end: ConnectionEnd): void;
+  /** AA, in the order of `queryAbility`; `named` holds what the feature's own specification adds. */
+  onAbility?(supported: boolean, named: Named): void;
   /** An offer of the peer, without what conflicts with features in force; absent: every offer is declined. */
   onOffer?(features: readonly Structure[]): Structure | undefined;
 }
