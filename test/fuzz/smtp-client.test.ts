@@ -201,6 +201,8 @@ class Mail implements MailEvents {
   #owed: number;
   #accepted = 0;
   #isMailAccepted = false;
+  /** DATA left with the recipients. */
+  readonly #isAhead: boolean;
   #isSent = false;
   #isOver = false;
 
@@ -213,6 +215,8 @@ class Mail implements MailEvents {
     this.#owed = 1 + random(3);
     session.mail('<a@b>', this, random(4) === 0 ? ['XFORWARD ADDR=192.0.2.1'] : undefined);
     for (let i = 0; i < this.#owed; i++) session.rcpt('<b@c>');
+    this.#isAhead = session.hop.pipelining && random(2) === 0;
+    if (this.#isAhead) assert.equal(session.data(false), 'asked');
   }
 
   onMailReply(reply: Reply): void {
@@ -229,11 +233,12 @@ class Mail implements MailEvents {
     if (reply.code < 300) this.#owner.accepted = ++this.#accepted;
     if (this.#owed > 0) return;
     if (this.#accepted === 0 || this.#random(10) === 0) this.#abort();
-    else if (this.#session.data(this.#random(2) === 0) === 'go') this.#pour();
+    else if (!this.#isAhead && this.#session.data(this.#random(2) === 0) === 'go') this.#pour();
   }
   onDataReply(reply: Reply): void {
     assert.equal(this.#isOver, false, 'an answer behind the last');
     assert.ok(reply.code === 354 || reply.code >= 400);
+    assert.ok(this.#owed === 0 && this.#accepted > 0, 'DATA is answered for recipients');
     if (reply.code === 354) this.#pour();
     else this.#isOver = true;
   }

@@ -22,6 +22,8 @@ export interface TestMail {
   readonly ident?: string;
   readonly content?: readonly Uint8Array[];
   readonly exact?: boolean;
+  /** `data()` is called right behind `rcpt()`, before any answer. */
+  readonly ahead?: boolean;
   /** Called in place of going on by itself, when the recipients have their replies. */
   readonly onEnvelope?: (sent: SentMail) => void;
   /** Called in place of the content, when 354 came. */
@@ -63,6 +65,7 @@ export class SentMail implements OutboundEvents {
     const envelope = { mail: mail.mail ?? '<a@example.org>', params: mail.params ?? new Map(), client, ident };
     this.out = hop.open(envelope, this);
     for (const rcpt of rcpts) this.out.rcpt(rcpt);
+    if (mail.ahead === true) this.out.data({ exact: mail.exact === true });
   }
 
   /** The code of the last event, or the reason of the failure. */
@@ -74,6 +77,7 @@ export class SentMail implements OutboundEvents {
     this.#tell(`rcpt ${index} ${reply.code}`);
     this.rcptReplies[index] = reply;
     if (--this.#owed > 0) return;
+    if (this.mail.ahead === true) return;
     if (this.mail.onEnvelope !== undefined) this.mail.onEnvelope(this);
     else this.goOn();
   }

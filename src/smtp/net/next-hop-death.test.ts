@@ -26,6 +26,7 @@ interface Variant {
   readonly script: SinkOptions;
   readonly options?: HopTestOptions;
   readonly exact?: boolean;
+  readonly ahead?: boolean;
   readonly pooled?: readonly boolean[];
 }
 
@@ -35,9 +36,11 @@ const LMTP: HopTestOptions = { kind: 'lmtp' };
 
 const VARIANTS: readonly Variant[] = [
   { how: 'pipelined', script: { offers: ['PIPELINING'] } },
+  { how: 'pipelined, DATA ahead', script: { offers: ['PIPELINING'] }, ahead: true },
   { how: 'in lock step', script: { offers: [] } },
   { how: 'by BDAT', script: { offers: ['PIPELINING', 'CHUNKING'] }, exact: true },
   { how: 'LMTP', script: { lmtp: true, offers: ['PIPELINING'] }, options: LMTP, pooled: [false] },
+  { how: 'LMTP, DATA ahead', script: { lmtp: true, offers: ['PIPELINING'] }, options: LMTP, ahead: true },
   { how: 'LMTP by BDAT', script: { lmtp: true, offers: ['PIPELINING', 'CHUNKING'] }, options: LMTP, exact: true },
   {
     how: 'with XCLIENT and a login',
@@ -54,7 +57,14 @@ const VARIANTS: readonly Variant[] = [
   { how: 'with PROXY', script: { proxy: true, offers: [] }, options: { identity: 'proxy' }, pooled: [false] },
 ];
 
-for (const { how, script: base, options = {}, exact = false, pooled: both = [false, true] } of VARIANTS) {
+for (const {
+  how,
+  script: base,
+  options = {},
+  exact = false,
+  ahead = false,
+  pooled: both = [false, true],
+} of VARIANTS) {
   for (const pooled of both) {
     for (const side of ['dieAfterRead', 'dieAfterWritten'] as const) {
       test(`${how}, ${pooled ? 'pooled' : 'new'} connection, ${side} at every octet`, async () => {
@@ -75,7 +85,7 @@ for (const { how, script: base, options = {}, exact = false, pooled: both = [fal
               const first = sink.connections[0];
               from = first?.[side === 'dieAfterRead' ? 'readOctets' : 'writtenOctets'] ?? 0;
             }
-            const sent = await sendMail(hop, { rcpts: [NAME], content: CONTENT, exact, client: CLIENT });
+            const sent = await sendMail(hop, { rcpts: [NAME], content: CONTENT, exact, ahead, client: CLIENT });
             check(sent, sink, `octet ${at}`);
             outcomes.add(
               sent.failure === undefined ? String(sent.result) : `${sent.failure.stage} ${sent.failure.reason}`,

@@ -32,9 +32,7 @@ for (const [name, death] of DEATHS) {
     test(`a pooled connection found ${name} at ${verb}, DATA ahead: the mail goes over a new one`, async () => {
       await withHop({ answer: dying(verb, death) }, {}, async (hop, sink) => {
         await sendMail(hop);
-        const sent = new SentMail(hop, { content: [Buffer.from('two\r\n')], onEnvelope: () => {} });
-        sent.out.data();
-        await sent.done;
+        const sent = await sendMail(hop, { content: [Buffer.from('two\r\n')], ahead: true });
         assert.deepEqual(sent.events, ['rcpt 0 250', 'data 354', 'final 250']);
         assert.equal(sink.mails[1]?.content.toString(), 'two\r\n');
         assert.equal(hop.stats.retried, 1);
@@ -150,9 +148,7 @@ test('made again with DATA ahead, to a hop that refuses now: no content goes', a
   };
   await withHop(script, {}, async (hop, sink) => {
     await sendMail(hop);
-    const sent = new SentMail(hop, { onEnvelope: () => {} });
-    sent.out.data();
-    await sent.done;
+    const sent = await sendMail(hop, { ahead: true });
     assert.deepEqual(sent.events, ['rcpt 0 250', 'failed envelope changed']);
     assert.equal(sink.mails.length, 1);
   });

@@ -74,9 +74,7 @@ test('two writes a mail where data() comes with the recipients: DATA leaves with
     const connection = sink.connections[0];
     const before = connection?.reads ?? 0;
     for (const exact of [false, true]) {
-      const sent = new SentMail(hop, { rcpts: ['<1@c>', '<2@c>', '<3@c>'], onEnvelope: () => {} });
-      sent.out.data({ exact });
-      await sent.done;
+      const sent = await sendMail(hop, { rcpts: ['<1@c>', '<2@c>', '<3@c>'], exact, ahead: true });
       assert.deepEqual(sent.events, ['rcpt 0 250', 'rcpt 1 250', 'rcpt 2 250', 'data 354', 'final 250']);
     }
     assert.equal((connection?.reads ?? 0) - before, 4, 'BDAT waits for the recipients: two writes, too');
@@ -93,13 +91,9 @@ test('DATA left with recipients that are all refused: a dot where the hop wants 
       },
     };
     await withHop(script, { limits: { connections: 1 } }, async (hop, sink) => {
-      const sent = new SentMail(hop, { rcpts: ['<no@c>', '<no@d>'], onEnvelope: () => {} });
-      sent.out.data();
-      await sent.done;
+      const sent = await sendMail(hop, { rcpts: ['<no@c>', '<no@d>'], ahead: true });
       assert.deepEqual(sent.events, ['rcpt 0 550', 'rcpt 1 550', 'data 554']);
-      const next = new SentMail(hop, { onEnvelope: () => {} });
-      next.out.data();
-      await next.done;
+      const next = await sendMail(hop, { ahead: true });
       assert.equal(next.result, 250);
       assert.equal(sink.mails.length, 1);
       assert.equal(sink.connections.length, 1);
@@ -161,9 +155,7 @@ test('data() behind the refusal of every recipient is refused here, and the hop 
 
 test('data() may be called while recipients owe their replies', async () => {
   await withHop({}, {}, async (hop) => {
-    const sent = new SentMail(hop, { onEnvelope: () => {} });
-    sent.out.data();
-    await sent.done;
+    const sent = await sendMail(hop, { ahead: true });
     assert.deepEqual(sent.events, ['rcpt 0 250', 'data 354', 'final 250']);
   });
 });
