@@ -422,6 +422,56 @@ export function storeSuite({ name, makePlace }: SuiteOptions): void {
     assert.equal((await again.content('s.1/0'))?.size, 2);
   });
 
+  for (const when of ['at once', 'after a unit that failed', 'in the next life'] as const)
+    titled(`whatever a mail has goes with it, and its octets are free: ${when}`, async () => {
+      const place = await makePlace();
+      const maxOctets = 4_000_000;
+      let store = await at(place, { maxOctets });
+      const write = async (id: string, octets: number): Promise<void> => {
+        const writer = store.writeContent(id);
+        await writer.append(Buffer.alloc(octets));
+        await writer.end();
+      };
+      const end = (mail: string, n = 0): Change => ({ kind: 'end', mail, n, as: 'delivered' });
+      const long = { octets: [Buffer.alloc(300_000)] };
+      await store.commit({
+        mails: [makeMail('s.1', { deliveries: 2 }), makeMail('s.2'), makeMail('s.3', long), makeMail('s.4')],
+      });
+      await write('s.2/1', 800);
+      const added = { mail: 's.4', content: { id: 's.4/1', octets: [Buffer.from('new')] } };
+      await store.commit({ contents: [{ mail: 's.2', content: { id: 's.2/1', octets: 'written' } }, added] });
+      const ends = ['s.1', 's.2', 's.3', 's.4'].map((mail) => end(mail));
+      if (when === 'after a unit that failed') {
+        const impossible: Change = { kind: 'queue', mail: 's.1', n: 1, nextMs: NOW, content: 's.1/1' };
+        await assert.rejects(store.commit({ changes: [...ends, impossible] }), isCode('failed'));
+      }
+      if (when === 'in the next life') {
+        await store.close();
+        store = await at(place, { maxOctets });
+      }
+      await store.commit({ changes: ends });
+      assert.deepEqual(names(await store.list({}, 10)), ['s.1 1']);
+      assert.notEqual(await store.content('s.1/0'), undefined);
+      for (const id of ['s.2/0', 's.2/1', 's.3/0', 's.4/0', 's.4/1'])
+        assert.equal(await store.content(id), undefined, id);
+      // Contents that no mail has, begun before theirs and after it.
+      const unended = store.writeContent('s.5/1');
+      await unended.append(Buffer.alloc(600_000));
+      await store.commit({ mails: [makeMail('s.5'), makeMail('s.6')] });
+      await write('s.6/1', 700);
+      await store.commit({ changes: [end('s.1', 1), end('s.5'), end('s.6')] });
+      for (const id of ['s.1/0', 's.5/0', 's.6/0', 's.6/1']) assert.equal(await store.content(id), undefined, id);
+      // Nothing of it is left to be in the way of the same one.
+      await store.commit({ mails: [makeMail('s.3', long)] });
+      await store.commit({ changes: [end('s.3')] });
+      assert.equal((await store.counters()).delivered, 8);
+      // Neither less nor more than all of it.
+      const fits = (octets: number): Promise<void> =>
+        store.commit({ mails: [makeMail('s.7', { octets: [Buffer.alloc(octets)] })] });
+      await assert.rejects(fits(maxOctets + 1), isCode('full'));
+      await fits(maxOctets);
+    });
+
   titled('a content written ahead of a unit that is done twice, as its answer was lost, is bound once', async () => {
     const store = await fresh();
     await store.commit({ mails: [makeMail('s.1')] });
