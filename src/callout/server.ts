@@ -62,7 +62,7 @@ export class ServiceSet {
   connect({ onOutput, onEnd }: Pick<CalloutEvents, 'onOutput' | 'onEnd'>): CalloutEvents {
     let known: Arrangement | undefined;
     let told: string | undefined;
-    /** Said once for a connection, however often it is asked: before the first mail, and for each group of a mail. */
+    /** Said once, though it is asked before the first mail and by each mail; again where another was asked for in between. */
     const lacks = (asked: string): void => {
       if (told === asked) return;
       told = asked;

@@ -60,11 +60,15 @@ export class OctetReader {
     }
   }
 
-  /** Throws away what still comes, until the peer hangs up or `withinMs` are over. */
-  async discard(withinMs: number): Promise<void> {
+  /** Throws away what still comes, until the peer hangs up, `withinMs` are over or it was more than `maxOctets`. */
+  async discard(withinMs: number, maxOctets: number): Promise<void> {
     const untilMs = performance.now() + withinMs;
     try {
-      while ((await this.#next(untilMs)) !== undefined);
+      for (let left = maxOctets; left > 0 && performance.now() < untilMs; ) {
+        const chunk = await this.#next(untilMs);
+        if (chunk === undefined) return;
+        left -= chunk.length;
+      }
     } catch {
       // Too slow, or gone: either way nothing more is wanted of it.
     }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { onTestFinished, test } from 'vitest';
@@ -62,6 +62,9 @@ function talk(path: string): { readonly socket: Socket; readonly heard: Promise<
   });
   return { socket, heard };
 }
+
+/** Of this process: both ends of each connection. */
+const openFiles = (): number => readdirSync('/proc/self/fd').length;
 
 const connected = async (dataDir: string): Promise<AdminClient> => {
   const client = await AdminClient.connect(dataDir);
@@ -145,6 +148,21 @@ test('who says too much is heard to his end, within bounds, and finds the answer
     socket.write(Buffer.alloc(10_000_000, 'x'), (error) => (error ? reject(error) : resolve()));
   });
   assert.match(await heard, /"code":"too-long"/);
+});
+
+test('a crowd that is sent away is not waited for', async () => {
+  const { server, dataDir } = await open({ maxClients: 1 });
+  const client = await connected(dataDir);
+  assert.deepEqual(await client.ask({ do: 'counters' }), COUNTERS);
+  const before = openFiles();
+  const crowd = Array.from({ length: 100 }, () => connect({ path: server.path, allowHalfOpen: true }));
+  onTestFinished(() => {
+    for (const socket of crowd) socket.destroy();
+  });
+  // None of them hangs up when it has heard its answer.
+  await Promise.all(crowd.map((socket) => new Promise((resolve) => socket.once('data', resolve))));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(openFiles() - before < 100 + 10, `${openFiles() - before} files are open for 100 clients`);
 });
 
 test('who never ends is cut off', async () => {

@@ -18,6 +18,7 @@ const MAX_CLIENTS = 32;
 const PATIENCE_MS = 30_000;
 /** What is still read, and thrown away, behind an answer that ends the connection. */
 const LINGER_MS = 2_000;
+const LINGER_OCTETS = 64 * 1024 * 1024;
 
 export interface AdminServerOptions {
   readonly dataDir: string;
@@ -33,6 +34,7 @@ export class AdminServer {
   readonly #server: Server;
   readonly #options: AdminServerOptions;
   readonly #patienceMs: number;
+  readonly #maxClients: number;
   readonly #clients = new Map<Socket, Promise<void>>();
   #served = 0;
 
@@ -41,6 +43,7 @@ export class AdminServer {
     this.#place = place;
     this.#options = options;
     this.#patienceMs = options.patienceMs ?? PATIENCE_MS;
+    this.#maxClients = options.maxClients ?? MAX_CLIENTS;
     // The client may end its side behind its last request, and still gets the answer.
     this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));
   }
@@ -75,7 +78,7 @@ export class AdminServer {
   #accept(socket: Socket): void {
     // What goes wrong with a client is found where it is read or written.
     socket.on('error', () => undefined);
-    const isOneTooMany = this.#served >= (this.#options.maxClients ?? MAX_CLIENTS);
+    const isOneTooMany = this.#served >= this.#maxClients;
     const served = (isOneTooMany ? this.#sendAway(socket) : this.#serve(socket))
       .catch((error: Error) => this.#options.log.debug('admin.client-lost', { error: error.message }))
       .finally(() => {
@@ -123,12 +126,13 @@ export class AdminServer {
 
   /**
    * After a request that cannot be read, what follows cannot be trusted to be one. It is read all the same for a while: who is cut off
-   * while writing finds his write broken, and may never look at the answer.
+   * while writing finds his write broken, and may never look at the answer. Where many come at once they are not waited for.
    */
   async #finish(reader: OctetReader, socket: Socket, error: ErrorAnswer): Promise<void> {
     await writeAll(socket, `${JSON.stringify({ v: VERSION, error })}\n`, this.#patienceMs);
+    if (this.#clients.size > 2 * this.#maxClients) return;
     socket.end();
-    await reader.discard(Math.min(LINGER_MS, this.#patienceMs));
+    await reader.discard(Math.min(LINGER_MS, this.#patienceMs), LINGER_OCTETS);
   }
 }
 

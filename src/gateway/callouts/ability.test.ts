@@ -4,7 +4,7 @@ import { test } from 'vitest';
 import { MemoryCallouts, serviceOptions } from '../../../test/support/memory-callout.ts';
 import { type Log, silentLog } from '../../base/index.ts';
 import { ProcessorAgent, type ProcessorEvents, type ProcessorOptions } from '../../ocp/index.ts';
-import type { CalloutWorld, OpenedChannel } from './callout-channel.ts';
+import type { CalloutChannel, CalloutWorld, OpenedChannel } from './callout-channel.ts';
 import { CalloutService } from './callout-service.ts';
 
 const PROFILE = '"38:http://iana.org/opes/ocp/SMTP/receiver"';
@@ -159,6 +159,24 @@ test('a server that ends for the question has a connection without it, and is as
     assert.equal(peer.service.isReady, false);
     peer.service.close();
   }
+});
+
+test('where the connection without it serves a mail, it was the question: it is not asked again', async () => {
+  const peer = new Peer('dies');
+  await peer.comesUp(2);
+  const shown: CalloutChannel[] = [];
+  peer.service.take({ onChannel: (channel) => shown.push(channel), onNoChannel: assert.fail }, undefined);
+  shown[0]?.serves(true);
+  for (const connections of [3, 4]) {
+    peer.agent?.transportEnded('idle');
+    peer.service.revive();
+    await peer.comesUp(connections);
+  }
+  assert.deepEqual(
+    peer.heard.map((said) => said.includes(QUERY)),
+    [true, false, false, false],
+  );
+  peer.service.close();
 });
 
 test('a connection that never came up has not shown that it can do without', async () => {

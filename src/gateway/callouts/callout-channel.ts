@@ -94,8 +94,11 @@ export class CalloutChannel implements ProcessorEvents {
   #lacksService = false;
   /** It was asked whether it has our service, and owes the answer. */
   #owesAbility = false;
-  /** Who ended while it owed that answer may have ended for the question: the next connection goes without. */
-  #mayAsk = true;
+  /**
+   * Who ended while it owed that answer may have ended for the question: the next connection goes without. Where that one serves a
+   * mail it was the question, and all further ones go without.
+   */
+  #asks: 'always' | 'not now' | 'never' = 'always';
   #trouble = 'not connected yet';
   #closed = false;
 
@@ -158,6 +161,7 @@ export class CalloutChannel implements ProcessorEvents {
 
   /** What it has said, or a transaction has shown: the server has our service, or none of that URI. Logged when it changes. */
   serves(hasService: boolean): void {
+    if (hasService && this.#asks === 'not now') this.#asks = 'never';
     if (this.#lacksService !== hasService) return;
     this.#lacksService = !hasService;
     const { name, uri } = this.#owner.options;
@@ -223,7 +227,7 @@ export class CalloutChannel implements ProcessorEvents {
 
   /** Once for a connection, ahead of its mails, none of which waits for the answer (decision 0064). */
   #askForService(agent: ProcessorAgent): void {
-    if (!this.#mayAsk) return;
+    if (this.#asks !== 'always') return;
     this.#owesAbility = true;
     const { feature, block } = serviceQuery(this.#owner.options.uri);
     agent.queryAbility(feature, block);
@@ -241,7 +245,7 @@ export class CalloutChannel implements ProcessorEvents {
     const wasReady = this.#state.at === 'ready';
     // Whoever listens there next may have it.
     this.#lacksService = false;
-    if (wasReady) this.#mayAsk = !this.#owesAbility;
+    if (wasReady && this.#asks !== 'never') this.#asks = this.#owesAbility ? 'not now' : 'always';
     this.#owesAbility = false;
     this.#trouble = end.result.reason || `ended by ${end.by}`;
     this.#owner.counts.connectionLost();

@@ -286,16 +286,22 @@ export class RunTransaction {
   }
 
   onAdaptedEnd(result: Result): void {
-    this.#channel.serves(causeOf(result) !== 'service-unknown');
+    this.#showService(result);
     if (this.#isOver) return;
     if (result.code !== 200) this.#run.fail(reasonOf(result), `AME ${result.code} ${result.reason}`);
     else this.#serverIsDone();
   }
 
+  /** A server that is overloaded or out of time may not have looked which service was asked for. */
+  #showService(result: Result): void {
+    const cause = causeOf(result);
+    if (cause === undefined || cause === 'service-unknown') this.#channel.serves(cause === undefined);
+  }
+
   onEnd(end: TransactionEnd): void {
     this.#tx = undefined;
     // Also of a transaction that the run has left: what the server has is not the mail's matter.
-    if (end.by === 'peer') this.#channel.serves(causeOf(end.result) !== 'service-unknown');
+    if (end.by === 'peer') this.#showService(end.result);
     if (this.#isOver) return;
     const hasNothingToAnswer = this.#run.commands.oldest === undefined && !this.#originalEnded;
     // The client idled for longer than a transaction may: nobody's fault, so it does not count as a loss.

@@ -48,6 +48,11 @@ test('another failure, or another connection, is no word that it is missing', as
   const { rig, callouts, script, service, said } = lacking();
   await rig.send(MAIL);
   assert.equal(service.isReady, false);
+  for (const cause of ['overload', 'timeout'] as const) {
+    script.refuse = { ...UNKNOWN, cause };
+    await rig.send(MAIL);
+    assert.equal(service.isReady, false, `${cause} says nothing of the service`);
+  }
   script.refuse = { code: 400, reason: 'service-failed' };
   await rig.send(MAIL);
   assert.equal(service.isReady, true);

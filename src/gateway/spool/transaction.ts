@@ -81,7 +81,7 @@ export class Transaction implements MailRelayEvents {
       this.#refused++;
     }
     this.#answers++;
-    // Where all are refused no DATA is sent, and no other answer comes.
+    // Where all are refused there is no content to be answered for, and no other answer comes.
     if (this.#refused < this.#task.deliveries.length) return;
     this.#relay?.abort();
     this.#end(answer, false);

@@ -213,6 +213,12 @@ const dialogs: readonly Dialog[] = [
     said: [...UP_SAID, 'DATA', '(mail 250)', '(rcpt 250)', '(over data out-of-place 250)'],
   },
   {
+    name: 'DATA ahead, and one refusal too many: it counts as that of DATA, and no content goes',
+    options: { ahead: true },
+    hop: [...UP, '250 ok\r\n250 ok\r\n550 no\r\n354 go\r\n'],
+    said: [...UP_SAID, 'DATA', '(mail 250)', '(rcpt 250)', 'RSET', '(data 550)', '(over envelope out-of-place 354)'],
+  },
+  {
     name: 'DATA ahead, then 421',
     options: { ahead: true },
     hop: [...UP, '250 ok\r\n421 bye\r\n'],

@@ -173,7 +173,7 @@ export class ClientSession {
     this.#mail?.content(chunks, last, isDotFree);
   }
 
-  /** Gives up the mail: by RSET where the hop would understand it, else the connection ends. */
+  /** Gives up the mail: by RSET where the hop would understand it, else the connection ends. One for nobody ends by itself. */
   abort(): void {
     const mail = this.#mail;
     if (mail === undefined) return;
