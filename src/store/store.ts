@@ -60,15 +60,10 @@ export class RecordStore implements Store {
     this.#group = new GroupCommit(engine, options.stored, options.maxOctets);
   }
 
-  /** No `async`: every mail comes through here twice, and a promise more is felt. */
-  commit(unit: Unit): Promise<void> {
-    try {
-      this.#mustBeOpen();
-      const { clock, leaseMs } = this.#options;
-      return this.#group.commit(packUnit(unit, evenOf(clock() + leaseMs)));
-    } catch (error) {
-      return Promise.reject(error as Error);
-    }
+  async commit(unit: Unit): Promise<void> {
+    this.#mustBeOpen();
+    const { clock, leaseMs } = this.#options;
+    await this.#group.commit(packUnit(unit, evenOf(clock() + leaseMs)));
   }
 
   writeContent(id: string): ContentWriter {

@@ -45,53 +45,33 @@ export class Commits {
   /** `over` is called when nothing more will be tried of it; until then whoever closes waits, as for anything else. */
   commit(unit: Unit, over: () => void): void {
     this.#jobs++;
-    // Nearly every unit is stored at once, and every mail has one.
-    this.#world.store.commit(unit).then(
-      () => this.#atOnce(unit, over),
-      (error: unknown) => void this.#run(unit, error, over),
-    );
-  }
-
-  #atOnce(unit: Unit, over: () => void): void {
-    try {
-      this.#events.onStored(unit);
-    } catch (error) {
-      this.#logFault(unit, error);
-    }
-    this.#over(unit, over);
-  }
-
-  /** `error`: of the first try. */
-  async #run(unit: Unit, error: unknown, over: () => void): Promise<void> {
-    await this.#store(unit, reasonOf(error)).catch((fault: unknown) => this.#logFault(unit, fault));
-    this.#over(unit, over);
+    void this.#run(unit, over);
   }
 
   /** What follows from a stored unit may fail; it is stored all the same, and others are waited for. */
-  #over(unit: Unit, over: () => void): void {
+  async #run(unit: Unit, over: () => void): Promise<void> {
+    const onFault = (error: unknown): void =>
+      this.#world.log.error('spool.fault', { mail: mailOf(unit), error: stackOf(error) });
+    await this.#store(unit).catch(onFault);
     try {
       over();
     } catch (error) {
-      this.#logFault(unit, error);
+      onFault(error);
     }
     this.#jobs--;
     if (this.#jobs === 0) this.#events.onIdle();
   }
 
-  #logFault(unit: Unit, error: unknown): void {
-    this.#world.log.error('spool.fault', { mail: mailOf(unit), error: stackOf(error) });
-  }
-
-  async #store(unit: Unit, first: unknown): Promise<void> {
+  async #store(unit: Unit): Promise<void> {
     // What services made and from where they go on belong together: one without the other would pass a service by.
     if ((unit.contents?.length ?? 0) > 0) {
-      await this.#storeWhole(unit, first);
+      await this.#storeWhole(unit);
       return;
     }
     // What brings octets may have to wait for room; what makes room, or goes on without, does not wait with it.
     const waits = !((unit.mails?.length ?? 0) > 0 && unit.changes?.some((change) => !isTold(change)) === true);
     const doubt = { isInDoubt: false };
-    const error = await this.#persist(unit, 1, doubt, { waits, first });
+    const error = await this.#persist(unit, 1, doubt, waits);
     if (error !== undefined && !this.#isGivenUp) await this.#storeApart(unit, doubt);
   }
 
@@ -130,17 +110,15 @@ export class Commits {
   }
 
   /** A report beside them that cannot be stored keeps them no more than it keeps an end. */
-  async #storeWhole({ mails = [], contents = [], changes = [] }: Unit, first: unknown): Promise<void> {
+  async #storeWhole({ mails = [], contents = [], changes = [] }: Unit): Promise<void> {
     const doubt = { isInDoubt: false };
     let rest = changes;
     if (mails.length > 0) {
-      const whole = { mails, contents, changes };
-      if ((await this.#persist(whole, 1, doubt, { first })) === undefined || this.#isGivenUp) return;
+      if ((await this.#persist({ mails, contents, changes }, 1, doubt)) === undefined || this.#isGivenUp) return;
       rest = await this.#toldOf(mails, changes, doubt);
       if (this.#isGivenUp) return;
     }
-    const tried = mails.length > 0 ? {} : { first };
-    const error = await this.#persist({ contents, changes: rest }, MAX_REFUSALS, doubt, tried);
+    const error = await this.#persist({ contents, changes: rest }, MAX_REFUSALS, doubt);
     if (error === undefined || this.#isGivenUp) return;
     for (const change of rest) this.#refused(change, error);
   }
@@ -160,19 +138,12 @@ export class Commits {
 
   /**
    * Why it cannot be stored; `undefined`: it is. `refusals`: how often the store may say no, apart from what passes; `waits`: until
-   * a store that is full has room; `first`: what the first try was refused for, where it was made already.
+   * a store that is full has room.
    */
-  async #persist(
-    unit: Unit,
-    refusals: number,
-    doubt: Doubt,
-    { waits = true, first }: { readonly waits?: boolean; readonly first?: unknown } = {},
-  ): Promise<unknown> {
+  async #persist(unit: Unit, refusals: number, doubt: Doubt, waits = true): Promise<unknown> {
     let pauseMs = FIRST_PAUSE_MS;
-    let tried = first;
     for (let left = refusals; ; ) {
-      let error = tried ?? (await this.#try(unit));
-      tried = undefined;
+      let error = await this.#try(unit);
       const isNo = !isPassing(error) || (codeOf(error) === 'full' && !waits);
       if (error !== undefined && isNo && doubt.isInDoubt) error = await this.#unlessThere(unit, error);
       if (error === undefined) {
@@ -195,7 +166,7 @@ export class Commits {
       await this.#world.store.commit(unit);
       return undefined;
     } catch (error) {
-      return reasonOf(error);
+      return error ?? new Error('no reason given');
     }
   }
 
@@ -237,11 +208,6 @@ function isTold(change: Change): boolean {
 export function isPassing(error: unknown): boolean {
   const code = codeOf(error);
   return code !== undefined && PASSING.has(code);
-}
-
-/** Whatever was thrown, something was. */
-function reasonOf(error: unknown): unknown {
-  return error ?? new Error('no reason given');
 }
 
 function codeOf(error: unknown): StoreErrorCode | undefined {
