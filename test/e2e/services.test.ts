@@ -147,42 +147,38 @@ test('an embedded service: refuses, throws, exits, is slow, is killed; each cost
   for (const pid of children) assert.ok(!isAlive(pid));
 });
 
-test('an embedded service in a loop without end is ended and started again', async () => {
+/** A gateway whose embedded service a mail has sent into a loop without end; `looping`: its process. */
+async function startLooping(timeout: string): Promise<{ readonly gateway: Gateway; readonly looping: number }> {
   const file = fileURLToPath(new URL('services/loops.ts', import.meta.url));
   const service = { uri: 'https://gw.test/opes/loops', run: file, may: ['add-header'], consent: 'operator' };
   const gateway = await Gateway.start({
     ...config(hop.url),
     services: { loops: service },
-    pipeline: [{ service: 'loops', onFailure: 'tempfail', timeout: '2s' }],
+    pipeline: [{ service: 'loops', onFailure: 'tempfail', timeout }],
   });
   await served(gateway.port());
   const [looping] = childrenOf(gateway.child.pid);
+  assert.ok(looping !== undefined);
   const talk = await SmtpTalk.hello(gateway.port());
   assert.equal((await send(talk, 'loop')).code, 451);
   await talk.quit();
+  return { gateway, looping };
+}
+
+test('an embedded service in a loop without end is ended and started again', async () => {
+  const { gateway, looping } = await startLooping('2s');
   const isSilent = ({ event }: Record<string, unknown>): boolean => event === 'service-silent';
   await gateway.child.until(() => gateway.logs().find(isSilent), 'it is found out', 60_000);
   await served(gateway.port());
-  assert.ok(looping !== undefined && !isAlive(looping));
+  assert.ok(!isAlive(looping));
   await gateway.stop();
 });
 
 test('an end waits for a service that a reload is still ending', async () => {
-  const file = fileURLToPath(new URL('services/loops.ts', import.meta.url));
-  const service = { uri: 'https://gw.test/opes/loops', run: file, may: ['add-header'], consent: 'operator' };
-  const gateway = await Gateway.start({
-    ...config(hop.url),
-    services: { loops: service },
-    pipeline: [{ service: 'loops', onFailure: 'tempfail', timeout: '1s' }],
-  });
-  await served(gateway.port());
-  const [looping] = childrenOf(gateway.child.pid);
-  const talk = await SmtpTalk.hello(gateway.port());
-  assert.equal((await send(talk, 'loop')).code, 451);
-  await talk.quit();
+  const { gateway, looping } = await startLooping('1s');
   await gateway.reload(config(hop.url));
   await gateway.stop();
-  assert.ok(looping !== undefined && !isAlive(looping), 'it went before us');
+  assert.ok(!isAlive(looping), 'it went before us');
 });
 
 test('one rule, one service: bound to a process of the gateway or to a server it comes out equal (REQ-144)', async () => {

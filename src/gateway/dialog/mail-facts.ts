@@ -1,6 +1,6 @@
 /** Facts for rules, from the session, the commands and the message. */
 import { MimeScanner, recognise } from '../../mail/index.ts';
-import { type Address, parseDsnRcpt, type RcptCommand } from '../../smtp/index.ts';
+import type { Address } from '../../smtp/index.ts';
 import type { MailFacts } from '../dispatch/facts.ts';
 import type { MessageFacts, SenderFacts } from '../rules/index.ts';
 import type { SessionView } from './session-view.ts';
@@ -25,9 +25,4 @@ export function messageFacts(size: number, header: Buffer): MessageFacts {
   scanner.feed(header);
   const { encrypted, signed } = recognise(scanner.end());
   return { size, header, encrypted: encrypted !== undefined, signed: signed !== undefined };
-}
-
-/** A report on success is asked for (RFC 3461 section 4.1). */
-export function wantsSuccess({ params }: RcptCommand): boolean {
-  return params.has('NOTIFY') && parseDsnRcpt(params)?.notify?.includes('SUCCESS') === true;
 }

@@ -8,8 +8,9 @@
  *
  * With PIPELINING (RFC 2920) every MAIL and RCPT leaves at once, and DATA behind them where it is asked for in time; without, each
  * waits for the reply before. Content goes by DATA with dots stuffed, or by BDAT (RFC 3030), one chunk a call. Replies are
- * counted, never matched by their text: a yes too many is found out at the latest at DATA, which nothing but 354 lets pass, and a no
- * too many is taken for DATA's, so that no content goes. In LMTP the end of content has as many replies as recipients were accepted; otherwise it is the same.
+ * counted, never matched by their text: a yes too many is found out at the latest at DATA, which nothing but 354 lets pass, and
+ * a no too many may be taken for DATA's, so that no content goes. In LMTP the end of content has as many replies as recipients were
+ * accepted; otherwise it is the same.
  */
 import { isPositive, type Reply } from '../reply.ts';
 import type { Hop } from './hop.ts';
@@ -333,6 +334,7 @@ export class MailTransaction {
     this.#events.onFinalReply(reply);
     if (then === 'broken') this.#host.broken('out-of-place', reply);
   }
+
   #leave(by: 'free' | 'reset'): void {
     this.#phase = 'over';
     if (by === 'free') this.#host.free();
