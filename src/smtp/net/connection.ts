@@ -33,7 +33,7 @@ export interface ConnectionOwner {
   readonly log: Log;
   /** Counts replies by their first digit. */
   readonly replies: number[];
-  /** Calls `connection.flush()` later in this turn. */
+  /** Calls `connection.flush()` at the end of this turn of the event loop. */
   flushLater(connection: SmtpConnection): void;
   onClosed(connection: SmtpConnection): void;
 }
@@ -66,6 +66,8 @@ export class SmtpConnection implements ServerOut, Deadline {
   /** What was said since the last write. */
   #outbox = '';
   #isInTurn = true;
+  /** The owner was asked to flush it, and did not yet. */
+  #isFlushDue = false;
   #pauses = 0;
   #watched: WaitsFor = 'greeting';
   #watchedSteps = -1;
@@ -200,6 +202,7 @@ export class SmtpConnection implements ServerOut, Deadline {
 
   /** Writes what was said, and looks whom the session waits for now. */
   flush(): void {
+    this.#isFlushDue = false;
     if (this.#outbox !== '') {
       const text = this.#outbox;
       this.#outbox = '';
@@ -367,12 +370,21 @@ export class SmtpConnection implements ServerOut, Deadline {
       this.#onHandlerFailed(error);
     }
     this.#isInTurn = false;
-    this.flush();
+    this.#watch();
+    // One read's replies may wait, not those of two: a client that sends on gets no more of them to make than it reads.
+    if (this.#isFlushDue) this.flush();
+    else this.#flushSoon();
   }
 
   /** Replies made outside of a read are collected, too. */
   #afterWord(): void {
-    if (!this.#isInTurn) this.#owner.flushLater(this);
+    if (!this.#isInTurn && !this.#isFlushDue) this.#flushSoon();
+  }
+
+  /** Behind the reads of this turn, with the replies to other clients: whoever is woken by each write takes the processor from us. */
+  #flushSoon(): void {
+    this.#isFlushDue = true;
+    this.#owner.flushLater(this);
   }
 
   #turn(action: () => void): void {

@@ -6,72 +6,11 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Duplex } from 'node:stream';
-import { connect as connectTls, createSecureContext } from 'node:tls';
+import { connect as connectTls } from 'node:tls';
 import { afterAll, afterEach, test } from 'vitest';
+import { YesHandler } from '../../../test/support/yes-handler.ts';
 import { Deadlines, type Log, silentLog } from '../../base/index.ts';
-import {
-  makeServerOptions,
-  type ResetCause,
-  replies,
-  reply,
-  type ServerHandler,
-  SmtpConnection,
-  SmtpListener,
-  type SmtpListenerOptions,
-  type Ticket,
-} from '../index.ts';
-
-/** Says yes to everything at once, but keeps the final answer where the test wants to give it. */
-class Yes implements ServerHandler {
-  readonly connection: SmtpConnection;
-  readonly resets: ResetCause[] = [];
-  readonly content: Buffer[] = [];
-  isClosed = false;
-  onEnd: (ticket: Ticket) => void = (ticket) => this.connection.answer(ticket, replies.accepted);
-  onPiece: (octets: Buffer) => void = () => undefined;
-
-  constructor(connection: SmtpConnection) {
-    this.connection = connection;
-  }
-
-  onHello(_verb: 'EHLO' | 'HELO', _name: string, ticket: Ticket): void {
-    this.connection.answerHello(ticket);
-  }
-
-  onMail(_mail: unknown, ticket: Ticket): void {
-    this.connection.answer(ticket, replies.mailOk);
-  }
-
-  onRcpt(_rcpt: unknown, ticket: Ticket): void {
-    this.connection.answer(ticket, replies.rcptOk);
-  }
-
-  onData(ticket: Ticket): void {
-    this.connection.go(ticket);
-  }
-
-  onContent(octets: Buffer): void {
-    this.content.push(octets);
-    this.onPiece(octets);
-  }
-
-  onContentEnd(ticket: Ticket): void {
-    this.onEnd(ticket);
-  }
-
-  onVerify(): void {
-    throw new Error('a bug in a handler');
-  }
-
-  onReset(cause: ResetCause): void {
-    this.resets.push(cause);
-  }
-
-  onClosed(): void {
-    this.isClosed = true;
-  }
-}
+import { replies, reply, SmtpListener, type SmtpListenerOptions, type Ticket } from '../index.ts';
 
 /** A client that waits for what it wants to hear. */
 class Client {
@@ -132,7 +71,7 @@ afterAll(() => rmSync(dir, { recursive: true }));
 interface Setup {
   readonly listener: SmtpListener;
   readonly deadlines: Deadlines;
-  readonly handlers: Yes[];
+  readonly handlers: YesHandler[];
   readonly logged: string[];
   readonly client: () => Promise<Client>;
 }
@@ -141,7 +80,7 @@ type TcpOptions = SmtpListenerOptions & { readonly host: string; readonly port: 
 
 async function setup(options: Partial<TcpOptions> = {}): Promise<Setup> {
   const deadlines = new Deadlines();
-  const handlers: Yes[] = [];
+  const handlers: YesHandler[] = [];
   const logged: string[] = [];
   const log: Log = { ...silentLog, error: (event) => logged.push(event) };
   const all: TcpOptions = {
@@ -159,7 +98,7 @@ async function setup(options: Partial<TcpOptions> = {}): Promise<Setup> {
     ...options,
   };
   const listener = await SmtpListener.listen(all, (connection) => {
-    const handler = new Yes(connection);
+    const handler = new YesHandler(connection);
     handlers.push(handler);
     return handler;
   });
@@ -358,50 +297,6 @@ test('content refused while the handler holds it back is read to its end', async
   await one.say('NOOP\r\n', /^250 /);
 });
 
-test('a peer that takes no replies makes no more of them', async () => {
-  const deadlines = new Deadlines();
-  let taken: () => void = () => undefined;
-  const socket = new Duplex({
-    writableHighWaterMark: 1000,
-    read: () => undefined,
-    write: (_chunk, _encoding, done: () => void) => {
-      taken = done;
-    },
-  });
-  const owner = {
-    options: makeServerOptions({ hostname: 'mx.example.com' }),
-    secureContext: undefined,
-    idleMs: 1000,
-    deadlines,
-    log: silentLog,
-    replies: [],
-    flushLater: () => undefined,
-    onClosed: () => undefined,
-  };
-  const connection = new SmtpConnection(socket as unknown as Socket, owner, (one) => new Yes(one));
-  connection.greet();
-  const said = async (octets: string): Promise<boolean> => {
-    socket.push(octets);
-    await new Promise((resolve) => setImmediate(resolve));
-    return socket.isPaused();
-  };
-  assert.equal(await said('NOOP\r\n'.repeat(10)), false);
-  assert.equal(await said('NOOP\r\n'.repeat(70)), true);
-  const { steps } = connection.session;
-  await said('NOOP\r\n');
-  assert.equal(connection.session.steps, steps);
-  while (socket.writableLength > 0) {
-    taken();
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  await waitFor(() => connection.session.steps > steps);
-  // A deadline runs all the same.
-  deadlines.tick(2000);
-  assert.equal(connection.session.waitsFor, 'nothing');
-  deadlines.tick(10_000);
-  assert.equal(socket.destroyed, true);
-});
-
 test('a client that goes away takes its mail with it', async () => {
   const { client, handlers, listener } = await setup();
   const one = await client();
@@ -556,36 +451,6 @@ test('STARTTLS: no handshake in time, a broken one, and commands in its place en
   deadlines.tick(60_000);
   await silent.closed();
   await waitFor(() => handlers.every((handler) => handler.isClosed));
-});
-
-test('behind STARTTLS nothing is read in the clear, though reading was held back before', async () => {
-  const socket = new Duplex({ read: () => undefined, write: () => undefined });
-  const owner = {
-    options: makeServerOptions({ hostname: 'mx.example.com', tls: 'offered' }),
-    secureContext: createSecureContext(),
-    idleMs: 1000,
-    deadlines: new Deadlines(),
-    log: silentLog,
-    replies: [],
-    flushLater: () => undefined,
-    onClosed: () => undefined,
-  };
-  let greeted: Ticket = 0;
-  const connection = new SmtpConnection(socket as unknown as Socket, owner, (one) => {
-    const handler = new Yes(one);
-    handler.onHello = (_verb, _name, ticket) => {
-      greeted = ticket;
-    };
-    return handler;
-  });
-  connection.greet();
-  socket.push(`EHLO a\r\n${`NOOP ${'x'.repeat(400)}\r\n`.repeat(30)}STARTTLS\r\n`);
-  await new Promise((resolve) => setImmediate(resolve));
-  assert.equal(socket.isPaused(), true, 'so much is not held');
-  connection.answerHello(greeted);
-  assert.equal(connection.session.waitsFor, 'tls');
-  assert.equal(socket.isPaused(), true);
-  socket.destroy();
 });
 
 test('what cannot be listened on rejects with the reason', async () => {

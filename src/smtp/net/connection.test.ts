@@ -1,0 +1,119 @@
+/** One connection on a stream of the test's own: what is read, written and held back when. */
+import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+import { createSecureContext } from 'node:tls';
+import { test } from 'vitest';
+import { YesHandler } from '../../../test/support/yes-handler.ts';
+import { Deadlines, silentLog } from '../../base/index.ts';
+import { makeServerOptions, type ServerHandler, SmtpConnection, type Ticket } from '../index.ts';
+import type { ConnectionOwner } from './connection.ts';
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+function ownerWith(own: Partial<ConnectionOwner> = {}): ConnectionOwner {
+  return {
+    options: makeServerOptions({ hostname: 'mx.example.com' }),
+    secureContext: undefined,
+    idleMs: 1000,
+    deadlines: new Deadlines(),
+    log: silentLog,
+    replies: [],
+    flushLater: (one) => setImmediate(() => one.flush()),
+    onClosed: () => undefined,
+    ...own,
+  };
+}
+
+function connectionOn(
+  socket: Duplex,
+  owner: ConnectionOwner,
+  makeHandler: (one: SmtpConnection) => ServerHandler = (one) => new YesHandler(one),
+): SmtpConnection {
+  const connection = new SmtpConnection(socket as unknown as Socket, owner, makeHandler);
+  connection.greet();
+  return connection;
+}
+
+test('the replies to a read leave when the turn of the event loop ends, those to an earlier read at once', async () => {
+  const written: string[] = [];
+  const due: SmtpConnection[] = [];
+  const socket = new Duplex({
+    read: () => undefined,
+    write: (chunk: Buffer, _encoding, done: () => void) => {
+      written.push(chunk.toString('latin1'));
+      done();
+    },
+  });
+  const connection = connectionOn(socket, ownerWith({ flushLater: (one) => due.push(one) }));
+  written.length = 0;
+  socket.push('HELO a\r\nNOOP\r\n');
+  await turn();
+  assert.deepEqual(written, []);
+  assert.deepEqual(due, [connection]);
+  due[0]?.flush();
+  assert.deepEqual(written, ['250 mx.example.com\r\n250 2.0.0 OK\r\n']);
+
+  socket.push('NOOP\r\n');
+  await turn();
+  socket.push('VRFY\r\n');
+  await turn();
+  assert.equal(due.length, 2, 'asked for once');
+  assert.match(written[1] ?? '', /^250 2\.0\.0 OK\r\n5/, 'both, as the second read met the replies to the first');
+});
+
+test('a peer that takes no replies makes no more of them', async () => {
+  const deadlines = new Deadlines();
+  let taken: () => void = () => undefined;
+  const socket = new Duplex({
+    writableHighWaterMark: 1000,
+    read: () => undefined,
+    write: (_chunk, _encoding, done: () => void) => {
+      taken = done;
+    },
+  });
+  const connection = connectionOn(socket, ownerWith({ deadlines }));
+  const said = async (octets: string): Promise<boolean> => {
+    socket.push(octets);
+    await turn();
+    return socket.isPaused();
+  };
+  assert.equal(await said('NOOP\r\n'.repeat(10)), false);
+  assert.equal(await said('NOOP\r\n'.repeat(70)), true);
+  const { steps } = connection.session;
+  await said('NOOP\r\n');
+  assert.equal(connection.session.steps, steps);
+  while (socket.writableLength > 0) {
+    taken();
+    await turn();
+  }
+  while (connection.session.steps === steps) await turn();
+  // A deadline runs all the same.
+  deadlines.tick(2000);
+  assert.equal(connection.session.waitsFor, 'nothing');
+  deadlines.tick(10_000);
+  assert.equal(socket.destroyed, true);
+});
+
+test('behind STARTTLS nothing is read in the clear, though reading was held back before', async () => {
+  const socket = new Duplex({ read: () => undefined, write: () => undefined });
+  const owner = ownerWith({
+    options: makeServerOptions({ hostname: 'mx.example.com', tls: 'offered' }),
+    secureContext: createSecureContext(),
+  });
+  let greeted: Ticket = 0;
+  const connection = connectionOn(socket, owner, (one) => {
+    const handler = new YesHandler(one);
+    handler.onHello = (_verb, _name, ticket) => {
+      greeted = ticket;
+    };
+    return handler;
+  });
+  socket.push(`EHLO a\r\n${`NOOP ${'x'.repeat(400)}\r\n`.repeat(30)}STARTTLS\r\n`);
+  await turn();
+  assert.equal(socket.isPaused(), true, 'so much is not held');
+  connection.answerHello(greeted);
+  assert.equal(connection.session.waitsFor, 'tls');
+  assert.equal(socket.isPaused(), true);
+  socket.destroy();
+});
