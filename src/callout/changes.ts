@@ -4,7 +4,10 @@ import type { Field } from './headers.ts';
 
 export interface Changes {
   readonly headers?: HeaderChanges;
-  /** Places of the message by their offsets, counted from its first octet, header included. */
+  /**
+   * Places of the message by their offsets, counted from its first octet, header included. One within a trace field (`Received`,
+   * `Return-Path`, `OPES-*`) fails the service where the header was seen; where not, the processor restores the field.
+   */
   readonly ranges?: readonly RangeChange[];
 }
 

@@ -61,6 +61,33 @@ test('where the processor adds no fields, they are put in below the trace', asyn
   assert.equal(result.sentBack, 'X-A: 1\r\nX-B: 2\r\n'.length);
 });
 
+const TRACE = 'Received: by x\r\n by y\r\nOPES-System: http://x\r\n';
+const TRACED = `${TRACE}Subject: Hello\r\n\r\nHi!\r\n`;
+
+test.each([
+  ['removed', () => edit({ headers: { remove: ['OPES-System'] } })],
+  ['replaced', () => edit({ headers: { replace: [['Received', 'by z']] } })],
+  ['added', () => edit({ headers: { add: [['Received', 'by z']] } })],
+  ['overwritten by its place', () => edit({ ranges: [{ start: 40, end: 44, data: '' }] })],
+  ['split', () => edit({ ranges: [{ start: 4, end: 4, data: 'X' }] })],
+])('a trace field is not %s: the service fails, and its author learns why', async (_how, message) => {
+  const result = await run(defineService({ uri: URI, wants: { headers: true }, message }), { mail: TRACED });
+  assert.equal(result.outcome, 'failed');
+  assert.match(JSON.stringify(result.log), /services may not touch (?:Received|OPES-System)/);
+});
+
+test('beside the trace a range may be changed', async () => {
+  const message = () =>
+    edit({
+      ranges: [
+        { start: 0, end: 0, data: 'X-Top: 1\r\n' },
+        { start: TRACE.length, end: TRACE.length, data: 'X-Below: 2\r\n' },
+      ],
+    });
+  const result = await run(defineService({ uri: URI, wants: { headers: true }, message }), { mail: TRACED });
+  assert.equal(result.message.toString(), `X-Top: 1\r\n${TRACE}X-Below: 2\r\n${TRACED.slice(TRACE.length)}`);
+});
+
 test('fields are removed and replaced where they stand', async () => {
   const service = defineService({
     uri: URI,

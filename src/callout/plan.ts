@@ -45,6 +45,7 @@ export function makePlan(changes: Changes, header: Headers | undefined, canAddFi
   }
   const sorted = sortSplices(splices);
   if (sorted === undefined) throw new RangeError('two changes overlap');
+  if (sorted.length > 0 && header !== undefined) refuseTrace(sorted, header);
   return { fields: byProcessor, splices: sorted };
 }
 
@@ -78,10 +79,21 @@ function checked(name: string, value: string): string {
   return text;
 }
 
+/** RFC 5321, section 4.4, and RFC 3897: what was traced stays as it is. The processor restores it; here its author learns why. */
+function refuseTrace(splices: readonly Splice[], header: Headers): void {
+  for (const field of header) {
+    if (!TRACE_NAME.test(field.name)) continue;
+    if (splices.some(({ start, end }) => start < field.end && end > field.start))
+      throw new TypeError(`services may not touch ${field.name}`);
+  }
+}
+
+const TRACE_NAME = /^(?:received|return-path|opes-.*)$/i;
+
 /** Where new fields go: trace fields stay on top, in the block each hop made (RFC 5321, section 4.4). */
 export function belowTrace(header: Headers | undefined): number {
   for (const field of header ?? []) {
-    if (!/^(?:received|return-path|opes-.*)$/i.test(field.name)) return field.start;
+    if (!TRACE_NAME.test(field.name)) return field.start;
   }
   // Nothing but trace, or no field at all: in front of the empty line, if there is one.
   let at = 0;
