@@ -6,7 +6,7 @@ import { createSecureContext } from 'node:tls';
 import { test } from 'vitest';
 import { YesHandler } from '../../../test/support/yes-handler.ts';
 import { Deadlines, silentLog } from '../../base/index.ts';
-import { makeServerOptions, type ServerHandler, SmtpConnection, type Ticket } from '../index.ts';
+import { makeServerOptions, replies, type ServerHandler, SmtpConnection, type Ticket } from '../index.ts';
 import type { ConnectionOwner } from './connection.ts';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -116,4 +116,70 @@ test('behind STARTTLS nothing is read in the clear, though reading was held back
   assert.equal(connection.session.waitsFor, 'tls');
   assert.equal(socket.isPaused(), true);
   socket.destroy();
+});
+
+test('content held back for one mail is not held back for the next, which its answer brings at once', async () => {
+  const socket = new Duplex({ read: () => undefined, write: (_chunk, _encoding, done: () => void) => done() });
+  const ended: Ticket[] = [];
+  const connection = connectionOn(socket, ownerWith(), (one) => {
+    const handler = new YesHandler(one);
+    handler.onPiece = () => one.pauseContent();
+    handler.onEnd = (ticket) => ended.push(ticket);
+    return handler;
+  });
+  const envelope = 'MAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\n';
+  socket.push(`EHLO a\r\n${envelope}BDAT 6 LAST\r\nabcd\r\n${envelope}BDAT 6 LAST\r\n`);
+  await turn();
+  assert.equal(ended.length, 1);
+  connection.answer(ended[0] ?? 0, replies.accepted);
+  await turn();
+  assert.equal(connection.session.waitsFor, 'content');
+  assert.equal(socket.isPaused(), false);
+  socket.push('abcd\r\n');
+  await turn();
+  assert.equal(ended.length, 2);
+});
+
+/** A handler that leaves EHLO to the test. */
+function slowToGreet(): { make: (one: SmtpConnection) => ServerHandler; asked: Ticket[] } {
+  const asked: Ticket[] = [];
+  const make = (one: SmtpConnection): ServerHandler => {
+    const handler = new YesHandler(one);
+    handler.onHello = (_verb, _name, ticket) => asked.push(ticket);
+    return handler;
+  };
+  return { make, asked };
+}
+
+test('a client that closes its side while an answer is due, and takes nothing of ours, is not kept for ever', async () => {
+  const deadlines = new Deadlines();
+  const socket = new Duplex({ read: () => undefined, write: () => undefined });
+  const connection = connectionOn(socket, ownerWith({ deadlines }), slowToGreet().make);
+  socket.push('EHLO a\r\n');
+  await turn();
+  await turn();
+  assert.equal(connection.session.waitsFor, 'handler');
+  socket.push(null);
+  await turn();
+  await turn();
+  assert.equal(socket.destroyed, false);
+  deadlines.tick(10_000);
+  assert.equal(socket.destroyed, true);
+});
+
+test('a connection that is gone is armed no more, whatever is answered to it', async () => {
+  const deadlines = new Deadlines();
+  const greeting = slowToGreet();
+  const socket = new Duplex({ read: () => undefined, write: (_chunk, _encoding, done: () => void) => done() });
+  const connection = connectionOn(socket, ownerWith({ deadlines }), greeting.make);
+  socket.push('EHLO a\r\n');
+  await turn();
+  await turn();
+  socket.destroy();
+  await turn();
+  deadlines.tick(3_600_000); // takes out what nobody waits for
+  assert.equal(deadlines.size, 0);
+  connection.answerHello(greeting.asked[0] ?? 0);
+  await turn();
+  assert.equal(deadlines.size, 0);
 });

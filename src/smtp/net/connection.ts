@@ -8,6 +8,7 @@ import type { Socket } from 'node:net';
 import { type SecureContext, TLSSocket } from 'node:tls';
 import { Armed, type Deadline, type Deadlines, type Log, type Seat, stackOf } from '../../base/index.ts';
 import { readShared } from '../../base/net/index.ts';
+import { plainAddress } from '../ip-address.ts';
 import { type ConnectionLimits, connectionLimits } from '../limits.ts';
 import { replies } from '../replies.ts';
 import type { Reply } from '../reply.ts';
@@ -17,7 +18,6 @@ import type { ClientAttributes } from '../server/client-attributes.ts';
 import type { ServerHandler, ServerOut, Ticket } from '../server/handler.ts';
 import type { ServerOptions } from '../server/options.ts';
 import { ServerSession, type WaitsFor } from '../server/session.ts';
-import { plainAddress } from './peer-counts.ts';
 import { ProxiedSocket } from './proxied-socket.ts';
 import { RateFloor } from './rate-floor.ts';
 
@@ -132,6 +132,8 @@ export class SmtpConnection implements ServerOut, Deadline {
   // An answer lets the session read on, and what is read may be the next mail's: its faults are not those of whoever answers.
 
   answer(ticket: Ticket, reply: Reply): void {
+    // The answer to one mail may bring the next one's content in this very call, which nobody holds back yet.
+    if (!this.session.isReceiving) this.#resume(BY_HANDLER);
     try {
       this.session.answer(ticket, reply);
     } catch (error) {
@@ -294,6 +296,8 @@ export class SmtpConnection implements ServerOut, Deadline {
 
   /** Time runs anew when the session moved on, not when octets came. */
   #watch(): void {
+    // Who is gone is waited for no more, though answers to it may still come.
+    if (this.#socket.destroyed) return;
     const { waitsFor, steps } = this.session;
     if (waitsFor === this.#watched && steps === this.#watchedSteps) return;
     this.#watched = waitsFor;
@@ -350,7 +354,7 @@ export class SmtpConnection implements ServerOut, Deadline {
 
   #listen(socket: Socket): void {
     socket.on('drain', () => this.#resume(BY_OUTPUT));
-    socket.on('end', () => this.#guard(() => this.#onHalfClosed()));
+    socket.on('end', () => this.#turn(() => this.#onHalfClosed()));
     socket.on('error', ignore);
     socket.on('close', () => this.#onClose());
   }
