@@ -25,3 +25,18 @@ function isIpv6(text: string): boolean {
   const count = groups.length + (isMixed ? 1 : 0);
   return halves.length === 2 ? count <= 7 : count === 8;
 }
+
+const MAPPED = /^::ffff:(?:([0-9]+(?:\.[0-9]+){3})|([0-9a-f]{1,4}):([0-9a-f]{1,4}))$/i;
+
+/**
+ * The address as people write it: an IPv4 peer of a dual-stack socket is an IPv4 peer (RFC 4291, 2.5.5.2), whether the last 32
+ * bits came as it or as two groups, and a zone is nobody else's business.
+ */
+export function plainAddress(address: string): string {
+  const mapped = MAPPED.exec(address);
+  if (mapped === null) return address.replace(/%.*$/, '');
+  const [, dotted, high = '', low = ''] = mapped;
+  if (dotted !== undefined) return dotted;
+  const [left, right] = [Number.parseInt(high, 16), Number.parseInt(low, 16)];
+  return [left >> 8, left & 0xff, right >> 8, right & 0xff].join('.');
+}

@@ -106,6 +106,20 @@ test('behind the header the session is the client’s, wherever the header is cu
   }
 });
 
+test('an IPv4 client of a proxy with a dual-stack socket is an IPv4 client', async () => {
+  const { listener, seen } = await setup(FROM_HERE);
+  const mapped = (last: number): Buffer => Buffer.from([...Array<number>(10).fill(0), 0xff, 0xff, 192, 0, 2, last]);
+  const head = Buffer.from('0d0a0d0a000d0a515549540a21210024', 'hex');
+  const ports = Buffer.from('dc040019', 'hex');
+  // More of them than one peer may have.
+  for (const last of [1, 2, 3]) {
+    const socket = dial(listener);
+    socket.write(Buffer.concat([head, mapped(last), mapped(99), ports]));
+    assert.match(await heard(socket, /\r\n$/), /^220 /);
+  }
+  assert.deepEqual(seen, ['192.0.2.1', '192.0.2.2', '192.0.2.3']);
+});
+
 test('a client that speaks before its greeting is one also in the packet of the header', async () => {
   const { listener } = await setup(FROM_HERE);
   const socket = dial(listener);

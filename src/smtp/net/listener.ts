@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { Deadlines, type Log, Roster } from '../../base/index.ts';
+import { plainAddress } from '../ip-address.ts';
 import { connectionLimits, OPES_LINE, serverLimits } from '../limits.ts';
 import { replies } from '../replies.ts';
 import { writeReply } from '../reply.ts';
@@ -12,7 +13,7 @@ import type { ServerHandler } from '../server/handler.ts';
 import { makeServerOptions, type ServerOptions } from '../server/options.ts';
 import { type ConnectionOwner, SmtpConnection } from './connection.ts';
 import { type IsIn, makeNetworks } from './networks.ts';
-import { PeerCounts, peerOf, plainAddress, UNIX_PEER } from './peer-counts.ts';
+import { PeerCounts, peerOf, UNIX_PEER } from './peer-counts.ts';
 import { ProxiedSocket } from './proxied-socket.ts';
 import { type ServerPlace, ServerSocket } from './server-socket.ts';
 import type { SocketAccess } from './unix-place.ts';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'vitest';
-import { PeerCounts, peerOf, plainAddress } from './peer-counts.ts';
+import { plainAddress } from '../ip-address.ts';
+import { PeerCounts, peerOf } from './peer-counts.ts';
 import { RateFloor } from './rate-floor.ts';
 
 test('each peer has its own count, and peers that are gone are forgotten', () => {
@@ -15,6 +16,8 @@ test('each peer has its own count, and peers that are gone are forgotten', () =>
 const addresses: readonly (readonly [string, string, string])[] = [
   ['192.0.2.1', '192.0.2.1', '192.0.2.1'],
   ['::ffff:192.0.2.1', '192.0.2.1', '192.0.2.1'],
+  ['::ffff:c000:201', '192.0.2.1', '192.0.2.1'],
+  ['::FFFF:a00:1', '10.0.0.1', '10.0.0.1'],
   ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
   ['2001:DB8::1', '2001:DB8::1', '2001:db8:0:0::/64'],
   ['::1', '::1', '0:0:0:0::/64'],

@@ -1,3 +1,5 @@
+import { plainAddress } from '../ip-address.ts';
+
 /**
  * What stands for the address of whoever connects to a Unix socket: it has none. Configurations name it so where they list
  * networks, and no proxy can say it of a client (decision 0057).
@@ -33,12 +35,6 @@ export class PeerCounts {
   get size(): number {
     return this.#counts.size;
   }
-}
-
-/** The address as people write it: an IPv4 peer of a dual-stack socket is an IPv4 peer. */
-export function plainAddress(address: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
-  return mapped?.[1] ?? address.replace(/%.*$/, '');
 }
 
 /** What an address is counted under. Proxies, too, may know an IPv4 client by a dual-stack socket of theirs. */

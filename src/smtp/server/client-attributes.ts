@@ -7,7 +7,7 @@
  * `[UNAVAILABLE]` and `[TEMPUNAVAIL]` are values, too: the proxy does not know. Whoever believes a peer has configured it;
  * values are judged all the same, for they go into headers, logs and rules.
  */
-import { ipFamily } from '../ip-address.ts';
+import { ipFamily, plainAddress } from '../ip-address.ts';
 import { replies } from '../replies.ts';
 import type { Reply } from '../reply.ts';
 
@@ -98,10 +98,12 @@ const FORMS: Readonly<Record<AttributeName, Form>> = {
   SOURCE: oneOf('LOCAL', 'REMOTE'),
 };
 
-/** An IPv6 address comes as `IPV6:2001:db8::1`. */
+/** An IPv6 address comes as `IPV6:2001:db8::1`; proxies with a dual-stack socket (nginx) say so of IPv4 clients, too. */
 function address(text: string): string | undefined {
   const tagged = /^IPV6:(.*)$/is.exec(text)?.[1];
   const bare = tagged ?? text;
   const family = ipFamily(bare);
-  return family === undefined || (tagged !== undefined && family !== 'ipv6') ? undefined : bare.toLowerCase();
+  return family === undefined || (tagged !== undefined && family !== 'ipv6')
+    ? undefined
+    : plainAddress(bare.toLowerCase());
 }
