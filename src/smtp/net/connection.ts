@@ -406,6 +406,8 @@ export class SmtpConnection implements ServerOut, Deadline {
 
   #onHandlerFailed(error: unknown): void {
     this.#owner.log.error('smtp.handler-failed', { client: this.remoteAddress, error: stackOf(error) });
+    // What was answered before holds: a client that does not hear that its mail was taken sends it again.
+    this.flush();
     this.destroy();
   }
 

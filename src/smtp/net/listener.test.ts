@@ -361,6 +361,7 @@ test('so does one that throws when the end of a mail, for each recipient, lets t
   await waitFor(() => tickets.length === 1);
   assert.doesNotThrow(() => first.connection.answerEach(tickets[0] as Ticket, [replies.accepted]));
   await one.closed();
+  assert.match(one.heard, /OK, message accepted\r\n$/, 'the mail is not sent again');
   assert.deepEqual([logged, first.isClosed], [['smtp.handler-failed'], true]);
 });
 
