@@ -7,6 +7,7 @@ import { test } from 'vitest';
 import { YesHandler } from '../../../test/support/yes-handler.ts';
 import { Deadlines, silentLog } from '../../base/index.ts';
 import { makeServerOptions, replies, type ServerHandler, SmtpConnection, type Ticket } from '../index.ts';
+import { connectionLimits } from '../limits.ts';
 import type { ConnectionOwner } from './connection.ts';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -182,4 +183,19 @@ test('a connection that is gone is armed no more, whatever is answered to it', a
   connection.answerHello(greeting.asked[0] ?? 0);
   await turn();
   assert.equal(deadlines.size, 0);
+});
+
+test('a peer that takes no replies, and sends no content, has no more time for it than one that does', async () => {
+  const deadlines = new Deadlines();
+  const socket = new Duplex({ writableHighWaterMark: 100, read: () => undefined, write: () => undefined });
+  const connection = connectionOn(socket, ownerWith({ deadlines }));
+  socket.push('EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\nDATA\r\n');
+  await turn();
+  await turn();
+  assert.equal(connection.session.waitsFor, 'content');
+  assert.equal(socket.isPaused(), true);
+  deadlines.tick(connectionLimits.rateWindowMs + 1);
+  assert.equal(connection.session.waitsFor, 'nothing');
+  deadlines.tick(2 * connectionLimits.rateWindowMs);
+  assert.equal(socket.destroyed, true);
 });

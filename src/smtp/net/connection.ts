@@ -326,7 +326,7 @@ export class SmtpConnection implements ServerOut, Deadline {
   #startWindow(): void {
     this.#floor ??= new RateFloor(this.#limits.minOctetsPerSecond, this.#limits.rateWindowMs);
     this.#floor.start();
-    if (this.#pauses !== 0) this.#floor.held();
+    if ((this.#pauses & ~BY_OUTPUT) !== 0) this.#floor.held();
     this.#owner.deadlines.arm(this.#armed, this.#limits.rateWindowMs);
   }
 
@@ -423,7 +423,8 @@ export class SmtpConnection implements ServerOut, Deadline {
 
   #pause(by: number): void {
     this.#pauses |= by;
-    this.#floor?.held();
+    // Who takes no replies holds itself back.
+    if (by !== BY_OUTPUT) this.#floor?.held();
     this.#socket.pause();
   }
 
