@@ -80,9 +80,12 @@ test('what cannot be carried out fails the command, and nothing passes against t
   }
   // An operator who does not take refusals, or no answer at all.
   const no = saying(refuse(550, '5.7.1', 'no'));
-  assert.equal((await ask(no, { command: 'EHLO', argument: 'x', allow: { smtpError: false } })).outcome, 'failed');
+  const unwanted = await ask(no, { command: 'EHLO', argument: 'x', allow: { smtpError: false } });
+  assert.deepEqual([unwanted.outcome, unwanted.failure], ['failed', 'refusal-not-allowed']);
+  assert.match(String(unwanted.log[0]?.fields['error']), /^EHLO: .* takes no refusal here \(opes: may: \[refuse\]/);
   const offered = { adaptive: [], informative: ['IP', 'EHLO', 'HELO'] } as const;
-  assert.equal((await ask(no, { command: 'EHLO', argument: 'x', offered })).outcome, 'failed');
+  const unheard = await ask(no, { command: 'EHLO', argument: 'x', offered });
+  assert.deepEqual([unheard.outcome, unheard.failure], ['failed', 'part-not-adaptive']);
   assert.throws(() => change('x\r\nMAIL FROM:<a@b>'), TypeError);
   assert.throws(() => change(''), TypeError);
 });

@@ -7,7 +7,7 @@ import type { Deadlines, Log } from '../base/index.ts';
 import type { CalloutTransaction } from '../ocp/index.ts';
 import { type Allow, answerBlock, isCommandText, type TextPart } from '../profile/index.ts';
 import { type CallContext, isPromise, isVerdict, logFailure } from './calls.ts';
-import { failed } from './failed.ts';
+import { failed, VerdictNotTaken } from './failed.ts';
 import type { Mailbox } from './mail.ts';
 import type { Service } from './service.ts';
 import { type Address, readAddress, rewriteAddress, type SessionFacts, unicode } from './session.ts';
@@ -155,13 +155,13 @@ export class Commands {
     const { transaction, log } = this.#host;
     if (transaction.isEnded) return;
     logFailure(log, service, transaction.xid, error);
-    transaction.end(failed('service-failed'));
+    transaction.end(failed(error instanceof VerdictNotTaken ? error.reason : 'service-failed'));
   }
 
   /** False where the verdict cannot be carried out, and so the mail has failed. */
   #take(pending: Pending, attendance: Attendance, verdict: Verdict): boolean {
     const problem = carryOut(pending, verdict);
-    if (problem !== undefined) this.#failed(attendance, new TypeError(problem));
+    if (problem !== undefined) this.#failed(attendance, typeof problem === 'string' ? new TypeError(problem) : problem);
     return problem === undefined;
   }
 
@@ -233,16 +233,16 @@ function call({ part, address, said }: Pending, { service, session, context }: A
 }
 
 /** What is wrong with the verdict, if anything. */
-function carryOut(pending: Pending, verdict: Verdict): string | undefined {
+function carryOut(pending: Pending, verdict: Verdict): string | VerdictNotTaken | undefined {
   const { part, isAdaptive, allow, address } = pending;
   if (!isVerdict(verdict, address === undefined ? ON_TEXT : ON_ADDRESS))
     return address === undefined ? `not a verdict on ${part}` : 'not a verdict on an address';
   if (verdict.kind === 'keep') return undefined;
-  if (!isAdaptive) return `the processor takes no changes of ${part}`;
+  if (!isAdaptive) return new VerdictNotTaken('part-not-adaptive', part);
   switch (verdict.kind) {
     case 'refuse':
       pending.refusal = verdict.reply;
-      return allow.smtpError ? undefined : `the processor takes no refusal of ${part}`;
+      return allow.smtpError ? undefined : new VerdictNotTaken('refusal-not-allowed', part);
     case 'rewrite':
       return rewriteTo(pending, verdict);
     case 'change':

@@ -210,8 +210,10 @@ test('a message is put off, for a while or until a time', async () => {
 
 test('where the processor would not follow the advice, the mail fails rather than pass', async () => {
   for (const message of [() => quarantine({ reason: 'x' }), () => delay({ forMs: 1, reason: 'x' })]) {
-    const { outcome, failure } = await run(defineService({ uri: URI, message }), { allow: { advice: false } });
+    const { outcome, failure, log } = await run(defineService({ uri: URI, message }), { allow: { advice: false } });
     assert.deepEqual([outcome, failure], ['failed', 'advice-not-allowed']);
+    assert.deepEqual([log.length, log[0]?.event], [1, 'service-failed']);
+    assert.match(String(log[0]?.fields['error']), /may: \[quarantine\], or \[delay\]/);
   }
 });
 

@@ -31,7 +31,8 @@ export class Replacement {
       const { done, value } = await made.next();
       this.#limit.stop();
       if (done === true || this.#isStopped) break;
-      if (!(value instanceof Uint8Array)) throw new TypeError('content is made of Uint8Array');
+      if (!(value instanceof Uint8Array))
+        throw new TypeError('replace() takes pieces that are Uint8Array: of one, replace([octets])');
       this.#outlet.data(value);
       this.#outlet.flush();
       while (!this.#isStopped && this.#outlet.isFull) await this.#room();

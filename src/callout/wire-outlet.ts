@@ -2,9 +2,10 @@
  * The answer to the message as OCP: untouched ranges by reference (DUY), new octets as data (DUM) in their turn, fields
  * to add on the first of them. Where the processor keeps no copy, the octets we held are sent back instead.
  */
+import type { Log } from '../base/index.ts';
 import type { CalloutTransaction } from '../ocp/index.ts';
 import { type Advice, type Allow, answerBlock } from '../profile/index.ts';
-import { failed } from './failed.ts';
+import { failed, VerdictNotTaken } from './failed.ts';
 import type { Held } from './held.ts';
 import { ORIGINAL, type Outlet, type Source } from './outlet.ts';
 import { append, dropFirst } from './short-lists.ts';
@@ -21,6 +22,7 @@ export interface MessagePart {
 export interface Wire {
   readonly transaction: CalloutTransaction;
   readonly held: Held;
+  readonly log: Log;
   /** Whether held octets are needed by nobody else: they are let go as they are sent. */
   readonly isOnly: boolean;
   /** AMS, once, before the first answer. */
@@ -65,7 +67,7 @@ export class WireOutlet implements Outlet {
   }
 
   addFields(fields: readonly string[]): void {
-    if (fields.length > 0 && !this.#part.isAdaptive) this.fail('part-not-adaptive');
+    if (fields.length > 0 && !this.#part.isAdaptive) this.#notTaken('part-not-adaptive');
     this.#fields = fields;
   }
 
@@ -84,7 +86,7 @@ export class WireOutlet implements Outlet {
   }
 
   data(octets: Uint8Array): void {
-    if (!this.#part.isAdaptive) this.fail('part-not-adaptive');
+    if (!this.#part.isAdaptive) this.#notTaken('part-not-adaptive');
     if (this.#state === 'open') this.#pushData(octets, undefined);
   }
 
@@ -115,15 +117,15 @@ export class WireOutlet implements Outlet {
   }
 
   refuse(reply: string): void {
-    if (!this.#part.isAdaptive) this.fail('part-not-adaptive');
-    if (!this.#part.allow.smtpError) this.fail('refusal-not-allowed');
+    if (!this.#part.isAdaptive) this.#notTaken('part-not-adaptive');
+    if (!this.#part.allow.smtpError) this.#notTaken('refusal-not-allowed');
     this.#conclude(answerBlock('RAWDATA', { smtpError: reply }));
   }
 
   /** As with a refusal: where the processor would not follow it, the mail must not pass, so it fails. */
   advise(advice: Advice): void {
-    if (!this.#part.isAdaptive) this.fail('part-not-adaptive');
-    if (!this.#part.allow.advice) this.fail('advice-not-allowed');
+    if (!this.#part.isAdaptive) this.#notTaken('part-not-adaptive');
+    if (!this.#part.allow.advice) this.#notTaken('advice-not-allowed');
     this.#conclude(answerBlock('RAWDATA', { advice }));
   }
 
@@ -136,6 +138,14 @@ export class WireOutlet implements Outlet {
     transaction.sendData(block, [], 0);
     transaction.endMessage();
     transaction.end();
+  }
+
+  /** Told here as well: who reads the service's log would look in vain for a handler that threw. */
+  #notTaken(reason: VerdictNotTaken['reason']): void {
+    const { transaction, log } = this.#wire;
+    const { message } = new VerdictNotTaken(reason, 'RAWDATA');
+    if (this.#state !== 'over') log.error('service-failed', { xid: transaction.xid, error: message });
+    this.fail(reason);
   }
 
   fail(reason: string): void {

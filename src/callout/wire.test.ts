@@ -175,7 +175,7 @@ const hostile: readonly (readonly [why: string, input: string, reason: string])[
   ['an endless argument', start + dum(0, 'RCPT', `<${'a'.repeat(9000)}@b.c>`), 'argument-size'],
   ['a message cut short', start + dum(0, 'RAWDATA', 'x\r\n') + lines('AME 1 {206};'), 'original-incomplete'],
   ['a message that failed', start + dum(0, 'RAWDATA', 'x\r\n') + lines('AME 1 {400};'), 'original-incomplete'],
-  ['a refusal where none is taken', start + dum(0, 'RCPT', '<nobody@b.c>'), 'service-failed'],
+  ['a refusal where none is taken', start + dum(0, 'RCPT', '<nobody@b.c>'), 'refusal-not-allowed'],
   [
     'another service',
     `${lines('CS;', `NO ({${RECEIVER}`, 'Adaptive-Parts: (RCPT)', '});', 'SGC 1 ({"5:urn:x"});', 'TS 1 1;')}`,

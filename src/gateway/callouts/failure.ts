@@ -29,6 +29,23 @@ export function reasonOf(result: Result): FailureReason {
   }
 }
 
+/** What our own callout servers mean by their words, and what an operator can do about it. */
+const EXPLAINED: ReadonlyMap<string, string> = new Map([
+  ['service-failed', 'its handler failed, and its own log says how'],
+  ['part-not-adaptive', 'it wants to refuse or change what it is only shown: permit it (may), or mend it'],
+  ['refusal-not-allowed', 'it wants to refuse: permit it (may: [refuse], or [tempfail]), or mend it'],
+  [
+    'advice-not-allowed',
+    'it wants the mail kept aside or put off: permit it (may: [quarantine], or [delay]), or mend it',
+  ],
+]);
+
+/** The end of a transaction in the server's words. */
+export function detailOf(message: 'AME' | 'TE', { code, reason }: Result): string {
+  const explained = EXPLAINED.get(reason);
+  return `${message} ${code} ${reason}${explained === undefined ? '' : `: ${explained}`}`;
+}
+
 /** Actions by which the gateway takes the mail although a service failed: it goes to the store, unscanned, and not on. */
 export type AsideAction = Extract<FailureAction, 'quarantine' | 'spool'>;
 

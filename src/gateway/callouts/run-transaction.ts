@@ -9,7 +9,7 @@ import type { CalloutChannel } from './callout-channel.ts';
 import { type CommandAnswer, type CommandPart, UNCHANGED } from './command-parts.ts';
 import { DataExchange, type DataOutcome, type DataStep } from './data-exchange.ts';
 import { ADVICE_ON_COMMAND, DumReader } from './dum-reader.ts';
-import { reasonOf } from './failure.ts';
+import { detailOf, reasonOf } from './failure.ts';
 import { GuardedEvents } from './guarded-events.ts';
 import type { PartPlan, PartPlans } from './part-plan.ts';
 import type { ServiceRun } from './service-run.ts';
@@ -288,7 +288,7 @@ export class RunTransaction {
   onAdaptedEnd(result: Result): void {
     this.#showService(result);
     if (this.#isOver) return;
-    if (result.code !== 200) this.#run.fail(reasonOf(result), `AME ${result.code} ${result.reason}`);
+    if (result.code !== 200) this.#run.fail(reasonOf(result), detailOf('AME', result));
     else this.#serverIsDone();
   }
 
@@ -309,7 +309,7 @@ export class RunTransaction {
     else if (end.by === 'us') this.#broken(end.rule ?? end.result.reason);
     else if (end.by === 'connection') this.#run.lost(end.result.reason);
     else if (end.result.code !== 200) {
-      this.#run.fail(reasonOf(end.result), `TE ${end.result.code} ${end.result.reason}`);
+      this.#run.fail(reasonOf(end.result), detailOf('TE', end.result));
     } else if (this.#data?.adapted !== undefined) this.#broken('answer-incomplete');
     else this.#serverIsDone();
   }

@@ -242,6 +242,20 @@ test('a bare peer that echoes what it was sent changes nothing', async () => {
   assert.match(body(rig.delivered[0]), /outcome=unchanged\r\n/);
 });
 
+test('a failure by what a service may not do says what to permit, and one of its handler where to look', async () => {
+  const details: (readonly [reason: string, detail: RegExp])[] = [
+    ['refusal-not-allowed', /^TE 400 refusal-not-allowed: .*may: \[refuse\]/],
+    ['service-failed', /^TE 400 service-failed: .* its own log/],
+    ['any other', /^TE 400 any other$/],
+  ];
+  for (const [reason, detail] of details) {
+    const { rig } = rigWith([{ ...keepAll(['RAWDATA']), refuse: { code: 400, reason } }]);
+    await rig.send(MAIL);
+    const failed = rig.logged.find(({ event }) => event === 'callout.failed');
+    assert.match(String(failed?.fields['detail']), detail);
+  }
+});
+
 const failures: readonly [string, Partial<Script>, string][] = [
   ['says TE 400 to the transaction', { refuse: { code: 400, reason: 'busy' } }, 'crash'],
   ['gives a cause nobody knows', { refuse: { code: 400, reason: 'busy', cause: 'moon' } }, 'crash'],
