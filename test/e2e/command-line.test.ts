@@ -190,6 +190,26 @@ pipeline: [{ service: av, onFailure: ${action} }]
   assert.match(await ask('tempfail'), /-> {2}10\.0\.0\.5:25 {2}451-4\.7\.1/);
 });
 
+test('check: where all mail is stored first, so is this one; where nobody may have it, that is said', async () => {
+  const dir = scratchFolder('cli');
+  writeFileSync(join(dir, 'mail.eml'), 'Subject: hello\r\n\r\nHi.\r\n');
+  writeFileSync(
+    join(dir, 'opes.yaml'),
+    `version: 1
+system: { uri: "https://mail.example.com/opes" }
+listeners: [{ name: mx, address: "127.0.0.1:2525" }]
+routes: [{ to: d.example, nextHop: "smtp://10.0.0.5:25" }]
+queue: { mode: spool }
+`,
+  );
+  const ask = (to: string) => opes(['check', '--config', 'opes.yaml', '--to', to, 'mail.eml'], dir);
+  const { stdout } = await ask('c@d.example');
+  assert.match(stdout, /^ {2}queue +spool: 250 when a mail is stored/m);
+  assert.match(stdout, /\nway\n {2}c@d\.example {2}-> {2}the spool, then 10\.0\.0\.5:25 {2}delivered from the queue\n/);
+  assert.match(stdout, /\n {2}250 2\.0\.0 OK, message accepted as check\.1\s*$/);
+  assert.match((await ask('c@elsewhere.example')).stdout, /\n {2}none: no recipient is accepted, .*\s*$/);
+});
+
 test('user: an entry that check takes; check says who may send what, and refuses an open relay', async () => {
   const dir = scratchFolder('cli');
   const entry = await run(OPES, ['user', 'ann@example.com'], { cwd: dir, input: 'pencil\n' });

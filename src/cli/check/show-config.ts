@@ -9,6 +9,7 @@ export function showConfig(config: EffectiveConfig): string {
   const general = [
     ['system', `${system.uri} (${hostname})`],
     ['data', dataDir],
+    ['queue', queue(config.queue)],
     ['deadline', `${shownMs(deadlineMs)} from the final dot to the answer`],
     [
       'console',
@@ -32,6 +33,13 @@ export function showConfig(config: EffectiveConfig): string {
     section('services', services(config)),
     section('pipeline (in this order)', pipeline(config)),
   ].join('');
+}
+
+/** When the client gets its 250. */
+function queue({ mode }: EffectiveConfig['queue']): string {
+  return mode === 'spool'
+    ? 'spool: 250 when a mail is stored, and then it is delivered'
+    : 'inline: 250 when the next hop gave one; what one cannot serve is stored';
 }
 
 function section(name: string, rows: string[][]): string {

@@ -42,7 +42,7 @@ export function showReport({ decision, routes, each, mail }: CheckReport): strin
     ),
     section(
       'answer to the client, if the next hop takes it',
-      each === undefined ? [[reply(mail.reply)]] : each.map((one) => [one.recipient, reply(one.reply)]),
+      each === undefined ? [[answer(mail.reply, routes)]] : each.map((one) => [one.recipient, reply(one.reply)]),
     ),
   ].join('');
 }
@@ -60,12 +60,18 @@ function place({ nextHop = 'nowhere', kept }: CheckReport['routes'][number]): st
   }
 }
 
+/** Of a mail that nobody would get, the refusals stand in the way. */
+function answer(one: ReplyRecord | undefined, routes: CheckReport['routes']): string {
+  const isRefused = routes.every((route) => route.reply !== undefined && route.reply.code >= 400);
+  return one === undefined && isRefused ? 'none: no recipient is accepted, so no content is asked for' : reply(one);
+}
+
 export function section(name: string, rows: readonly (readonly string[])[]): string {
   return `\n${name}\n${rows.length === 0 ? '  none\n' : table(rows)}`;
 }
 
 export function reply(one: ReplyRecord | undefined): string {
-  if (one === undefined) return 'none yet: the mail was not asked for';
+  if (one === undefined) return 'none yet: no content was asked for';
   const enhanced = one.enhanced === undefined ? '' : `${one.enhanced} `;
   return one.text
     .map((line, at) => `${one.code}${at === one.text.length - 1 ? ' ' : '-'}${enhanced}${printable(line, 500)}`)

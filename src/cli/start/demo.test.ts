@@ -23,6 +23,7 @@ test('the demo is a good configuration without a note', () => {
     `demo configuration is good
   system    http://127.0.0.1:8025/ (opes.example)
   data      /srv/opes-data
+  queue     inline: 250 when the next hop gave one; what one cannot serve is stored
   deadline  4m from the final dot to the answer
   console   http://127.0.0.1:8025/
   metrics   none

@@ -30,7 +30,7 @@ export async function checkMail(
   const decision: DecisionRecord[] = [];
   const { greeting, calls } = await greet(world, presented, decision);
   const session = makeSessionView(world.hostname, { ...presented, greeting });
-  const checked = new CheckedMail(world, session, new TakesAll(queue.notice), senderOf(listener, request));
+  const checked = new CheckedMail(world, session, new TakesAll(queue), senderOf(listener, request));
   await checked.envelope(request.to, decision);
   const { content } = request;
   const atData = content === undefined ? [] : await checked.content(content);

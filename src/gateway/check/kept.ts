@@ -1,6 +1,6 @@
 /** What a mail that is checked would be kept for, where it is not relayed at once: in the spool, in quarantine, for a report. */
 import type { Mail } from '../dialog/mail.ts';
-import type { KeptRecord, MailRecord } from '../options.ts';
+import type { KeptRecord, MailRecord, QueueOptions } from '../options.ts';
 import type { Acceptance, SpoolPort, SpoolRecipient, SpoolVariant } from '../spool/port.ts';
 import { holdReason } from '../spool/rows.ts';
 
@@ -11,14 +11,15 @@ export interface Kept extends KeptRecord {
 
 /** A spool that takes every mail and does nothing with it but to say what it would have done. */
 export class TakesAll implements SpoolPort {
-  readonly mode = 'inline';
+  readonly mode: SpoolPort['mode'];
   readonly isFull = false;
   readonly hasNotice: boolean;
   /** By the recipient as the client named it. */
   readonly kept = new Map<string, Kept>();
 
-  constructor(hasNotice: boolean) {
-    this.hasNotice = hasNotice;
+  constructor({ mode, notice }: Pick<QueueOptions, 'mode' | 'notice'>) {
+    this.mode = mode;
+    this.hasNotice = notice;
   }
 
   accept(acceptance: Acceptance, done: (error: Error | undefined) => void): void {
