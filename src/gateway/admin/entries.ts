@@ -1,6 +1,6 @@
 /** Rows of the store as an operator is shown them. */
 import type { ListedDelivery, StoredMail } from '../../store/index.ts';
-import { mailNotes } from '../spool/rows.ts';
+import { traceOf } from '../spool/damage.ts';
 import type { QueuedRecipient, QueueEntry } from './port.ts';
 
 export function deliveryId({ mail, n }: { readonly mail: string; readonly n: number }): string {
@@ -11,7 +11,7 @@ export function queueEntry(delivery: ListedDelivery, mail: StoredMail): QueueEnt
   const { forwardPath, destination, lane, hold, attempts, nextMs, expiresMs, lastReply, isClaimed } = delivery;
   return {
     id: deliveryId(delivery),
-    trace: mailNotes(mail).mail,
+    trace: traceOf(mail),
     state: isClaimed ? 'active' : hold === undefined ? 'queued' : 'held',
     acceptedMs: mail.acceptedMs,
     from: mail.reversePath,

@@ -311,3 +311,19 @@ test('everything for a domain, or everything, is tried now: page after page, and
 function bound(one: Rig) {
   return { admin: one.admin, store: one.store, put: one.put.bind(one), act: one.act.bind(one) };
 }
+
+test('a mail whose row is damaged hides no other, and is named by its row', async () => {
+  const { admin, put, store, act } = bound(await rig());
+  await put('s.1', {});
+  await store.commit({ mails: [{ ...makeMail('s.2', [{ hold: HOLD }]), facts: null }] });
+  const { entries } = await admin.list({}, 99);
+  assert.deepEqual(
+    entries.map(({ id, trace }) => [id, trace]),
+    [
+      ['s.1#0', 's.1'],
+      ['s.2#0', 's.2'],
+    ],
+  );
+  assert.equal(found(await admin.show('s.2')).trace, 's.2');
+  assert.deepEqual(await act({ act: 'remove', id: 's.2' }), ['s.2#0 done']);
+});

@@ -15,7 +15,7 @@ import type {
   StoredMail,
 } from '../../store/index.ts';
 import { type DeliveryBook, deliveryRecord } from '../record/deliveries.ts';
-import { mailNotes } from '../spool/rows.ts';
+import { traceOf } from '../spool/damage.ts';
 import type { Spool } from '../spool/spool.ts';
 import { changeOf, refusalOf } from './acts.ts';
 import { deliveryId, queuedRecipient, queueEntry } from './entries.ts';
@@ -192,7 +192,7 @@ export class StoreQueueAdmin implements QueueAdmin {
         nextHop: undefined,
         said: act === 'release' ? 'released by an operator' : 'by an operator',
       };
-      if (mail !== undefined) book?.tell(mailNotes(mail).mail, [deliveryRecord(change, facts, wallClock())]);
+      if (mail !== undefined) book?.tell(traceOf(mail), [deliveryRecord(change, facts, wallClock())]);
     }
   }
 

@@ -20,7 +20,7 @@ export function bareMail(mail: StoredMail): StoredMail {
   const { id, acceptedMs, reversePath } = mail;
   if (mail.isDamaged !== true && areFacts(mail.facts)) return mail;
   const session = { id: '', listener: '', clientAddress: '', verb: 'EHLO', helo: '', tls: false, user: '' } as const;
-  const facts: MailNotes = { mail: nameOf(mail), session };
+  const facts: MailNotes = { mail: traceOf(mail), session };
   return { id, acceptedMs, reversePath, params: {}, facts: facts as unknown as Json };
 }
 
@@ -29,8 +29,8 @@ export function bareDelivery(delivery: QueuedDelivery): QueuedDelivery {
   return { ...delivery, params: {}, notes: {} };
 }
 
-/** The id in trace, reply and log, as far as it can be told. */
-function nameOf(mail: StoredMail): string {
+/** The id in trace, reply and log; of a row that does not tell it, the row's own. */
+export function traceOf(mail: StoredMail): string {
   const name = isObject(mail.facts) ? mailNotes(mail).mail : undefined;
   return typeof name === 'string' ? name : mail.id;
 }

@@ -200,3 +200,22 @@ test('a dialog that fails over the news that its mail is stored does not keep th
   await until({ delivered: 1, queued: 0 });
   assert.equal(rig.lines('spool.fault')[0]?.['mail'], 's.1');
 });
+
+test('held, and its mail is damaged: its time ends it all the same, and the others go on', async () => {
+  await started((store) => ({
+    mail: async (id) => {
+      const mail = await store.mail(id);
+      return mail && (id === 's.bad' ? { ...mail, params: {}, facts: null, isDamaged: true } : mail);
+    },
+  }));
+  const { acceptance } = rig;
+  const [variant] = acceptance.call(rig, 's.bad', ['a@one.example']).variants;
+  const recipients = (variant?.recipients ?? []).map((one) => ({
+    ...one,
+    fate: { kind: 'hold', service: 's2', reason: 'timeout' } as const,
+  }));
+  await rig.accept('s.bad', ['a@one.example'], { recipients });
+  await until({ held: 1 });
+  await until({ held: 0, excepted: 1 }, 120);
+  assert.deepEqual(rig.lines('quarantine.expired').length, 1);
+});

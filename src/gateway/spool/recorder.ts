@@ -1,7 +1,8 @@
 /** Tells the record of the last mails how work on their deliveries ended: what is about to be stored, and then that it is. */
 import type { Change, StoredMail } from '../../store/index.ts';
 import { type DeliveryBook, type DeliveryFacts, type DeliveryRecord, deliveryRecord } from '../record/deliveries.ts';
-import { mailNotes, type QueuedDelivery } from './rows.ts';
+import { traceOf } from './damage.ts';
+import type { QueuedDelivery } from './rows.ts';
 
 interface About {
   readonly mail: StoredMail;
@@ -29,12 +30,12 @@ export class Recorder {
 
   /** Whether it is of use to say what is expected of a mail: one look-up. */
   isKept(mail: StoredMail): boolean {
-    return this.#book?.knows(mailNotes(mail).mail) === true;
+    return this.#book?.knows(traceOf(mail)) === true;
   }
 
   /** Only of mails that are kept. */
   expect({ mail, nextHop }: About, { n, forwardPath }: QueuedDelivery, said: string): void {
-    this.#expected.set(`${mail.id}#${n}`, { trace: mailNotes(mail).mail, to: forwardPath, nextHop, said });
+    this.#expected.set(`${mail.id}#${n}`, { trace: traceOf(mail), to: forwardPath, nextHop, said });
   }
 
   /** All are of one mail. */
