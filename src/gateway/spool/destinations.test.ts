@@ -25,3 +25,20 @@ test('places that never answered are forgotten when there are many, those that m
   fail('other.example', HOUR);
   assert.equal(places.size, 3);
 });
+
+test('a clock that is set back leaves no place alone for longer than a pause', () => {
+  const tried: number[] = [];
+  const untils: number[] = [];
+  let nowMs = 10 * HOUR;
+  const places = new Destinations(
+    { perDestination: 1, retryMs: [60_000] },
+    () => void tried.push(nowMs),
+    (_, untilMs) => void untils.push(untilMs),
+  );
+  const task = { destination: 'one.example' } as Task;
+  places.push(task, nowMs);
+  places.free(task, true, nowMs);
+  nowMs = HOUR;
+  places.push(task, nowMs);
+  assert.deepEqual([tried, untils], [[10 * HOUR, HOUR], []]);
+});

@@ -76,7 +76,7 @@ export class Destinations {
     if (!isUnreachable) {
       place.failures = 0;
       place.deadUntilMs = 0;
-    } else if (nowMs >= place.deadUntilMs) {
+    } else if (!this.#isPaused(place, nowMs)) {
       // Tries that were under way together are one failure.
       place.deadUntilMs = nowMs + Math.min(FIRST_PAUSE_MS * 2 ** place.failures, this.#longestMs);
       place.failures++;
@@ -97,15 +97,20 @@ export class Destinations {
   }
 
   #sweep(nowMs: number): void {
-    for (const [key, { active, waiting, deadUntilMs }] of this.#places)
-      if (active === 0 && waiting.length === 0 && nowMs >= deadUntilMs) this.#places.delete(key);
+    for (const [key, place] of this.#places)
+      if (place.active === 0 && place.waiting.length === 0 && !this.#isPaused(place, nowMs)) this.#places.delete(key);
+  }
+
+  /** Farther off than any pause of ours: the clock was set back, and the pause is over. */
+  #isPaused({ deadUntilMs }: Destination, nowMs: number): boolean {
+    return nowMs < deadUntilMs && deadUntilMs - nowMs <= this.#longestMs;
   }
 
   #next(place: Destination, nowMs: number): void {
     // After a failure one try at a time finds out whether the place is back.
     const limit = place.failures > 0 ? 1 : this.#limit;
     while (place.waiting.length > 0) {
-      if (nowMs < place.deadUntilMs) {
+      if (this.#isPaused(place, nowMs)) {
         this.#waiting--;
         this.#defer(place.waiting.shift() as Task, place.deadUntilMs);
         continue;
