@@ -1,5 +1,6 @@
 /** What each act of an operator needs and does: pure steps from a delivery to a change. */
 import type { Change, StoredDelivery } from '../../store/index.ts';
+import { hasReadableNotes } from '../spool/damage.ts';
 import { type DeliveryNotes, isVerdict, notesOf } from '../spool/rows.ts';
 import type { QueueAct, Refusal } from './port.ts';
 
@@ -52,6 +53,8 @@ function released(delivery: StoredDelivery, nextMs: number, expiresMs: number): 
   const { mail, n, hold } = delivery;
   const change = { kind: 'queue', mail, n, nextMs, expiresMs } as const;
   if (hold?.service === BY_OPERATOR.service && hold.reason === BY_OPERATOR.reason) return change;
+  // Of damaged notes nothing is known to add to: no service is asked, and its sender is told when its time is over.
+  if (!hasReadableNotes(delivery)) return change;
   return { ...change, notes: releasedNotes(delivery) as unknown as NonNullable<StoredDelivery['notes']> };
 }
 

@@ -327,3 +327,28 @@ test('a mail whose row is damaged hides no other, and is named by its row', asyn
   assert.equal(found(await admin.show('s.2')).trace, 's.2');
   assert.deepEqual(await act({ act: 'remove', id: 's.2' }), ['s.2#0 done']);
 });
+
+test('notes that cannot be read are let go as they are, and nothing stays claimed for them', async () => {
+  const { store, put, act } = bound(await rig());
+  await put('s.1', { hold: HOLD, notes: null }, { hold: HOLD });
+  assert.deepEqual(await act({ act: 'release', id: 's.1' }), ['s.1#0 done', 's.1#1 done']);
+  assert.deepEqual(
+    (await store.list({}, 9)).map(({ notes, isClaimed }) => [notes, isClaimed]),
+    [
+      [null, false],
+      [{ isReleased: true }, false],
+    ],
+  );
+});
+
+test('a mail that ends before anything is done to it is said to be unknown', async () => {
+  const { admin, put, store } = bound(await rig());
+  await put('s.1', { hold: HOLD });
+  const { list } = store;
+  let asked = 0;
+  store.list = async (...args) => {
+    if (++asked === 3) await store.commit({ changes: [{ kind: 'end', mail: 's.1', n: 0, as: 'excepted' }] });
+    return await list.apply(store, args);
+  };
+  assert.deepEqual(await admin.act({ act: 'release', id: 's.1#0' }), { missing: 'unknown' });
+});

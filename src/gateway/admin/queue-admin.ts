@@ -130,6 +130,8 @@ export class StoreQueueAdmin implements QueueAdmin {
         if (report.entries.length < MAX_PAGE) report.entries.push(entry);
       }
     }
+    // It came to its end since it was found.
+    if ('id' in order && report.done + report.refused === 0) return { missing: 'unknown' };
     // Everything at once would be a line for each of very many.
     if (!('id' in order)) this.#world.log.info('operator', { ...order, done: report.done, refused: report.refused });
     if (report.done > 0 && (order.act === 'retry' || order.act === 'release')) this.#world.spool.wake();

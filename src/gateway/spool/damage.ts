@@ -7,7 +7,11 @@ import type { Json, StoredMail } from '../../store/index.ts';
 import { type MailNotes, mailNotes, type QueuedDelivery } from './rows.ts';
 
 export function isReadable(mail: StoredMail, delivery: QueuedDelivery): boolean {
-  return mail.isDamaged !== true && delivery.isDamaged !== true && areFacts(mail.facts) && areNotes(delivery.notes);
+  return mail.isDamaged !== true && areFacts(mail.facts) && hasReadableNotes(delivery);
+}
+
+export function hasReadableNotes({ isDamaged, notes }: Pick<QueuedDelivery, 'isDamaged' | 'notes'>): boolean {
+  return isDamaged !== true && areNotes(notes);
 }
 
 /** A mail of which only the id is known; nobody can be told of it. */
@@ -25,7 +29,7 @@ export function bareMail(mail: StoredMail): StoredMail {
 }
 
 export function bareDelivery(delivery: QueuedDelivery): QueuedDelivery {
-  if (delivery.isDamaged !== true && areNotes(delivery.notes)) return delivery;
+  if (hasReadableNotes(delivery)) return delivery;
   return { ...delivery, params: {}, notes: {} };
 }
 
