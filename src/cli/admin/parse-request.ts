@@ -47,7 +47,7 @@ function listOf({ filter, limit, after }: Fields): Request | undefined {
   const wanted: QueueFilter = {
     ...(state !== undefined && { state }),
     ...(id !== undefined && { id }),
-    ...(text !== undefined && { text }),
+    ...(text !== undefined && { text: asOctets(text) }),
   };
   if (after !== undefined && !isPlace(after)) return undefined;
   return { do: 'list', filter: wanted, limit, after };
@@ -61,8 +61,13 @@ function actOf(order: unknown): Request | undefined {
     return { do: 'act', order: { act, id, only } };
   }
   if (id !== undefined || act !== 'retry' || !isTextOrNothing(destination)) return undefined;
-  const all: QueueOrder = { act, destination };
+  const all: QueueOrder = { act, destination: destination === undefined ? undefined : asOctets(destination) };
   return { do: 'act', order: all };
+}
+
+/** Addresses beyond ASCII are UTF-8 where mail is kept, one character an octet. */
+function asOctets(typed: string): string {
+  return Buffer.from(typed).toString('latin1');
 }
 
 const ACTS: ReadonlySet<unknown> = new Set<QueueAct>(['retry', 'hold', 'release', 'remove']);

@@ -124,7 +124,7 @@ export async function retry(
       ids.map((id) => ({ act: 'retry', id })),
       options,
     );
-  return await act([{ act: 'retry', destination: to?.toLowerCase() }], options);
+  return await act([{ act: 'retry', destination: to?.replace(/[A-Z]+/g, (upper) => upper.toLowerCase()) }], options);
 }
 
 /** Ids, or what `all` and `by` (the service that held it) mean together. */

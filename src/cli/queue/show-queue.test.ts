@@ -151,3 +151,10 @@ test('ages', () => {
   const shown = [0, 119_499, 120_000, 7_199_000, 7_200_000, 172_799_000, 172_800_000, -5].map(age);
   assert.deepEqual(shown, ['0s', '119s', '2m', '120m', '2h', '48h', '2d', '0s']);
 });
+
+test('an address beyond ASCII is shown as it is read, and one that is no UTF-8 steers nothing', () => {
+  const to = Buffer.from('zoë@bücher.example').toString('latin1');
+  assert.match(showQueue([{ ...entry, to, lastReply: undefined }], NOW, false), / {2}zoë@bücher\.example\n$/);
+  const bare = '\xc3\x9b2J\x9b2J@x.example';
+  assert.match(showQueue([{ ...entry, to: bare, lastReply: undefined }], NOW, false), / {2}Û2J\ufffd2J@x\.example\n$/);
+});

@@ -142,7 +142,9 @@ function heldBy(held: QueueEntry['held']): string {
 }
 
 function address(path: string): string {
-  return path === '' ? '<>' : printable(path, MAX_ADDRESS);
+  if (path === '') return '<>';
+  // Kept as octets; what turns the text around or hides in it would make another address of it.
+  return printable(Buffer.from(path, 'latin1').toString(), MAX_ADDRESS).replace(/[\p{Cf}\p{Zl}\p{Zp}]/gu, '?');
 }
 
 function params(all: Readonly<Record<string, string | true>>): string {
