@@ -165,7 +165,30 @@ const holds: Service = { bypassable: 'never', script: advises({ kind: 'quarantin
 
 test('a service of the slow lane has the mail held, and says why', async () => {
   const { result } = await adapt([never, holds, never], {});
-  assert.deepEqual(result, { kind: 'hold', service: 's2', reason: 'verdict: score 12' });
+  assert.deepEqual(result, { kind: 'hold', service: 's2', reason: 'verdict: score 12', refused: new Map() });
+});
+
+test('of a mail that is held, or refused, those stay known whom a service refused before', async () => {
+  const picky: Service = {
+    bypassable: 'never',
+    script: {
+      ...keepAll(['RCPT']),
+      onPart(tx, part, all) {
+        if (all.length === 1) tx.startMessage();
+        if (part.part !== 'RCPT') return;
+        const { octets } = part;
+        const isHis = octets.toString().includes('b@dst.example');
+        if (isHis) tx.sendData(answerBlock('RCPT', { smtpError: '550 5.7.1 not for you' }), [], 0);
+        else tx.useYours(part.offset, octets.length);
+      },
+    },
+  };
+  const { result } = await adapt([picky, holds], {}, {}, ['a@dst.example', 'b@dst.example']);
+  assert.equal(result.kind, 'hold');
+  assert.deepEqual(
+    [...result.refused].map(([n, { reply, by }]) => [n, reply.text, by?.isOnContent]),
+    [[1, ['not for you'], false]],
+  );
 });
 
 test('released by an operator: the service that held it is heard, and does not hold it a second time; another may', async () => {
@@ -173,7 +196,7 @@ test('released by an operator: the service that held it is heard, and does not h
   assert.deepEqual(outcomes, ['s1 unchanged', 's2 unchanged']);
   assert.deepEqual(overruled, ['s2']);
   const { result } = await adapt([holds, holds], { isReleased: true, releasedFrom: ['s2'] });
-  assert.deepEqual(result, { kind: 'hold', service: 's1', reason: 'verdict: score 12' });
+  assert.deepEqual(result, { kind: 'hold', service: 's1', reason: 'verdict: score 12', refused: new Map() });
 });
 
 test('released by an operator: who would hold it and have it wait has it wait', async () => {
@@ -182,7 +205,7 @@ test('released by an operator: who would hold it and have it wait has it wait', 
     script: advises({ kind: 'quarantine', reason: 'new', delay: { kind: 'delay', seconds: 600, reason: 'outbreak' } }),
   };
   const { result: before } = await adapt([both], {});
-  assert.deepEqual(before, { kind: 'hold', service: 's1', reason: 'verdict: new' });
+  assert.deepEqual(before, { kind: 'hold', service: 's1', reason: 'verdict: new', refused: new Map() });
   const { result, rig } = await adapt([both], { isReleased: true, releasedFrom: ['s1'] });
   assert.equal(result.kind, 'delay');
   assert.equal(result.atMs, rig.world.wallClock() + 600_000);

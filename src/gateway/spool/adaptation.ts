@@ -236,7 +236,9 @@ class AdaptRun implements VariantMail {
       }
       case 'refused': {
         const by = this.#blocker(true) ?? { service: '', because: 'verdict', isOnContent: true };
-        this.#end({ kind: verdict.reply.code < 500 ? 'later' : 'refused', reply: verdict.reply, by });
+        const { reply } = verdict;
+        if (reply.code < 500) this.#end({ kind: 'later', reply, by });
+        else this.#end({ kind: 'refused', reply, by, refused: this.#refused });
         return;
       }
       case 'aside':
@@ -250,12 +252,12 @@ class AdaptRun implements VariantMail {
         this.#putOff(service, this.world.wallClock() + cause.seconds * 1000, base, via);
         return;
       case 'quarantine':
-        this.#end({ kind: 'hold', service, reason: holdReason('verdict', cause.reason) });
+        this.#end({ kind: 'hold', service, reason: holdReason('verdict', cause.reason), refused: this.#refused });
         return;
       case 'failure': {
         const by: Blocker = { service, because: 'failure', isOnContent: false };
         if (action === 'spool') this.#end({ kind: 'later', reply: spoolReplies.serviceFailed, by });
-        else this.#end({ kind: 'hold', service, reason: cause.reason });
+        else this.#end({ kind: 'hold', service, reason: cause.reason, refused: this.#refused });
       }
     }
   }

@@ -115,13 +115,12 @@ export class Adapting {
       case 'release':
         this.#released(about, result, lease);
         return;
-      case 'refused':
-        this.#ends.end(
-          about,
-          deliveries.map((): Outcome => ({ kind: 'failed', reply: result.reply, by: result.by })),
-          lease,
-        );
+      case 'refused': {
+        const rest = this.#endRefused(about, result.refused, lease);
+        const outcomes = rest.map((): Outcome => ({ kind: 'failed', reply: result.reply, by: result.by }));
+        this.#ends.end({ ...about, deliveries: rest }, outcomes, lease);
         return;
+      }
       case 'later':
         this.#ends.end(
           about,
@@ -136,8 +135,10 @@ export class Adapting {
       case 'delay':
         this.#putOff(about, result, lease);
         return;
-      case 'hold':
-        this.#ends.hold(about, result.service, result.reason, lease);
+      case 'hold': {
+        const rest = this.#endRefused(about, result.refused, lease);
+        this.#ends.hold({ ...about, deliveries: rest }, result.service, result.reason, lease);
+      }
     }
   }
 

@@ -47,7 +47,7 @@ test('each delivery of a mail: taken by a hop, failed and reported or not, to be
 
 test('held by a service that runs later, and when the mail was taken', async () => {
   await started();
-  rig.adapt = () => ({ kind: 'hold', service: 'av', reason: 'verdict: virus' });
+  rig.adapt = () => ({ kind: 'hold', service: 'av', reason: 'verdict: virus', refused: new Map() });
   await rig.accept('s.1', ['a@x.example'], { lane: 'adapt' });
   await toldOf(1);
   assert.deepEqual(told(), [['s.1#0', 'held', 'by av (verdict: virus)']]);

@@ -446,7 +446,7 @@ test('two hops refuse in the same instant: each failure is told, and both report
 test('told of twice: a notice that is not delivered yet does not stand in the way of the next', async () => {
   await started({ notice: true });
   rig.hops.rcpt = () => 'mute';
-  rig.adapt = () => ({ kind: 'hold', service: 's2', reason: 'invalid' });
+  rig.adapt = () => ({ kind: 'hold', service: 's2', reason: 'invalid', refused: new Map() });
   await rig.accept('s.1', ['a@one.example'], { lane: 'adapt', resume: { service: 's2', via: [] } });
   await counts({ accepted: 2, held: 1 });
   rig.tick(1);
@@ -463,7 +463,12 @@ test('services that end after the spool was given up change nothing', async () =
   rig.adaptLater = (then) => {
     end = then;
   };
-  rig.adapt = () => ({ kind: 'refused', reply: reply(554, '5.7.1', 'its service was closed'), by: VERDICT });
+  rig.adapt = () => ({
+    kind: 'refused',
+    reply: reply(554, '5.7.1', 'its service was closed'),
+    by: VERDICT,
+    refused: new Map(),
+  });
   await rig.accept('s.1', ['a@one.example'], { lane: 'adapt', resume: { service: 's2', via: [] } });
   await rig.until(() => end !== undefined, 'the services');
   const closed = rig.spool.close(1);
@@ -646,7 +651,7 @@ test('services that fail again: the mail stays, unsent; that refuse: its end is 
   await rig.accept('s.1', ['a@one.example'], { lane: 'adapt', resume: { service: 's2', via: [] } });
   await rig.until(async () => (await rig.store.list({}, 1))[0]?.attempts === 1, 'a try in vain');
   assert.equal(rig.tries, 0);
-  rig.adapt = () => ({ kind: 'refused', reply: reply(550, '5.7.1', 'virus'), by: VERDICT });
+  rig.adapt = () => ({ kind: 'refused', reply: reply(550, '5.7.1', 'virus'), by: VERDICT, refused: new Map() });
   rig.tick(6 * MINUTE);
   await counts({ excepted: 1, queued: 0 });
   assert.deepEqual(rig.events[0]?.failed[0]?.by, VERDICT);
@@ -696,7 +701,7 @@ test('each recipient of what is kept aside is told, up to so many an hour', asyn
 
 test('what services hold later is told of as well', async () => {
   await started({ notice: true });
-  rig.adapt = () => ({ kind: 'hold', service: 's2', reason: 'invalid' });
+  rig.adapt = () => ({ kind: 'hold', service: 's2', reason: 'invalid', refused: new Map() });
   await rig.accept('s.1', ['a@one.example'], { lane: 'adapt', resume: { service: 's2', via: [] } });
   await counts({ held: 1, delivered: 1 });
   assert.deepEqual(
@@ -799,7 +804,7 @@ test('recipients that do not meet the same services after all run apart, and eac
   await started();
   rig.adapt = ({ deliveries, content }) => {
     if (deliveries.length > 1) return { kind: 'split', groups: [deliveries.slice(0, 1), deliveries.slice(1)] };
-    if (deliveries[0]?.n === 1) return { kind: 'hold', service: 's1', reason: 'verdict: x' };
+    if (deliveries[0]?.n === 1) return { kind: 'hold', service: 's1', reason: 'verdict: x', refused: new Map() };
     return { kind: 'release', content, refused: new Map(), dispose: () => undefined };
   };
   await rig.accept('s.1', ['a@one.example', 'b@one.example'], {
@@ -813,3 +818,40 @@ test('recipients that do not meet the same services after all run apart, and eac
   );
   assert.equal((await rig.store.list({}, 9))[0]?.hold?.reason, 'verdict: x');
 });
+
+test('a clock that is set back does not turn mail away for longer than a store was full', async () => {
+  let refusals = 1;
+  await started({}, (store) =>
+    Object.assign(Object.create(store) as Store, {
+      ...bound(store),
+      commit: (unit: Parameters<Store['commit']>[0]) =>
+        refusals-- > 0 ? Promise.reject(new StoreError('full', 'disk')) : store.commit(unit),
+    }),
+  );
+  assert.ok(await rig.accept('s.1', ['a@one.example']));
+  assert.ok(rig.spool.isFull);
+  rig.nowMs -= 60 * MINUTE;
+  assert.ok(!rig.spool.isFull);
+});
+
+for (const [what, rest] of [
+  ['held', { kind: 'hold', service: 's2', reason: 'verdict: x' }],
+  ['refused for its content', { kind: 'refused', reply: reply(550, '5.7.1', 'virus'), by: VERDICT }],
+] as const)
+  test(`a recipient that a service refused, of a mail that is ${what}: its own end, for its own reason`, async () => {
+    await started();
+    const by = { service: 's1', because: 'verdict', isOnContent: false } as const;
+    rig.reports = ({ failed }) => ({
+      mails: [],
+      excepted: new Map(),
+      held: new Set(failed.flatMap(({ delivery, by: who }) => (who?.isOnContent === true ? [delivery.n] : []))),
+    });
+    rig.adapt = () => ({ ...rest, refused: new Map([[1, { reply: reply(550, '5.7.1', 'not for you'), by }]]) });
+    const more = { lane: 'adapt', resume: { service: 's1', via: [] } } as const;
+    await rig.accept('s.1', ['a@one.example', 'b@one.example'], more);
+    await counts({ held: 1, reported: 1, queued: 0 });
+    assert.deepEqual(
+      (await rig.store.list({ state: 'held' }, 9)).map(({ forwardPath }) => forwardPath),
+      ['a@one.example'],
+    );
+  });

@@ -79,7 +79,10 @@ export class Spool implements SpoolPort {
 
   /** For a while after a mail could not be stored for want of room; the next one finds out whether there is some again. */
   get isFull(): boolean {
-    return this.#fullUntilMs > 0 && this.#world.wallClock() < this.#fullUntilMs;
+    if (this.#fullUntilMs === 0) return false;
+    const leftMs = this.#fullUntilMs - this.#world.wallClock();
+    // More than it began with: the clock was set back.
+    return leftMs > 0 && leftMs <= FULL_MS;
   }
 
   /** Recipients in the store, as counted a few seconds ago. */

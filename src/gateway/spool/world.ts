@@ -67,7 +67,13 @@ export type AdaptResult =
       /** Its own octets are needed no more. */
       readonly dispose: () => void;
     }
-  | { readonly kind: 'refused'; readonly reply: Reply; readonly by: Blocker }
+  | {
+      readonly kind: 'refused';
+      readonly reply: Reply;
+      readonly by: Blocker;
+      /** For reasons of their own, by delivery number. */
+      readonly refused: ReadonlyMap<number, Refusal>;
+    }
   /** `by`: the service that did not work, or refused for now. */
   | { readonly kind: 'later'; readonly reply: Reply; readonly by?: Blocker }
   /** Now that the message is read they do not meet the same services: none ran, and each group is a job of its own. */
@@ -81,7 +87,13 @@ export type AdaptResult =
       readonly progress: Progress;
     }
   /** `reason`: in words for an operator. */
-  | { readonly kind: 'hold'; readonly service: string; readonly reason: string };
+  | {
+      readonly kind: 'hold';
+      readonly service: string;
+      readonly reason: string;
+      /** By services, one by one, by delivery number: these are not held. */
+      readonly refused: ReadonlyMap<number, Refusal>;
+    };
 
 /** Where a later run goes on, without running again what has run. */
 export interface Progress {
