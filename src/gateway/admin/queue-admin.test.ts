@@ -344,11 +344,11 @@ test('notes that cannot be read are let go as they are, and nothing stays claime
 test('a mail that ends before anything is done to it is said to be unknown', async () => {
   const { admin, put, store } = bound(await rig());
   await put('s.1', { hold: HOLD });
-  const { list } = store;
+  const list = store.list.bind(store);
   let asked = 0;
   store.list = async (...args) => {
     if (++asked === 3) await store.commit({ changes: [{ kind: 'end', mail: 's.1', n: 0, as: 'excepted' }] });
-    return await list.apply(store, args);
+    return await list(...args);
   };
   assert.deepEqual(await admin.act({ act: 'release', id: 's.1#0' }), { missing: 'unknown' });
 });

@@ -208,8 +208,7 @@ test('held, and its mail is damaged: its time ends it all the same, and the othe
       return mail && (id === 's.bad' ? { ...mail, params: {}, facts: null, isDamaged: true } : mail);
     },
   }));
-  const { acceptance } = rig;
-  const [variant] = acceptance.call(rig, 's.bad', ['a@one.example']).variants;
+  const [variant] = rig.acceptance('s.bad', ['a@one.example']).variants;
   const recipients = (variant?.recipients ?? []).map((one) => ({
     ...one,
     fate: { kind: 'hold', service: 's2', reason: 'timeout' } as const,

@@ -98,3 +98,19 @@ test('a verdict on content is told to who logged in, and held for anybody else; 
     assert.deepEqual([mails.length, [...held]], [0, [3]]);
   }
 });
+
+test('the server of a report is one that has a name or an address: neither the word for MX nor the path of a socket', async () => {
+  const remote = async (nextHop: string): Promise<string | undefined> => {
+    const failed = [{ delivery: delivery(), reply: reply(550, '5.1.1', 'no'), speaksDsn: false, by: undefined }];
+    const { text } = await textOf(event('', { failed, nextHop }));
+    assert.equal(text.includes('The mail server dst.example refused it'), !text.includes('Remote-MTA'));
+    return /^Remote-MTA: (.*)\r$/m.exec(text)?.[1];
+  };
+  assert.equal(await remote('hop.example:25'), 'dns; hop.example');
+  assert.equal(await remote('lmtp://hop.example:24'), 'dns; hop.example');
+  assert.equal(await remote('mx'), undefined);
+  assert.equal(await remote('lmtp+unix:/run/lmtp:24'), undefined);
+  // An address is a literal.
+  assert.equal(await remote('192.0.2.1:25'), 'dns; [192.0.2.1]');
+  assert.equal(await remote('[2001:db8::1]:25'), 'dns; [IPv6:2001:db8::1]');
+});

@@ -1,4 +1,5 @@
 /** Reports for the spool: what became of deliveries in the words of `gateway/dsn`, and its reports as mails for the store. */
+import { isIPv4 } from 'node:net';
 import type { Json, NewMail } from '../../store/index.ts';
 import { loadHeader } from '../content/compare.ts';
 import type { Content } from '../content/index.ts';
@@ -136,9 +137,12 @@ function delayed({ delivery, reply }: Ended, nextHop: string | undefined): Fate 
   return { kind: 'delayed', hop: hostOf(nextHop), reply, untilMs: delivery.expiresMs };
 }
 
-/** Reports name a host, not a port. */
+/** Reports name a host, not a port, and an address as a literal (RFC 5321, 4.1.3). By MX, or a Unix socket, there is none to name. */
 function hostOf(nextHop: string | undefined): string | undefined {
-  return nextHop?.replace(/^[a-z]+:\/\//, '').replace(/:\d+$/, '');
+  const host = /^(?:[a-z]+:\/\/)?([^/]+):\d+$/.exec(nextHop ?? '')?.[1];
+  if (host === undefined) return undefined;
+  if (isIPv4(host)) return `[${host}]`;
+  return host.startsWith('[') ? `[IPv6:${host.slice(1)}` : host;
 }
 
 function headerOf(content: Content, maxOctets: number): Promise<Buffer> {
