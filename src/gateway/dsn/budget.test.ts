@@ -28,3 +28,8 @@ test('a clock that goes back gives nothing away', () => {
   const budget = new ReportBudget(1);
   assert.deepEqual([budget.take('a', 1_000_000), budget.take('a', 0)], [true, false]);
 });
+
+test('nor does it take a window away for longer than an hour', () => {
+  const budget = new ReportBudget(1);
+  assert.deepEqual([budget.take('a', 36_000_000), budget.take('a', 0), budget.take('a', 1)], [true, true, false]);
+});

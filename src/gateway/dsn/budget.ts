@@ -25,7 +25,8 @@ export class ReportBudget {
     if (this.#perHour < 1) return false;
     const key = reversePath.toLowerCase();
     const window = this.#windows.get(key);
-    if (window !== undefined && nowMs - window.startMs < HOUR_MS) {
+    // Begun more than an hour from now: the clock was set back, and failures would go untold until it is there again.
+    if (window !== undefined && Math.abs(nowMs - window.startMs) < HOUR_MS) {
       if (window.taken >= this.#perHour) return false;
       window.taken++;
       return true;
