@@ -1,5 +1,4 @@
 /** Reports for the spool: what became of deliveries in the words of `gateway/dsn`, and its reports as mails for the store. */
-import { isIPv4 } from 'node:net';
 import type { Json, NewMail } from '../../store/index.ts';
 import { loadHeader } from '../content/compare.ts';
 import type { Content } from '../content/index.ts';
@@ -141,7 +140,8 @@ function delayed({ delivery, reply }: Ended, nextHop: string | undefined): Fate 
 function hostOf(nextHop: string | undefined): string | undefined {
   const host = /^(?:[a-z]+:\/\/)?([^/]+):\d+$/.exec(nextHop ?? '')?.[1];
   if (host === undefined) return undefined;
-  if (isIPv4(host)) return `[${host}]`;
+  // No name of a host ends with a number.
+  if (/^[\d.]+$/.test(host)) return `[${host}]`;
   return host.startsWith('[') ? `[IPv6:${host.slice(1)}` : host;
 }
 
