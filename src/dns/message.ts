@@ -87,6 +87,10 @@ function judge(decoded: packet.DecodedPacket, flags: number, octets: number): Re
   const opt = decoded.additionals?.find((record) => record.type === 'OPT');
   const rcode = (flags & 0xf) | ((opt?.extendedRcode ?? 0) << 4);
   if (rcode !== NOERROR && rcode !== NXDOMAIN) return { kind: 'error', rcode: RCODES[rcode] ?? `rcode ${rcode}` };
+  // The name is not its own, and it asks nobody: a referral (RFC 2308 section 2.2), or nothing. That does not say "there is none".
+  const knows = (flags & (packet.AUTHORITATIVE_ANSWER | packet.RECURSION_AVAILABLE)) !== 0;
+  if (!knows && rcode === NOERROR && (decoded.answers ?? []).length === 0)
+    return { kind: 'error', rcode: 'no recursion' };
   const records = (decoded.answers ?? []).map(readRecord).filter((record) => record !== undefined);
   const soa = decoded.authorities?.find((record) => record.type === 'SOA');
   const negativeTtlS = soa === undefined ? undefined : Math.min(readTtl(soa.ttl), readTtl(soa.data.minimum));

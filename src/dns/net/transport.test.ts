@@ -279,3 +279,17 @@ test('the AD bit is believed of this machine, and of others only where the opera
     assert.equal(asked.kind === 'answer' && asked.answer.isAuthentic, want, `${host} ${trustAd}`);
   }
 });
+
+test('a server that answers nothing, as it neither knows nor asks others, says nothing of the name', async () => {
+  const referral = (heard: Heard): packet.Packet => ({
+    ...heard.right,
+    flags: packet.RECURSION_DESIRED,
+    answers: [],
+    authorities: [{ type: 'NS', name: '.', ttl: 60, class: 'IN', data: 'a.root-servers.example' }],
+  });
+  const lame: DnsScript = { zone: ZONE, lie: (heard) => ({ kind: 'say', messages: [referral(heard)] }) };
+  const alone = await rig([lame]);
+  assert.match(JSON.stringify(await alone.ask()), /"failed".*no recursion/);
+  const { ask } = await rig([lame, { zone: ZONE }]);
+  assert.deepEqual(addresses(await ask()), ['192.0.2.1']);
+});
