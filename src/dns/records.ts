@@ -38,7 +38,8 @@ export interface TlsaRecord extends Owned {
 
 export interface CnameRecord extends Owned {
   readonly type: 'CNAME';
-  readonly target: Domain;
+  /** Undefined: a name that we cannot ask for. What stands there is not known, which is not the same as nothing. */
+  readonly target: Domain | undefined;
 }
 
 export type DnsRecord = AddressRecord | MxRecord | TxtRecord | TlsaRecord | CnameRecord;
@@ -58,10 +59,7 @@ export function readRecord(from: PacketAnswer): DnsRecord | undefined {
     const address = readAddress(from.data);
     return address === undefined ? undefined : { ...owned, type: from.type, address };
   }
-  if (from.type === 'CNAME') {
-    const target = readDomain(from.data);
-    return target === undefined ? undefined : { ...owned, type: 'CNAME', target };
-  }
+  if (from.type === 'CNAME') return { ...owned, type: 'CNAME', target: readDomain(from.data) };
   if (from.type === 'MX') {
     const { preference = 0, exchange } = from.data;
     return { ...owned, type: 'MX', preference, exchange: exchange === '.' ? '.' : readDomain(exchange) };

@@ -93,6 +93,7 @@ export class Resolver implements Resolve {
       ttlS = Math.min(ttlS, step.ttlS);
       links += step.links;
       if (links > chain || step.isLoop) return this.#failed(`CNAME loop or a chain of more than ${chain}`);
+      if (step.isDeadEnd) return this.#failed(`an alias of ${step.at} that cannot be followed`);
       if (step.found.length > 0) {
         const resolved = { kind: 'records', records: step.found, name: step.at, isSecure } as const;
         return { resolved, ttlS: Math.max(minTtlS, ttlS), octets };
@@ -118,6 +119,8 @@ interface Walked {
   readonly at: Domain;
   readonly links: number;
   readonly isLoop: boolean;
+  /** `at` is an alias of a name that we cannot ask for. */
+  readonly isDeadEnd: boolean;
   readonly ttlS: number;
 }
 
@@ -132,9 +135,13 @@ function walk(records: readonly DnsRecord[], from: Domain, type: RecordType): Wa
     );
     for (const record of found) ttlS = Math.min(ttlS, record.ttlS);
     const alias = found.length > 0 ? undefined : records.find((r) => r.type === 'CNAME' && r.name === at);
-    if (alias?.type !== 'CNAME' || seen.has(at)) return { found, at, links: seen.size, isLoop: seen.has(at), ttlS };
+    const target = alias?.type === 'CNAME' ? alias.target : undefined;
+    if (alias === undefined || target === undefined || seen.has(at)) {
+      const isDeadEnd = alias !== undefined && target === undefined;
+      return { found, at, links: seen.size, isLoop: seen.has(at), isDeadEnd, ttlS };
+    }
     seen.add(at);
     ttlS = Math.min(ttlS, alias.ttlS);
-    at = alias.target;
+    at = target;
   }
 }

@@ -56,6 +56,11 @@ const ROWS: readonly (readonly [string, DnsScript, string | string[]])[] = [
     { zone: { '_25._tcp.mx.example': ['CNAME tlsa.example'], 'tlsa.example': [`TLSA 3 1 1 ${SHA256}`] } },
     ['mx.example', '3 1 1 32'],
   ],
+  [
+    'an alias to a name that we cannot ask for: whoever has records there did not say that there are none',
+    { zone: { '_25._tcp.mx.example': ['CNAME *._tcp.mx.example'], '*._tcp.mx.example': [`TLSA 3 1 1 ${SHA256}`] } },
+    'failed',
+  ],
   ['SERVFAIL', { lie: (heard) => ({ kind: 'say', messages: [withRcode(heard, RCODE.SERVFAIL)] }) }, 'failed'],
 ];
 
