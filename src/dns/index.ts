@@ -2,7 +2,7 @@ export { DNS_LIMITS, type DnsLimits } from './limits.ts';
 export { lookupMail, type MailHost, type MailLookup, type MailLookups, type Self } from './mail-hosts.ts';
 export { type Fetched, type FetchPolicy, type StsLookup, StsPolicies } from './mta-sts/policies.ts';
 export { isNamed, parseStsPolicy, readStsId, type StsMode, type StsPolicy } from './mta-sts/policy.ts';
-export { type Domain, isIpv6, isLoopback, readAddress, readDomain } from './names.ts';
+export { type Domain, isIpv6, isThisMachine, readAddress, readDomain } from './names.ts';
 export { type Dns, type DnsOptions, type MailDns, openDns } from './net/open-dns.ts';
 export { type DnsServer, parseResolvConf } from './net/servers.ts';
 export type { RecordOf, RecordType } from './records.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'vitest';
-import { belowDomain, isLoopback, readAddress, readDomain, readLiteral } from './names.ts';
+import { belowDomain, isLoopback, isThisMachine, readAddress, readDomain, readLiteral } from './names.ts';
 
 test('names of hosts are taken in their one form, anything else is no name', () => {
   const vectors: readonly (readonly [string, string | undefined])[] = [
@@ -70,4 +70,11 @@ test('loopback, in each of its forms', () => {
     assert.equal(isLoopback(yes), true, yes);
   for (const no of ['128.0.0.1', '1.127.0.0', '::2', '::ffff:c000:201', '', '10.0.0.1'])
     assert.equal(isLoopback(no), false, no);
+});
+
+test('what leads to this machine', () => {
+  for (const yes of ['127.0.0.1', '::1', '0.0.0.0', '::', readAddress('::ffff:0.0.0.0') ?? ''])
+    assert.equal(isThisMachine(yes), true, yes);
+  for (const no of ['0.0.0.1', '10.0.0.0', '::2', '::ffff:0:1', '2001:db8::', ''])
+    assert.equal(isThisMachine(no), false, no);
 });

@@ -52,6 +52,11 @@ export function isLoopback(address: string): boolean {
   return /^(?:127\.|::1$|::ffff:7f[0-9a-f]{2}:)/.test(address);
 }
 
+/** Who connects there is connected to the machine he is on: loopback, and the unspecified address, which no other has. */
+export function isThisMachine(address: string): boolean {
+  return isLoopback(address) || /^(?:0\.0\.0\.0|::|::ffff:0:0)$/.test(address);
+}
+
 /** RFC 5321 section 4.1.3: the address within `[192.0.2.1]` or `[IPv6:2001:db8::1]`. */
 export function readLiteral(text: string): string | undefined {
   const found = /^\[(IPv6:)?([^\]]*)\]$/i.exec(text);

@@ -4,7 +4,7 @@
  */
 
 import type { Log } from '../../base/index.ts';
-import { type Dns, isLoopback, openDns } from '../../dns/index.ts';
+import { type Dns, isThisMachine, openDns } from '../../dns/index.ts';
 import {
   type HopTls,
   NEXT_HOP_LIMITS,
@@ -39,7 +39,7 @@ export class MxHosts {
 
   constructor(options: MxHostsOptions) {
     this.#options = options;
-    const { helo, dns, log, isOwnAddress = isLoopback } = options;
+    const { helo, dns, log, isOwnAddress = isThisMachine } = options;
     this.#dns = openDns({ ...(dns.servers && { servers: dns.servers }), trustAd: dns.trustAd });
     this.#relay = new MxRelay({
       dns: this.#dns,

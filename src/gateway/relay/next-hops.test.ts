@@ -12,16 +12,16 @@ import { NextHops } from './next-hops.ts';
 const ENVELOPE = { mail: '<a@example.org>', params: new Map<string, string>() };
 
 /** One mail by `route`, to its end. */
-async function send(hops: NextHops, route: RouteOptions): Promise<string> {
+async function send(hops: NextHops, route: RouteOptions, domain = 'example.com'): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
   const events: OutboundEvents = {
-    onRcptReply: () => out.data(),
+    onRcptReply: (_index, { code }) => (code === 250 ? out.data() : resolve(`${code}`)),
     onDataReply: () => void out.content([Buffer.from('Hi\r\n')], true),
     onDrain: () => {},
     onFinalReply: (reply) => resolve(`${reply.code}`),
     onFailed: (failure) => resolve(failure.reason),
   };
-  const out = hops.open(route, ENVELOPE, events);
+  const out = hops.open(route, { ...ENVELOPE, domain }, events);
   out.rcpt('<b@example.com>');
   return promise;
 }
@@ -47,6 +47,14 @@ test('routes share connections where everything but the domain is the same, and 
     assert.equal(sink.connections.length, connections);
   }
   await hops.close(1000);
+});
+
+test('mail by MX for an address that leads to this machine is a loop', async () => {
+  const hops = new NextHops({ helo: 'us.example', connections: 4, dns: NO_DNS, log: silentLog, metrics: noMetrics });
+  onTestFinished(() => hops.close(0));
+  const route = { ...plainRoute('*', '', 0), nextHop: { kind: 'mx' } } as const;
+  for (const literal of ['[127.0.0.1]', '[0.0.0.0]', '[IPv6:::]', '[IPv6:::ffff:0.0.0.0]'])
+    assert.equal(await send(hops, route, literal), '554', literal);
 });
 
 test('a TLS policy that only routes by MX have is a mistake of ours here', async () => {
