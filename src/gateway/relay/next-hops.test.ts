@@ -72,6 +72,8 @@ test('what does not share connections does not share a transaction', () => {
     { identity: 'xforward' },
     { tlsName: 'sink.test' },
     { tls: 'require' },
+    { tls: 'verify', tlsCa: Buffer.from('one authority') },
+    { tls: 'verify', tlsCa: Buffer.from('another') },
   ];
   const routes = [
     one,
