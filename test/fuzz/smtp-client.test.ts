@@ -162,6 +162,9 @@ class Owner implements ClientOut {
     const replies = isEnd && this.#isLmtp ? this.accepted : isEnd || isChunk ? 1 : 0;
     for (let i = 0; i < replies; i++) this.asked.push('CONTENT');
   }
+  holdsContent(): boolean {
+    return false;
+  }
   startTls(): void {
     this.asked.length = 0;
     this.asked.push('TLS');

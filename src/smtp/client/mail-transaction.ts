@@ -36,6 +36,8 @@ export type Awaited = 'nothing' | 'greeting' | 'hello' | 'tls' | 'envelope' | 'd
 export interface MailHost {
   write(commands: string): void;
   content(parts: Uint8Array[], octets: number): void;
+  /** Content has not yet left: what the hop says now is no answer to its end. */
+  holdsContent(): boolean;
   /** The deadline for this reply starts now; also where one of the same kind was running. */
   awaits(what: Awaited): void;
   /** The transaction is over and left nothing behind. */
@@ -293,9 +295,8 @@ export class MailTransaction {
   }
 
   #onContentReply(reply: Reply, kind: number): void {
-    // BDAT is answered chunk by chunk; DATA once, and before its end there is at most an early refusal.
-    const isAsked = this.#stuffer === undefined ? this.#owed > 0 : this.#phase === 'final' || kind >= 4;
-    if (!isAsked) {
+    const isOpen = this.#phase === 'content' || this.#host.holdsContent();
+    if (!this.#isContentReplyDue(kind, isOpen)) {
       this.#host.broken('unsolicited', reply);
       return;
     }
@@ -303,7 +304,7 @@ export class MailTransaction {
       this.#host.broken('out-of-place', reply);
       return;
     }
-    if (this.#isLmtp && this.#phase === 'final' && this.#owed <= this.#accepted) {
+    if (this.#isLmtp && !isOpen && this.#owed <= this.#accepted) {
       this.#onEachReply(reply, kind);
       return;
     }
@@ -314,8 +315,18 @@ export class MailTransaction {
       return;
     }
     // A refusal in the middle of content is the hop's answer to the mail (552, say), but the dialog is out of step.
-    if (this.#phase === 'content' || this.#owed > 0) this.#end(reply, 'broken');
+    if (isOpen || this.#owed > 0) this.#end(reply, 'broken');
     else this.#end(reply, this.#stuffer === undefined ? 'reset' : 'free');
+  }
+
+  /**
+   * BDAT is answered chunk by chunk; DATA once, and before its end there is at most an early refusal. `isOpen`: the end of the
+   * content has not left, so that nothing can be a yes to it.
+   */
+  #isContentReplyDue(kind: number, isOpen: boolean): boolean {
+    if (this.#stuffer !== undefined) return !isOpen || kind >= 4;
+    const owedToEnd = this.#phase === 'content' ? 0 : this.#isLmtp ? this.#accepted : 1;
+    return this.#owed > (isOpen && kind < 4 ? owedToEnd : 0);
   }
 
   /** RFC 2033 section 4.2: as many replies as recipients were accepted, whatever became of the others. */

@@ -50,6 +50,9 @@ class Talk implements ClientOut, MailEvents {
     assert.equal(whole.length, octets);
     this.said.push(JSON.stringify(whole.toString('latin1')));
   }
+  holdsContent(): boolean {
+    return false;
+  }
   startTls(): void {
     this.said.push('(tls)');
   }

@@ -23,6 +23,8 @@ export interface ClientOut {
   write(commands: string): void;
   /** Content, ready for the wire, `octets` in all. Kept by reference until written. */
   content(parts: Uint8Array[], octets: number): void;
+  /** Some of that content has not been given to the socket. */
+  holdsContent(): boolean;
   /** Begin TLS on the socket; `session.secured()`, `session.untrusted()` or `session.ended()` follows. */
   startTls(): void;
   /** PBKDF2 (HMAC-SHA-256, 32 octets); `session.derived()` follows. */
@@ -76,6 +78,7 @@ export class ClientSession {
     this.#host = {
       write: (commands) => out.write(commands),
       content: (parts, octets) => out.content(parts, octets),
+      holdsContent: () => out.holdsContent(),
       awaits: (what) => out.awaits(what),
       free: () => this.#free(),
       reset: () => this.#reset(0),

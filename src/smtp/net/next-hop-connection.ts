@@ -131,6 +131,10 @@ export class NextHopConnection implements ClientOut, WriterEvents, Deadline {
     this.#writer.content(parts, octets);
   }
 
+  holdsContent(): boolean {
+    return this.#writer.isHolding;
+  }
+
   awaits(what: Awaited): void {
     this.#awaited = what;
     if (!this.#writer.isBusy) this.#armReply();

@@ -63,6 +63,11 @@ export class NextHopWriter {
     return this.#flyingOctets > 0 || this.#waitingOctets > 0;
   }
 
+  /** Content waits that the socket has not been given. */
+  get isHolding(): boolean {
+    return this.#waitingOctets > 0;
+  }
+
   /** False: more content is not welcome, and `onRoom` will say when it is. */
   hasRoom(): boolean {
     const has = this.#waitingOctets + this.#flyingOctets < this.#roomOctets;
