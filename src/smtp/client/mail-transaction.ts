@@ -84,6 +84,8 @@ export class MailTransaction {
   #common: Reply | undefined;
   /** XFORWARD commands whose reply is still to come. */
   #before: number;
+  /** The hop knows whose mail it is, and forgets that with the mail or by RSET, not with a MAIL that it refuses. */
+  readonly #isForwarded: boolean;
 
   /** `xforward`: commands that stand before MAIL. */
   constructor(
@@ -99,6 +101,7 @@ export class MailTransaction {
     this.#events = events;
     this.#isLmtp = isLmtp;
     this.#before = xforward.length;
+    this.#isForwarded = xforward.length > 0;
     if (xforward.length > 0) for (const command of xforward) this.#send(`${command}\r\n`);
     this.#send(`MAIL FROM:${argument}\r\n`);
   }
@@ -251,7 +254,7 @@ export class MailTransaction {
       return;
     }
     if (this.#mail === 'refused') {
-      this.#leave('free');
+      this.#leaveRefused();
       return;
     }
     this.#host.awaits('nothing');
@@ -284,7 +287,8 @@ export class MailTransaction {
   /** RFC 2920 section 3.1: a hop that takes content for nobody gets a single dot. In LMTP no reply to that would follow. */
   #onDataReplyForNobody(reply: Reply, kind: number): void {
     if (kind === 4 || kind === 5) {
-      this.#leave(this.#mail === 'refused' ? 'free' : 'reset');
+      if (this.#mail === 'refused') this.#leaveRefused();
+      else this.#leave('reset');
     } else if (reply.code === 354 && !this.#isLmtp) {
       this.#phase = 'empty';
       this.#host.write('.\r\n');
@@ -344,6 +348,11 @@ export class MailTransaction {
     else this.#leave(then);
     this.#events.onFinalReply(reply);
     if (then === 'broken') this.#host.broken('out-of-place', reply);
+  }
+
+  /** A MAIL that was refused began nothing. */
+  #leaveRefused(): void {
+    this.#leave(this.#isForwarded ? 'reset' : 'free');
   }
 
   #leave(by: 'free' | 'reset'): void {

@@ -196,6 +196,19 @@ test("XFORWARD goes with each mail, in one write with MAIL; connections are anyb
   });
 });
 
+test('what XFORWARD said of a mail that was refused at MAIL is not said of the next', async () => {
+  const answer: SinkOptions['answer'] = ({ verb, nth }) =>
+    verb === 'MAIL' && nth === 0 ? '550 5.7.1 No\r\n' : undefined;
+  for (const offers of [XFORWARD.offers ?? [], (XFORWARD.offers ?? []).slice(1)])
+    for (const ahead of [false, true])
+      await withHop({ offers, answer }, { identity: 'xforward', limits: { connections: 1 } }, async (hop, sink) => {
+        assert.equal((await sendMail(hop, { ...from(1), ahead })).rcptReplies[0]?.code, 550);
+        assert.equal((await sendMail(hop)).result, 250);
+        assert.equal(sink.mails[0]?.xforward, '');
+        assert.equal(sink.connections.length, 1);
+      });
+});
+
 test('what does not fit into one XFORWARD goes in several', async () => {
   const long = { ...client(1), name: `${'n'.repeat(240)}.example`, helo: `${'h'.repeat(240)}.example` };
   await withHop(XFORWARD, { identity: 'xforward' }, async (hop, sink) => {
