@@ -3,7 +3,7 @@
  * permissions, line ends against smuggling, a rewritten header section against the fields nobody may touch. Our trace block
  * is taken off. An answer that goes too far is refused whole, and counts as a failure of its service (design D7).
  */
-import { compareContents, loadHeader } from '../content/compare.ts';
+import { compareContents, isWholeHeader, loadHeader } from '../content/compare.ts';
 import { Content, FixedOctets } from '../content/index.ts';
 import { hasBareNewline } from '../content/line-check.ts';
 import { verifyTrace } from '../trace/index.ts';
@@ -40,7 +40,7 @@ export function judgeChanges(walk: JudgedWalk, call: Call, input: Content, { out
   compareContents(
     input,
     output,
-    walk.mail.maxHeaderOctets,
+    maxHeader(walk),
     whenRead(walk, (changes) => {
       const missing = missingForChanges(call.planned.step.service.options.may, changes);
       if (missing !== undefined) {
@@ -54,6 +54,11 @@ export function judgeChanges(walk: JudgedWalk, call: Call, input: Content, { out
       } else judgeLines(walk, call, output, addHeaders, changes.header);
     }),
   );
+}
+
+/** The largest section a message may have, with our block on top of it. */
+function maxHeader({ mail, block }: JudgedWalk): number {
+  return mail.maxHeaderOctets + block.size;
 }
 
 /** What is read may come from the disk, at any time, and out of nobody's call: what follows from it is this mail's alone. */
@@ -97,12 +102,11 @@ function judgeLines(
 /** Whoever rewrites a header section may have touched what nobody may touch (REQ-036); what is not seen cannot be judged. */
 function judgeHeader(walk: JudgedWalk, call: Call, output: Content, addHeaders: readonly string[]): void {
   const { mail, block } = walk;
-  const max = mail.maxHeaderOctets + block.size;
   loadHeader(
     output,
-    max,
+    maxHeader(walk),
     whenRead(walk, (header) => {
-      if (output.size > header.length && header.length >= max) {
+      if (!isWholeHeader(header, output)) {
         call.run.declareInvalid('header-size');
         walk.afterFailure(call);
         return;

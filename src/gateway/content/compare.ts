@@ -36,7 +36,17 @@ export function cutHeader(octets: Buffer): Buffer {
   return end < 0 ? octets : octets.subarray(0, end + 4);
 }
 
-/** Which of header section and body differ between `before` and `after`. */
+/** Whether `header`, as `loadHeader` gives it, is the whole section, and not cut where no more may be read. */
+export function isWholeHeader(header: Buffer, content: Content): boolean {
+  if (header.length === content.size || header.equals(CRLF)) return true;
+  const from = header.length - END_OF_HEADER.length;
+  return from >= 0 && header.compare(END_OF_HEADER, 0, END_OF_HEADER.length, from) === 0;
+}
+
+/**
+ * Which of header section and body differ between `before` and `after`. Behind a section that cannot be seen whole a
+ * change may be one of its fields, and counts for both.
+ */
 export function compareContents(
   before: Content,
   after: Content,
@@ -57,9 +67,12 @@ export function compareContents(
       const from = headerBefore.length;
       const to = headerAfter.length;
       const size = before.size - from;
-      if (size !== after.size - to) done(undefined, { header, body: true });
-      else if (before.isSameRange(from, after, to, size)) done(undefined, { header, body: false });
-      else sameOctets(before, from, after, to, size, (error3, same) => done(error3, { header, body: !same }));
+      const isSeen = isWholeHeader(headerBefore, before) && isWholeHeader(headerAfter, after);
+      const changed: Changes = { header: header || !isSeen, body: true };
+      const same: Changes = { header, body: false };
+      if (size !== after.size - to) done(undefined, changed);
+      else if (before.isSameRange(from, after, to, size)) done(undefined, same);
+      else sameOctets(before, from, after, to, size, (error3, isSame) => done(error3, isSame ? same : changed));
     });
   });
 }
