@@ -236,7 +236,9 @@ function call({ part, address, said }: Pending, { service, session, context }: A
 function carryOut(pending: Pending, verdict: Verdict): string | VerdictNotTaken | undefined {
   const { part, isAdaptive, allow, address } = pending;
   if (!isVerdict(verdict, address === undefined ? ON_TEXT : ON_ADDRESS))
-    return address === undefined ? `not a verdict on ${part}` : 'not a verdict on an address';
+    return address === undefined
+      ? `not a verdict on ${part}: keep(), refuse(), change() and their like make one`
+      : 'not a verdict on an address: keep(), refuse(), rewrite() and their like make one';
   if (verdict.kind === 'keep') return undefined;
   if (!isAdaptive) return new VerdictNotTaken('part-not-adaptive', part);
   switch (verdict.kind) {

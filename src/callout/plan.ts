@@ -1,5 +1,5 @@
 /** An edit as what is done for it: fields the processor adds, and splices of the message. */
-import { checkAddedField, MAX_ADDED_FIELDS } from '../profile/index.ts';
+import { checkAddedField, MAX_ADDED_FIELDS, MAX_ADDED_OCTETS } from '../profile/index.ts';
 import type { Changes, HeaderChanges, NewField, RangeChange } from './changes.ts';
 import { writeField } from './field-text.ts';
 import type { Field, Headers } from './headers.ts';
@@ -38,6 +38,8 @@ export function makePlan(changes: Changes, header: Headers | undefined, canAddFi
     else splices.push({ start: old.start, end: old.end, data: asOctets(`${checked(old.name, value)}\r\n`) });
   }
   if (texts.length > MAX_ADDED_FIELDS) throw new RangeError(`more than ${MAX_ADDED_FIELDS} fields to add`);
+  if (texts.reduce((sum, text) => sum + text.length, 0) > MAX_ADDED_OCTETS)
+    throw new RangeError(`more than ${MAX_ADDED_OCTETS} octets of fields to add`);
   const byProcessor = canAddFields ? texts : NO_TEXTS;
   if (!canAddFields && texts.length > 0) {
     const at = belowTrace(header);

@@ -33,7 +33,8 @@ export class Replacement {
       if (done === true || this.#isStopped) break;
       if (!(value instanceof Uint8Array))
         throw new TypeError('replace() takes pieces that are Uint8Array: of one, replace([octets])');
-      this.#outlet.data(value);
+      // A copy: octets wait for their turn, and whoever makes them may fill one buffer again and again.
+      this.#outlet.data(Buffer.from(value));
       this.#outlet.flush();
       while (!this.#isStopped && this.#outlet.isFull) await this.#room();
     }

@@ -203,7 +203,7 @@ export class Stage implements StreamOwner {
   #decide(verdict: MessageVerdict): void {
     this.#limit?.stop();
     if (!isVerdict(verdict, VERDICTS)) {
-      this.#threw(new TypeError('not a verdict on a message'));
+      this.#threw(new TypeError('not a verdict on a message: keep(), edit(), refuse() and their like make one'));
       return;
     }
     if (verdict.kind === 'replace') {

@@ -98,6 +98,9 @@ export function edit(changes: Changes): Edit {
  * sent, so `content` may read the old message as a stream while it makes the new one.
  */
 export function replace(content: Content): Replace {
+  const isPieces = typeof content === 'object' && content !== null && !(content instanceof Uint8Array);
+  if (!isPieces || !(Symbol.asyncIterator in content || Symbol.iterator in content))
+    throw new TypeError('not content in pieces: octets that are at hand are one piece, replace([octets])');
   return { kind: 'replace', content };
 }
 

@@ -9,6 +9,8 @@
 export const MAX_ADDED_FIELDS = 32;
 /** Octets of one added field, folds included: room for a spam report, none for smuggling a message. */
 export const MAX_ADDED_FIELD_OCTETS = 8192;
+/** Octets of all fields of one answer: they go in the head of one message, and one too large ends the connection for all mails on it. */
+export const MAX_ADDED_OCTETS = 128 * 1024;
 /** RFC 5322, section 2.1.1. */
 const MAX_LINE_OCTETS = 998;
 

@@ -5,6 +5,7 @@ export {
   isForbiddenName,
   MAX_ADDED_FIELD_OCTETS,
   MAX_ADDED_FIELDS,
+  MAX_ADDED_OCTETS,
 } from './added-field.ts';
 export { type Advice, isDelay, MAX_DELAY_SECONDS, MAX_REASON_OCTETS, shortReason } from './advice.ts';
 export { type Answer, answerBlock, BROKEN_REFUSAL, readAnswer } from './answer.ts';
