@@ -68,6 +68,21 @@ test('an answer larger than its cap, or in too many pieces, is caught where it h
   assert.ok(n <= MAX_EDITS + 1);
 });
 
+test('an input in many pieces, copied again and again, is caught before it is millions of them', () => {
+  const octets = new FixedOctets(Buffer.alloc(MAX_EDITS, 'x'));
+  const input = new Content();
+  for (let at = 0; at < MAX_EDITS; at += 2) input.append(octets, at, 1);
+  const pieces = input.pieces.length;
+  assert.equal(pieces, MAX_EDITS / 2);
+  const data = new AdaptedData(input, () => assert.fail('nothing is inserted'), 1e9);
+  // Copied once, in whatever ranges, it is no more than it was.
+  for (let at = 0; at < pieces; at += 2) assert.equal(data.copy(at, 2), undefined);
+  assert.equal(data.isUnchanged, true);
+  for (let n = 0; n < MAX_EDITS / pieces; n++) assert.equal(data.copy(0, pieces), undefined);
+  assert.equal(data.copy(0, pieces), 'adapted-pieces');
+  assert.ok(data.output.pieces.length <= pieces + MAX_EDITS);
+});
+
 test('whatever is copied and inserted, the output is what was meant', () => {
   const step = fc.oneof(fc.record({ from: fc.nat(99), size: fc.nat(60) }), fc.string({ minLength: 1, maxLength: 6 }));
   fc.assert(

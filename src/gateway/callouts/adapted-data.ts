@@ -25,6 +25,7 @@ export class AdaptedData {
   /** Where the input goes on, if the service is copying it. */
   #mirror = 0;
   #octetsInserted = 0;
+  #piecesCopied = 0;
   #size = 0;
 
   /** `maxOctets`: the output may not be larger. `inserted` is asked for at the first inserted octet. */
@@ -66,7 +67,9 @@ export class AdaptedData {
     this.#size += size;
     this.#mirror = offset + size;
     const last = this.#last;
-    if (last?.kind === 'copy' && last.offset + last.size === offset) {
+    const goesOn = last?.kind === 'copy' && last.offset + last.size === offset;
+    if (this.#isInTooManyPieces(offset, size, goesOn)) return 'adapted-pieces';
+    if (goesOn) {
       this.#edits[this.#edits.length - 1] = { kind: 'copy', offset: last.offset, size: last.size + size };
       return undefined;
     }
@@ -90,6 +93,17 @@ export class AdaptedData {
       return undefined;
     }
     return this.#note({ kind: 'insert', at, size: octets.length });
+  }
+
+  /**
+   * A range is as many pieces as the input has there: ranges that repeat an input in thousands of pieces would be millions.
+   * Ranges that do not overlap are never more than the input's own and one for each.
+   */
+  #isInTooManyPieces(offset: number, size: number, goesOn: boolean): boolean {
+    const input = this.#input;
+    const first = goesOn ? input.indexAt(offset - 1) : input.indexAt(offset) - 1;
+    this.#piecesCopied += input.indexAt(offset + size - 1) - first;
+    return this.#piecesCopied > input.pieces.length + MAX_EDITS;
   }
 
   get #last(): Edit | undefined {
