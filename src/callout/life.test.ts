@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'vitest';
 import { Deadlines, silentLog } from '../base/index.ts';
 import { ALLOW_NOTHING } from '../profile/index.ts';
-import { defineService, edit, keep, replace, type Service } from './index.ts';
+import { type AddressVerdict, defineService, edit, keep, refuse, replace, type Service } from './index.ts';
 import { ServiceSet } from './server.ts';
 import { type TestMail, TestProcessor } from './test-processor.ts';
 
@@ -359,4 +359,28 @@ test('a processor that takes no refusal of the message gets a failure', async ()
   const mail = await processor.open();
   await mail.data(MEGABYTE);
   assert.equal((await mail.ended).result.reason, 'refusal-not-allowed');
+});
+
+test('a message that is too large is answered behind the commands, as any other', async () => {
+  const answers: ((verdict: AddressVerdict) => void)[] = [];
+  const service = defineService({
+    uri: URI,
+    wants: { whole: { maxOctets: 10, beyond: refuse(552, '5.3.4') } },
+    recipient: () => new Promise((resolve) => answers.push(resolve)),
+    message: () => keep(),
+  });
+  const { processor } = connect([service]);
+  const mail = await processor.open();
+  const recipient = mail.command('RCPT', '<a@b.example>');
+  await mail.data(Buffer.from('A: b\r\n\r\nmore than ten\r\n'));
+  await mail.data(Buffer.from('x'));
+  await settled();
+  assert.equal(mail.isEnded, false);
+  answers[0]?.(keep());
+  assert.equal((await recipient)?.kind, 'use');
+  assert.equal((await mail.ended).result.code, 200);
+  assert.deepEqual(
+    mail.pieces.map(({ answer }) => answer.refusal?.code),
+    [552],
+  );
 });

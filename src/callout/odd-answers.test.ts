@@ -1,8 +1,8 @@
 /** What filter authors do that no compiler has stopped: each fails its own mail at the most, at once, and is told why. */
 import assert from 'node:assert/strict';
 import { test } from 'vitest';
-import { defineService, edit, type MessageVerdict, replace } from './index.ts';
-import { type LogLine, run } from './testing.ts';
+import { change, defineService, edit, type MessageVerdict, replace } from './index.ts';
+import { ask, type LogLine, run } from './testing.ts';
 
 const URI = 'https://opes.example/odd';
 
@@ -56,4 +56,11 @@ test('fields too large for one message fail their mail, and not the connection',
   const { failure, log } = await run(defineService({ uri: URI, message: () => edit({ headers: { add } }) }));
   assert.equal(failure, 'service-failed');
   assert.match(errorIn(log), /octets of fields to add$/);
+});
+
+test('a look-up changed to more than a message holds fails, and its connection goes on', async () => {
+  const service = defineService({ uri: URI, verify: () => change('a'.repeat(70_000)) });
+  const { failure, log } = await ask(service, { command: 'VRFY', argument: 'ann' });
+  assert.equal(failure, 'service-failed');
+  assert.equal(errorIn(log), 'an argument of more than 8192 octets');
 });

@@ -57,6 +57,7 @@ export class Stage implements StreamOwner {
   /** Octets that can be referred to: those of whole data messages. */
   #marked = 0;
   #isWhole = false;
+  #isTooLarge = false;
   #replacement: Replacement | undefined;
 
   constructor(service: Service, context: CallContext, host: StageHost, outlet: Outlet, canAddFields: boolean) {
@@ -155,10 +156,13 @@ export class Stage implements StreamOwner {
   }
 
   #gather(octets: Buffer): void {
-    const fit = this.#whole?.add(octets);
+    const fit = this.#isTooLarge ? 'too-large' : this.#whole?.add(octets);
     if (fit === 'no-room') this.#fail('no-memory');
-    else if (fit === 'too-large') this.#tooLarge();
-    else this.#askIfReady();
+    else {
+      // What is said to that has to wait for the answers to the commands, as any answer to the message.
+      this.#isTooLarge = fit === 'too-large';
+      this.#askIfReady();
+    }
   }
 
   #tooLarge(): void {
@@ -170,6 +174,7 @@ export class Stage implements StreamOwner {
   #askIfReady(): void {
     if (this.#state !== 'gathering' || this.#facts === undefined) return;
     if (this.#service.message === undefined) this.#decide(keep());
+    else if (this.#isTooLarge) this.#tooLarge();
     else if (this.#seesEnough()) this.#ask(this.#service.message, this.#facts);
   }
 
