@@ -2,7 +2,7 @@
  * The command parts of one run: sent in the order they came, answered in the same order (profile notes, question 9). They are
  * kept for as long as the run, so that they can be told again to another server when the first one was lost.
  */
-import type { Answer, Part } from '../../profile/index.ts';
+import { type Answer, type Part, readArgumentText } from '../../profile/index.ts';
 import type { Reply } from '../../smtp/index.ts';
 import type { Permission } from '../options.ts';
 import type { PartPlans } from './part-plan.ts';
@@ -132,8 +132,16 @@ export class CommandParts {
     if (replays.length > 0) return { kind: 'broken', rule: 'answer-ambiguous-behind-replay' };
     const missing = missingForRewrite(may, oldest.part);
     if (missing !== undefined) return { kind: 'broken', rule: `no permission: ${missing}` };
-    return { kind: 'rewritten', argument: text };
+    // Judged before a later service is shown it: that one would fail for what it was told, and might be skipped for that.
+    return isArgument(oldest.part, text)
+      ? { kind: 'rewritten', argument: text }
+      : { kind: 'broken', rule: 'rewritten-to-no-argument' };
   }
+}
+
+/** Those outside of mails are judged where they are asked. */
+function isArgument(part: Part, text: string): boolean {
+  return (part !== 'MAIL' && part !== 'RCPT') || !('error' in readArgumentText(part, text));
 }
 
 export type CommandJudgement =
