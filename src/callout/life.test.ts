@@ -361,7 +361,7 @@ test('a processor that takes no refusal of the message gets a failure', async ()
   assert.equal((await mail.ended).result.reason, 'refusal-not-allowed');
 });
 
-test('a message that is too large is answered behind the commands, as any other', async () => {
+test('a message that is too large is answered behind the commands, like every other', async () => {
   const answers: ((verdict: AddressVerdict) => void)[] = [];
   const service = defineService({
     uri: URI,

@@ -159,7 +159,7 @@ export class Stage implements StreamOwner {
     const fit = this.#isTooLarge ? 'too-large' : this.#whole?.add(octets);
     if (fit === 'no-room') this.#fail('no-memory');
     else {
-      // What is said to that has to wait for the answers to the commands, as any answer to the message.
+      // What is said to that comes behind the answers to the commands, like every answer to the message.
       this.#isTooLarge = fit === 'too-large';
       this.#askIfReady();
     }
