@@ -5,7 +5,7 @@
  */
 import type { Deadlines, Log } from '../base/index.ts';
 import type { CalloutTransaction } from '../ocp/index.ts';
-import { type Allow, answerBlock, isCommandText, MAX_ARGUMENT_OCTETS, type TextPart } from '../profile/index.ts';
+import { type Allow, answerBlock, isCommandText, MAX_REWRITTEN_OCTETS, type TextPart } from '../profile/index.ts';
 import { type CallContext, isPromise, isVerdict, logFailure } from './calls.ts';
 import { failed, VerdictNotTaken } from './failed.ts';
 import type { Mailbox } from './mail.ts';
@@ -265,8 +265,8 @@ function rewriteTo(pending: Pending, { path }: Rewrite): string | undefined {
 function changeTo(pending: Pending, { argument }: Change): string | undefined {
   const octets = Buffer.from(argument, 'utf8');
   const said = octets.toString('latin1');
-  // More than that is no message of its own, and would end the connection for all mails on it.
-  if (octets.length > MAX_ARGUMENT_OCTETS) return `an argument of more than ${MAX_ARGUMENT_OCTETS} octets`;
+  // The gateway takes no more; much more would end the connection for all mails on it.
+  if (octets.length > MAX_REWRITTEN_OCTETS) return `an argument of more than ${MAX_REWRITTEN_OCTETS} octets`;
   if (!isCommandText(pending.part as TextPart, said)) return `no argument of ${pending.part}: ${argument}`;
   pending.rewritten = octets;
   pending.said = said;

@@ -62,5 +62,5 @@ test('a look-up changed to more than a message holds fails, and its connection g
   const service = defineService({ uri: URI, verify: () => change('a'.repeat(70_000)) });
   const { failure, log } = await ask(service, { command: 'VRFY', argument: 'ann' });
   assert.equal(failure, 'service-failed');
-  assert.equal(errorIn(log), 'an argument of more than 8192 octets');
+  assert.equal(errorIn(log), 'an argument of more than 2048 octets');
 });

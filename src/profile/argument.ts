@@ -14,6 +14,8 @@ import {
 
 /** Far more than the longest command with all its parameters; judged before a payload is collected. */
 export const MAX_ARGUMENT_OCTETS = 8192;
+/** A rewritten argument longer than a command line may be is no argument (RFC 5321 section 4.5.3.1.4, with extensions). */
+export const MAX_REWRITTEN_OCTETS = 2048;
 
 /** Reads the argument in `octets`; the error is the rule it breaks. */
 export function readArgument(part: 'MAIL' | 'RCPT', octets: Buffer): MailArgument | { readonly error: string } {

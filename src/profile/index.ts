@@ -12,6 +12,7 @@ export { type Answer, answerBlock, BROKEN_REFUSAL, readAnswer } from './answer.t
 export {
   isCommandText,
   MAX_ARGUMENT_OCTETS,
+  MAX_REWRITTEN_OCTETS,
   readArgument,
   readArgumentText,
   rewriteArgument,

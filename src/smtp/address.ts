@@ -75,6 +75,6 @@ export function isUtf8Text(text: string): boolean {
 }
 
 /** `toLowerCase` would change octets of UTF-8 seen as latin1. */
-function lowerAscii(text: string): string {
+export function lowerAscii(text: string): string {
   return /[A-Z]/.test(text) ? text.replace(/[A-Z]+/g, (upper) => upper.toLowerCase()) : text;
 }

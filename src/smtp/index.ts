@@ -1,4 +1,4 @@
-export { type Address, makeAddress, needsSmtpUtf8, parseAddress, parsePath, writePath } from './address.ts';
+export { type Address, lowerAscii, makeAddress, needsSmtpUtf8, parseAddress, parsePath, writePath } from './address.ts';
 export {
   type MailArgument,
   NO_PARAMETERS,

@@ -2,12 +2,9 @@
  * A DUM of the callout server while it comes in: what it answers is judged by its head, its octets are collected for a
  * command and taken as they come for the data, and it says something only once it is whole.
  */
-import type { Answer } from '../../profile/index.ts';
+import { type Answer, MAX_REWRITTEN_OCTETS } from '../../profile/index.ts';
 import type { CommandParts } from './command-parts.ts';
 import type { DataExchange } from './data-exchange.ts';
-
-/** A rewritten argument longer than a command line may be is no argument (RFC 5321 section 4.5.3.1.4, with extensions). */
-const MAX_ARGUMENT = 2048;
 
 /** There is no mail yet that could be kept or put off (decision 0041). */
 export const ADVICE_ON_COMMAND = 'advice-on-command';
@@ -31,7 +28,7 @@ export class DumReader {
       if (oldest !== undefined) return 'part-order';
       return data?.adapted === undefined ? 'part-not-adaptive' : undefined;
     }
-    if (size > MAX_ARGUMENT) return 'argument-size';
+    if (size > MAX_REWRITTEN_OCTETS) return 'argument-size';
     if (answer.part !== oldest?.part && this.#commands.isReplay(answer.part)) {
       // What was said the first time stands; a refusal now would come too late to be given to the client.
       if (answer.refusal !== undefined) return 'replayed-part-refused';

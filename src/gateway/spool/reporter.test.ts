@@ -114,3 +114,11 @@ test('the server of a report is one that has a name or an address: neither the w
   assert.equal(await remote('192.0.2.1:25'), 'dns; [192.0.2.1]');
   assert.equal(await remote('[2001:db8::1]:25'), 'dns; [IPv6:2001:db8::1]');
 });
+
+test('a report to a domain beyond ASCII goes to its octets, with ASCII alone in small letters', async () => {
+  const failed = [{ delivery: delivery(), reply: reply(550, '5.1.1', 'no'), speaksDsn: false, by: undefined }];
+  const told = event('', { failed });
+  const reversePath = Buffer.from('ann@BÜcher.EXAMPLE').toString('latin1');
+  const { mails } = await reporter.make({ ...told, mail: { ...told.mail, reversePath, params: { SMTPUTF8: true } } });
+  assert.equal(mails[0]?.deliveries[0]?.destination, Buffer.from('bÜcher.example').toString('latin1'));
+});

@@ -1,4 +1,5 @@
 /** Reports for the spool: what became of deliveries in the words of `gateway/dsn`, and its reports as mails for the store. */
+import { lowerAscii } from '../../smtp/index.ts';
 import type { Json, NewMail } from '../../store/index.ts';
 import { loadHeader } from '../content/compare.ts';
 import type { Content } from '../content/index.ts';
@@ -113,7 +114,7 @@ export class Reporter implements ReportMaker {
           content: `${id}/0`,
           forwardPath: built.forwardPath,
           params: built.rcptParams,
-          destination: built.forwardPath.replace(/^.*@/s, '').toLowerCase(),
+          destination: lowerAscii(built.forwardPath.replace(/^.*@/s, '')),
           lane: 'relay',
           hold: undefined,
           nextMs: nowMs,
