@@ -1,5 +1,6 @@
 /** `opes queue` and `opes quarantine`: what a running gateway answers for, seen and dealt with. */
 import type { QueueAct, QueueEntry, QueueFilter, QueueOrder, QueuePlace } from '../../gateway/index.ts';
+import { lowerAscii } from '../../smtp/index.ts';
 import { AdminClient, AnswerFailure } from '../admin/client.ts';
 import { EXIT, Failure } from '../exit.ts';
 import { loadConfig } from '../load.ts';
@@ -124,7 +125,7 @@ export async function retry(
       ids.map((id) => ({ act: 'retry', id })),
       options,
     );
-  return await act([{ act: 'retry', destination: to?.replace(/[A-Z]+/g, (upper) => upper.toLowerCase()) }], options);
+  return await act([{ act: 'retry', destination: to === undefined ? undefined : lowerAscii(to) }], options);
 }
 
 /** Ids, or what `all` and `by` (the service that held it) mean together. */

@@ -374,10 +374,12 @@ export class SmtpConnection implements ServerOut, Deadline {
       this.#onHandlerFailed(error);
     }
     this.#isInTurn = false;
-    this.#watch();
-    // One read's replies may wait, not those of two: a client that sends on gets no more of them to make than it reads.
-    if (this.#isFlushDue) this.flush();
-    else this.#flushSoon();
+    // One read's replies may wait, not those of two: a client that sends on has no more of them made than one read asks for.
+    if (this.#isFlushDue || this.#outbox === '') this.flush();
+    else {
+      this.#watch();
+      this.#flushSoon();
+    }
   }
 
   /** Replies made outside of a read are collected, too. */
@@ -385,7 +387,7 @@ export class SmtpConnection implements ServerOut, Deadline {
     if (!this.#isInTurn && !this.#isFlushDue) this.#flushSoon();
   }
 
-  /** Behind the reads of this turn, with the replies to other clients: whoever is woken by each write takes the processor from us. */
+  /** Behind the reads of this turn, together with the replies to other clients (decision 0066). */
   #flushSoon(): void {
     this.#isFlushDue = true;
     this.#owner.flushLater(this);
